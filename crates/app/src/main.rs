@@ -1,0 +1,2 @@
+//! app: see ARCHITECTURE.md.
+fn main() {}

@@ -1,0 +1,209 @@
+//! The decision and the words around it, as the path makes them, the ledger keeps them and the doors show them.
+
+use std::sync::Arc;
+
+use crate::{id::Id, sockets::ledger::ModelRef, time::Timestamp, value::Value};
+
+/// Through which door a decision was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// A call over HTTP.
+    Api,
+    /// A change or message of a system.
+    Events,
+    /// A row of a batch.
+    Batch,
+    /// A badge in somebody's page.
+    Embed,
+    /// An AI agent.
+    Agents,
+}
+
+impl Door {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Events => "events",
+            Self::Batch => "batch",
+            Self::Embed => "embed",
+            Self::Agents => "agents",
+        }
+    }
+}
+
+/// Which rung of the fallback ladder answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// Another replica of the same version.
+    Replica,
+    /// The version before.
+    Previous,
+    /// A rule of the integration.
+    Rules,
+    /// The declared default.
+    Default,
+    /// A person has to answer.
+    Human,
+}
+
+/// How a decision ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The model answered.
+    Ok,
+    /// A fallback answered.
+    Degraded,
+    /// The input was refused.
+    Rejected,
+    /// The input was set aside by a quality rule.
+    Quarantined,
+    /// Nothing could answer.
+    Failed,
+}
+
+impl Outcome {
+    /// Its name, as it stands in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Rejected => "rejected",
+            Self::Quarantined => "quarantined",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One reason in words, from the explanation.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Reason {
+    /// Feature.
+    pub feature: Arc<str>,
+    /// Its value as the model saw it (text for categories); null when missing.
+    pub value: serde_json::Value,
+    /// Additive contribution to the margin.
+    pub contribution: f64,
+    /// A sentence (`balance = 2143 raises the score`).
+    pub text: String,
+}
+
+/// Why the output is what it is.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Explanation {
+    /// How it was made (`treeshap`, `rules`).
+    pub method: Arc<str>,
+    /// Expected margin.
+    pub base: f64,
+    /// The margin that base and contributions sum up to.
+    pub margin: f64,
+    /// All contributions, largest magnitude first.
+    pub reasons: Vec<Reason>,
+}
+
+/// What was repaired in an input.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Repair {
+    /// Field.
+    pub field: Arc<str>,
+    /// What was done (`default`).
+    pub how: Arc<str>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Failure {
+    /// Stable code.
+    pub code: String,
+    /// Public sentence.
+    pub message: String,
+    /// JSON pointer to the field at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Whether asking again may help.
+    pub retryable: bool,
+}
+
+/// One answer for one subject.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Decision {
+    /// UUIDv7.
+    pub id: Id,
+    /// Integration.
+    pub integration: Arc<str>,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Whom it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Arc<str>>,
+    /// Door it was asked through.
+    pub door: Door,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The number (probability, value); null when it failed.
+    pub output: Option<f64>,
+    /// One number per class, for models with classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<f64>>,
+    /// Band (`green`), when bands are declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub band: Option<Arc<str>>,
+    /// Rung of the ladder, when degraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<Rung>,
+    /// Model version asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    /// Route (`champion`).
+    pub route: Arc<str>,
+    /// What was repaired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repaired: Vec<Repair>,
+    /// Why there is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// Whether the record was durable before the answer (`false` for `record: buffered`).
+    pub durable: bool,
+    /// Explanation, where it was made with the decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Waits for its turn or its next attempt.
+    Pending,
+    /// The values stand in the system.
+    Delivered,
+    /// The row moved on; a newer change will bring it again.
+    Superseded,
+    /// Given up; a dead letter.
+    Dead,
+    /// Its subject was erased.
+    Erased,
+}
+
+/// A write-back that a decision causes: kept in the decision's entry, so that recording it is accepting it.
+#[derive(Clone, PartialEq)]
+pub struct Delivery {
+    /// System.
+    pub system: Arc<str>,
+    /// Resource.
+    pub resource: Arc<str>,
+    /// Key fields and values.
+    pub key: Vec<(String, Value)>,
+    /// Fields to set.
+    pub set: Vec<(String, Value)>,
+    /// Fields that must still hold these values.
+    pub expect: Vec<(String, Value)>,
+    /// Time field of the target that must be older than the decision.
+    pub older: Option<(String, Timestamp)>,
+}
