@@ -1,1 +1,8 @@
-//! plan: see ARCHITECTURE.md.
+//! Raw configuration and facts in, a validated plan out: pure functions, no I/O. Only a plan can be run.
+
+pub mod expr;
+pub mod facts;
+pub mod plan;
+
+pub use facts::Facts;
+pub use plan::{IntegrationPlan, Plan};

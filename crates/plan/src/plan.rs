@@ -1,0 +1,252 @@
+//! The plan: what the configuration means, with every name resolved and every expression compiled. The engine, the flows
+//! and the doors run it and check nothing again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tendon_kernel::{
+    Value,
+    schema::Schema,
+    sockets::{connector::Allowed, model::Signature},
+};
+
+use crate::expr::Program;
+
+/// A whole project.
+pub struct Plan {
+    /// Name of the project.
+    pub project: Arc<str>,
+    /// SHA-256 over the canonical configuration and facts, lower-case hex. Recorded with every decision.
+    pub digest: Arc<str>,
+    /// Systems by name.
+    pub systems: BTreeMap<Arc<str>, SystemPlan>,
+    /// Models by name.
+    pub models: BTreeMap<Arc<str>, ModelPlan>,
+    /// Integrations by name.
+    pub integrations: BTreeMap<Arc<str>, Arc<IntegrationPlan>>,
+    /// Limits of the process.
+    pub limits: ServerLimits,
+}
+
+/// A system with what may be touched and how fast.
+pub struct SystemPlan {
+    /// Name.
+    pub name: Arc<str>,
+    /// Connector kind (`sqlite`).
+    pub kind: Arc<str>,
+    /// The kind's settings, validated; secrets still as references.
+    pub config: serde_json::Value,
+    /// What may be read and written.
+    pub allowed: Allowed,
+    /// Requests under way at once, all lanes together.
+    pub concurrency: usize,
+    /// Rows per second at the most, all lanes together; `None`: no limit.
+    pub rate: Option<f64>,
+    /// Longest wait for one request.
+    pub timeout: Duration,
+}
+
+/// A model and where its versions are.
+pub struct ModelPlan {
+    /// Name.
+    pub name: Arc<str>,
+    /// Folder or file, relative to the project.
+    pub path: String,
+}
+
+/// Where a feature's value comes from.
+pub enum Source {
+    /// Field of the input, by position.
+    Field(usize),
+    /// An expression.
+    Program(Program),
+}
+
+/// How a value becomes a number of the matrix.
+pub enum Encoding {
+    /// As it is; null becomes NaN; a time is refused by `check`.
+    Number,
+    /// Index of the text in the model's list; unknown or null becomes NaN.
+    Category(HashMap<Arc<str>, f64>),
+}
+
+/// One column of the model's matrix.
+pub struct FeaturePlan {
+    /// The signature's name.
+    pub name: Arc<str>,
+    /// Where it comes from.
+    pub source: Source,
+    /// How it is encoded.
+    pub encoding: Encoding,
+}
+
+/// A condition of the quality rules.
+pub struct QualityRule {
+    /// When it is true …
+    pub when: Program,
+    /// … the record is set aside or refused with this sentence.
+    pub reason: Arc<str>,
+}
+
+/// How an input is judged before anything is asked.
+pub struct InputPlan {
+    /// The contract of the input.
+    pub schema: Arc<Schema>,
+    /// Values put in place of missing ones (position, value); each use is recorded as a repair.
+    pub defaults: Vec<(usize, Value)>,
+    /// Records to set aside.
+    pub quarantine: Vec<QualityRule>,
+    /// Records to refuse.
+    pub reject: Vec<QualityRule>,
+}
+
+/// Comparison of a band.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Threshold {
+    /// output ≥ value.
+    AtLeast(f64),
+    /// output > value.
+    Above(f64),
+    /// output ≤ value.
+    AtMost(f64),
+    /// output < value.
+    Below(f64),
+    /// Everything else.
+    Otherwise,
+}
+
+/// A band; the first that matches wins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BandPlan {
+    /// Its name (`green`).
+    pub name: Arc<str>,
+    /// When it applies.
+    pub test: Threshold,
+}
+
+/// The ladder that answers when the model cannot.
+#[derive(Default)]
+pub struct FallbackPlan {
+    /// First rule that is true answers with its number.
+    pub rules: Vec<(Program, f64)>,
+    /// Answer when no rule is true.
+    pub default: Option<f64>,
+}
+
+/// When a decision is explained as it is made.
+pub enum ExplainPlan {
+    /// Only when asked for; recomputed from the record later.
+    OnRequest,
+    /// Each one.
+    Always,
+    /// Those for which this is true (sees `output` and `band`).
+    When(Program),
+}
+
+/// Whether the answer waits for the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordPlan {
+    /// Durable before the answer leaves.
+    Durable,
+    /// Written behind; the decision says so.
+    Buffered,
+}
+
+/// The HTTP door of an integration.
+pub struct ApiPlan {
+    /// Time a request has when it names none.
+    pub deadline: Duration,
+}
+
+/// The watched table and the write-back.
+pub struct EventsPlan {
+    /// System watched.
+    pub system: Arc<str>,
+    /// Resource watched.
+    pub resource: Arc<str>,
+    /// Its key fields.
+    pub key: Vec<String>,
+    /// Its watermark field.
+    pub watermark: String,
+    /// Fields read: all of the input, in the input schema's order.
+    pub fields: Vec<String>,
+    /// How often to look when nothing happens.
+    pub poll: Duration,
+    /// How far back each scan rereads (clocks, late commits).
+    pub overlap: Duration,
+    /// How often the slow sweep compares all rows.
+    pub sweep: Duration,
+    /// Where the answer goes; `None`: nowhere.
+    pub target: Option<TargetPlan>,
+}
+
+/// Where and what is written back.
+pub struct TargetPlan {
+    /// System.
+    pub system: Arc<str>,
+    /// Resource.
+    pub resource: Arc<str>,
+    /// Key fields (same values as the watched row's key).
+    pub key: Vec<String>,
+    /// Fields and what they are set to.
+    pub set: Vec<(String, Program)>,
+    /// The field that holds the decision's time (set to `now`), by which an older decision never overwrites a newer one.
+    pub stamp: Option<String>,
+    /// Whether the watched row is the target row, so that the input fields are the write's condition.
+    pub same_row: bool,
+}
+
+/// One integration.
+pub struct IntegrationPlan {
+    /// Name.
+    pub name: Arc<str>,
+    /// What it is for.
+    pub purpose: Arc<str>,
+    /// Who answers for it.
+    pub owner: Arc<str>,
+    /// Model asked.
+    pub model: Arc<str>,
+    /// Its alias or version (`champion`).
+    pub alias: Arc<str>,
+    /// The contract that the features were checked against.
+    pub signature: Arc<Signature>,
+    /// Whom a decision is about.
+    pub subject: Option<Program>,
+    /// The input and its quality rules.
+    pub input: InputPlan,
+    /// One per column of the signature, in its order.
+    pub features: Vec<FeaturePlan>,
+    /// Range that an output must lie in (both inclusive); outside is a failed attempt.
+    pub output_range: (f64, f64),
+    /// Bands, first match wins.
+    pub bands: Vec<BandPlan>,
+    /// Ladder.
+    pub fallback: FallbackPlan,
+    /// When to explain.
+    pub explain: ExplainPlan,
+    /// Whether answers wait for the record.
+    pub record: RecordPlan,
+    /// Retention class.
+    pub retention: Arc<str>,
+    /// Region.
+    pub region: Arc<str>,
+    /// SHA-256 of the rules of this integration (bands, fallback, quality, explain), lower-case hex.
+    pub policy: Arc<str>,
+    /// HTTP door.
+    pub api: Option<ApiPlan>,
+    /// Events door.
+    pub events: Option<EventsPlan>,
+}
+
+/// Limits of the process.
+pub struct ServerLimits {
+    /// Decisions under way at once; more are shed.
+    pub in_flight: usize,
+    /// Largest request body in bytes.
+    pub body_bytes: usize,
+    /// Deepest nesting of a request body.
+    pub depth: usize,
+}
