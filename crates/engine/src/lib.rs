@@ -1,1 +1,3 @@
-//! engine: see ARCHITECTURE.md.
+//! The path: every decision, through whichever door, passes the same stages in the same order. Knows no vendor, no HTTP.
+
+pub mod ask;
