@@ -36,8 +36,18 @@ pub struct Item {
     pub input: Input,
     /// Idempotency key.
     pub idempotency_key: Option<String>,
-    /// Key of the row it came from: the answer is written back there when the integration says so.
-    pub row_key: Option<Vec<Value>>,
+    /// The row it came from: the answer is written back there when the integration says so. Recorded whole in the sealed
+    /// part (`More::row`), because the watch's memory of what it has seen is a projection of the ledger.
+    pub row: Option<SourceRow>,
+}
+
+/// Where an input came from in a watched or scanned system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceRow {
+    /// Values of the key fields, in the order of `EventsPlan::key`.
+    pub key: Vec<Value>,
+    /// Value of the watermark field when it was read.
+    pub mark: Value,
 }
 
 /// A batch of questions to one integration; a single call is a batch of one.
