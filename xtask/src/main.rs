@@ -1,2 +1,55 @@
-//! Developer tasks.
-fn main() {}
+//! Developer tasks: `cargo xtask <task>`. Set-up, house rules, generated pages, the whole test run, benchmarks.
+//! Never shipped; kept on the standard library and `serde_json`, so that the first task starts seconds after a clone.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer tool talks through its terminal")]
+#![expect(clippy::disallowed_methods, reason = "tasks measure real seconds; nothing here runs in the simulation")]
+
+mod bench;
+mod docs;
+mod run;
+mod setup;
+mod supply;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "cargo xtask <task>
+
+  setup            make .cache/venv and fetch the oracles' modules; quick when already done
+  test [FILTER]    set-up, formatting, house rules, lints, pages, licences and advisories, tests, scenarios
+                   (FILTER runs only the steps whose name contains it)
+  tidy             the house rules that no compiler knows (see CONTRIBUTING.md)
+  docs [--check]   write docs/reference/ from the code, or compare it
+  supply           licences, yanked and advised-against packages of the dependency tree
+  bench [--long]   the benchmark table, with machine and method; also bench/results/latest.json
+";
+
+/// What every task returns: nothing, or a sentence that says what was attempted and what to do.
+pub(crate) type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest = args.get(1..).unwrap_or_default();
+    let outcome = match args.first().map(String::as_str) {
+        Some("setup") => setup::setup(),
+        Some("test") => test::test(rest.first().map(String::as_str)),
+        Some("tidy") => tidy::tidy(),
+        Some("docs") => docs::docs(rest.iter().any(|arg| arg == "--check")),
+        Some("supply") => supply::supply(),
+        Some("bench") => bench::bench(rest),
+        Some("help" | "--help" | "-h") => {
+            println!("{HELP}");
+            Ok(())
+        }
+        Some(other) => Err(format!("unknown task `{other}`\n\n{HELP}")),
+        None => Err(format!("no task named\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

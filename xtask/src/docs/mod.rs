@@ -1,0 +1,55 @@
+//! The generated pages of `docs/reference/`: written from the code, never by hand, and compared in every test run. A page that
+//! differs means that the code changed; `cargo xtask docs` writes it anew, and the change is reviewed with the code.
+
+mod commands;
+mod errors;
+mod schema;
+
+use std::fs;
+
+use crate::{
+    Outcome,
+    run::{cargo, root, status},
+};
+
+/// A page: its file name and what makes its text.
+type Page = (&'static str, fn() -> Result<String, String>);
+
+// sorted
+const PAGES: &[Page] =
+    &[("commands.md", commands::page), ("configuration.md", schema::page), ("errors.md", errors::page)];
+
+/// Writes the pages, or compares them.
+pub(crate) fn docs(check: bool) -> Outcome {
+    status(cargo(&["build", "--quiet", "--locked", "-p", "tendon"]))?;
+    let folder = root().join("docs/reference");
+    fs::create_dir_all(&folder).map_err(|error| format!("docs/reference could not be made: {error}"))?;
+    let mut stale = Vec::new();
+    for (name, make) in PAGES {
+        let text = make().map_err(|error| format!("page {name}: {error}"))?;
+        let path = folder.join(name);
+        if fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            continue;
+        }
+        stale.push(*name);
+        if !check {
+            fs::write(&path, text).map_err(|error| format!("{} could not be written: {error}", path.display()))?;
+        }
+    }
+    match (check, stale.is_empty()) {
+        (_, true) => eprintln!("docs: {} pages say what the code says", PAGES.len()),
+        (false, false) => eprintln!("docs: wrote {}", stale.join(", ")),
+        (true, false) => {
+            return Err(format!("{} no longer say what the code says; run `cargo xtask docs`", stale.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// Runs the built program and returns what it prints on stdout.
+fn tendon(args: &[&str]) -> Result<String, String> {
+    let mut tendon = crate::run::command(crate::run::target().join("debug/tendon"), args);
+    // Help is wrapped to the terminal's width; a page must not depend on whose terminal made it.
+    tendon.env("COLUMNS", "120").env("NO_COLOR", "1");
+    crate::run::capture(tendon)
+}
