@@ -1,0 +1,115 @@
+//! What became of a delivery, as it is recorded: an entry of its own that follows the decision's.
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use tendon_kernel::{
+    Error, ErrorKind, Result, Timestamp, Value,
+    sockets::ledger::{Body, Draft, EntryKind, Facts},
+};
+
+use super::queue::Pending;
+use crate::record_format::Exact;
+
+/// The sealed part of an outcome's entry. `old` are the values that stood there before, for undo.
+#[derive(Serialize, Deserialize)]
+pub(super) struct OutcomeForm {
+    pub(super) seq: u64,
+    pub(super) index: u16,
+    pub(super) system: Arc<str>,
+    pub(super) resource: Arc<str>,
+    pub(super) attempts: u32,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) code: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    old: Option<Vec<(String, Exact<'static>)>>,
+}
+
+impl OutcomeForm {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes)
+            .map_err(|_| Error::new(ErrorKind::Corrupt, "payload_unreadable", "the payload of a delivery outcome has an unknown form"))
+    }
+
+    /// Values before the write, by field.
+    pub(super) fn old_values(self) -> Option<Vec<(String, Value)>> {
+        Some(self.old?.into_iter().map(|(name, value)| (name, value.0.into_owned())).collect())
+    }
+}
+
+/// How a delivery ended, or that it is to be tried again after it was dead.
+pub(super) enum Ending {
+    /// The values stand there; those before, when we wrote them just now.
+    Delivered(Option<Vec<Value>>),
+    /// The row moved on.
+    Superseded,
+    /// A dead letter.
+    Dead(Error),
+    /// Its subject was erased.
+    Erased,
+    /// A person asked to try again.
+    Retry,
+}
+
+impl Ending {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Delivered(_) => "delivered",
+            Self::Superseded => "superseded",
+            Self::Dead(_) => "dead",
+            Self::Erased => "erased",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// Retention class and region that outcomes of an integration inherit.
+#[derive(Clone)]
+pub(super) struct Custody {
+    pub(super) retention: Arc<str>,
+    pub(super) region: Arc<str>,
+}
+
+/// The entry that records an ending. An erased subject's entry holds nothing of the subject.
+pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: Custody) -> Draft {
+    let word = ending.word();
+    let erased = matches!(ending, Ending::Erased);
+    let (old, error) = match ending {
+        Ending::Delivered(old) => (old, None),
+        Ending::Dead(error) => (None, Some(error)),
+        _ => (None, None),
+    };
+    let names = pending.delivery.set.iter().map(|(name, _)| name.clone());
+    let form = OutcomeForm {
+        seq: pending.place.0,
+        index: pending.place.1,
+        system: pending.delivery.system.clone(),
+        resource: pending.delivery.resource.clone(),
+        attempts: pending.attempts,
+        code: error.as_ref().map(|error| error.code().to_owned()).unwrap_or_default(),
+        message: error.as_ref().map(ToString::to_string).unwrap_or_default(),
+        old: old.map(|values| names.zip(values.into_iter().map(|value| Exact(Cow::Owned(value)))).collect()),
+    };
+    let facts = Facts {
+        kind: EntryKind::Delivery,
+        id: pending.id,
+        at: now,
+        integration: pending.integration.clone(),
+        model: pending.model.clone(),
+        route: "outbox".into(),
+        reason: word.into(),
+        caller: "outbox".into(),
+        policy: "".into(),
+        plan: "".into(),
+        retention: custody.retention,
+        region: custody.region,
+    };
+    let body = Body {
+        subject: if erased { None } else { pending.subject.clone() },
+        more: serde_json::to_vec(&form).unwrap_or_default(),
+        ..Body::default()
+    };
+    Draft { facts, body, claim: None }
+}

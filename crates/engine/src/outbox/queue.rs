@@ -1,0 +1,194 @@
+//! The queue of one system's pending deliveries: two lanes (live before backfill), first come first served within each,
+//! and never two of the same row at once or out of order. Pure data; bounded by whoever fills it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tendon_kernel::{
+    Id, Timestamp,
+    decision::Delivery,
+    sockets::ledger::ModelRef,
+};
+
+/// Position of a delivery: its decision's entry, and which of that decision's deliveries it is.
+pub type Place = (u64, u16);
+
+/// Which deliveries go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lane {
+    /// Somebody waits for it.
+    Live,
+    /// It catches up on what was there before.
+    Backfill,
+}
+
+/// A delivery that waits for its turn.
+#[derive(Clone)]
+pub(super) struct Pending {
+    pub(super) place: Place,
+    pub(super) lane: Lane,
+    pub(super) id: Id,
+    pub(super) at: Timestamp,
+    pub(super) integration: Arc<str>,
+    pub(super) model: Option<ModelRef>,
+    pub(super) subject: Option<Arc<str>>,
+    pub(super) row: Arc<str>,
+    pub(super) delivery: Delivery,
+    pub(super) attempts: u32,
+    pub(super) not_before: Duration,
+}
+
+/// Names the target row of a delivery: deliveries with the same name keep their order.
+pub(super) fn row_name(delivery: &Delivery) -> Arc<str> {
+    let key: Vec<_> = delivery.key.iter().map(|(name, value)| (name, value)).collect();
+    format!("{}\u{0}{}", delivery.resource, serde_json::to_string(&key).unwrap_or_default()).into()
+}
+
+impl Pending {
+
+    /// Whether it can go into one batch with another.
+    fn goes_with(&self, other: &Self) -> bool {
+        let same_key = |a: &Delivery, b: &Delivery| a.key.iter().map(|(name, _)| name).eq(b.key.iter().map(|(name, _)| name));
+        self.delivery.resource == other.delivery.resource && same_key(&self.delivery, &other.delivery)
+    }
+}
+
+/// Pending deliveries of one system. A taken delivery keeps its row blocked until it is finished or put back.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: BTreeMap<(Lane, Place), Pending>,
+    rows: HashMap<Arc<str>, BTreeSet<Place>>,
+}
+
+impl Queue {
+    /// Deliveries that wait (those taken are not counted).
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Adds a delivery; one that is here already, waiting or taken, is not added again.
+    pub(super) fn add(&mut self, pending: Pending) {
+        if self.rows.entry(pending.row.clone()).or_default().insert(pending.place) {
+            self.waiting.insert((pending.lane, pending.place), pending);
+        }
+    }
+
+    /// Takes up to `most` deliveries that can go now in one batch: each the oldest of its row.
+    pub(super) fn take(&mut self, now: Duration, most: usize) -> Vec<Pending> {
+        let mut chosen: Vec<(Lane, Place)> = Vec::new();
+        let mut first: Option<&Pending> = None;
+        for (at, pending) in &self.waiting {
+            if chosen.len() == most {
+                break;
+            }
+            let oldest = self.rows.get(&pending.row).and_then(BTreeSet::first);
+            let ready = pending.not_before <= now && oldest == Some(&pending.place);
+            if ready && first.is_none_or(|first| first.goes_with(pending)) {
+                first.get_or_insert(pending);
+                chosen.push(*at);
+            }
+        }
+        chosen.iter().filter_map(|at| self.waiting.remove(at)).collect()
+    }
+
+    /// Puts a taken delivery back, to be tried again.
+    pub(super) fn put_back(&mut self, pending: Pending) {
+        self.waiting.insert((pending.lane, pending.place), pending);
+    }
+
+    /// Forgets a taken delivery: its row is free for the next one.
+    pub(super) fn finish(&mut self, pending: &Pending) {
+        if let Some(places) = self.rows.get_mut(&pending.row) {
+            places.remove(&pending.place);
+            if places.is_empty() {
+                self.rows.remove(&pending.row);
+            }
+        }
+    }
+
+    /// Takes out everything that concerns a subject.
+    pub(super) fn remove_subject(&mut self, subject: &str) -> Vec<Pending> {
+        let of_subject = |pending: &Pending| pending.subject.as_deref() == Some(subject);
+        let places: Vec<_> = self.waiting.iter().filter(|(_, pending)| of_subject(pending)).map(|(at, _)| *at).collect();
+        let removed: Vec<_> = places.iter().filter_map(|at| self.waiting.remove(at)).collect();
+        for pending in &removed {
+            self.finish(pending);
+        }
+        removed
+    }
+
+    /// When the next delivery may go; `None`: nothing waits for a time.
+    pub(super) fn next_time(&self) -> Option<Duration> {
+        self.waiting.values().map(|pending| pending.not_before).min()
+    }
+
+    /// Time of the oldest waiting decision.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.waiting.values().map(|pending| pending.at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tendon_kernel::Value;
+
+    use super::*;
+
+    fn pending(seq: u64, row: i64, lane: Lane) -> Pending {
+        let delivery = Delivery {
+            system: "crm".into(),
+            resource: "leads".into(),
+            key: vec![("id".into(), Value::Int(row))],
+            set: vec![],
+            expect: vec![],
+            older: None,
+        };
+        Pending {
+            place: (seq, 0),
+            lane,
+            id: Id([0; 16]),
+            at: Timestamp(0),
+            integration: "i".into(),
+            model: None,
+            subject: None,
+            row: row_name(&delivery),
+            delivery,
+            attempts: 0,
+            not_before: Duration::ZERO,
+        }
+    }
+
+    proptest! {
+        /// However batches fail and come back: each row's deliveries finish in the order of their entries, each once.
+        #[test]
+        fn rows_keep_their_order(rows in prop::collection::vec((0i64..4, any::<bool>()), 1..40), fates in prop::collection::vec(any::<bool>(), 200)) {
+            let mut queue = Queue::default();
+            for (seq, (row, live)) in rows.iter().enumerate() {
+                queue.add(pending(seq as u64, *row, if *live { Lane::Live } else { Lane::Backfill }));
+                queue.add(pending(seq as u64, *row, Lane::Live));
+            }
+            let mut done: BTreeMap<Arc<str>, Vec<u64>> = BTreeMap::new();
+            let mut fates = fates.into_iter();
+            while queue.len() > 0 {
+                let batch = queue.take(Duration::ZERO, 3);
+                prop_assert!(!batch.is_empty());
+                for taken in batch {
+                    if fates.next().unwrap_or(true) {
+                        queue.finish(&taken);
+                        done.entry(taken.row.clone()).or_default().push(taken.place.0);
+                    } else {
+                        queue.put_back(taken);
+                    }
+                }
+            }
+            prop_assert_eq!(done.values().map(Vec::len).sum::<usize>(), rows.len());
+            for places in done.values() {
+                prop_assert!(places.is_sorted());
+            }
+        }
+    }
+}

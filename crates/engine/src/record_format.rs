@@ -1,0 +1,269 @@
+//! What the path writes into the sealed part of a decision's entry, beside the decision itself (`Body::output` is the
+//! [`tendon_kernel::decision::Decision`] as JSON, without its explanation, which has a place of its own):
+//!
+//! - `Body::input`: a [`Snapshot`]: the raw input, `now`, and the row of the matrix; all that a replay needs.
+//! - `Body::more`: a [`More`]: the deliveries that the decision causes, or the dead letter it became; empty for none.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tendon_kernel::{
+    Error, ErrorKind, Result, Timestamp, Value,
+    decision::{Delivery, Failure},
+};
+
+use crate::{ask::Input, wire};
+
+/// The rest of a decision's entry.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct More {
+    /// Write-backs that this decision causes; recording them here is accepting them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "deliveries")]
+    pub deliveries: Vec<Delivery>,
+    /// The dead letter that the record became, when it came from a system and could not go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub letter: Option<Letter>,
+    /// Why a fallback answered: the failed attempt and the rung, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// A record of a system that could not go on, or whose write-back could not be made.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Cause.
+    pub cause: Failure,
+    /// System it came from.
+    pub system: Arc<str>,
+    /// Resource it came from.
+    pub resource: Arc<str>,
+    /// Its key: names and values.
+    #[serde(with = "wire::pairs")]
+    pub key: Vec<(String, Value)>,
+}
+
+impl More {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.deliveries.is_empty() && self.letter.is_none() && self.why.is_none()
+    }
+
+    /// As JSON; no bytes at all when empty.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if !self.is_empty() {
+            write_json(&mut bytes, self);
+        }
+        bytes
+    }
+
+    /// Reads it back; no bytes are an empty one.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are not what [`More::to_bytes`] writes.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(bytes).map_err(|cause| corrupt("the deliveries", &cause))
+    }
+}
+
+/// Appends a value as JSON. Into memory, with keys that are texts, that cannot fail; if it ever does, the entry does not
+/// parse, which every reader reports.
+pub(crate) fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    if let Err(cause) = serde_json::to_writer(out, value) {
+        tracing::error!(%cause, "a part of a record could not be written as JSON");
+    }
+}
+
+/// A defect in what an entry holds: this version cannot have written it.
+pub(crate) fn corrupt(what: &str, cause: &serde_json::Error) -> Error {
+    Error::new(ErrorKind::Corrupt, "entry_unreadable", format!("{what} of a recorded decision cannot be read"))
+        .hint("run `tendon ledger verify`; if it passes, a newer version wrote this entry")
+        .private(format!("line {} column {}: {:?}", cause.line(), cause.column(), cause.classify()))
+}
+
+/// Raw input, time and matrix row of a decision.
+#[derive(Clone, PartialEq)]
+pub struct Snapshot {
+    /// The input as it came.
+    pub raw: Raw,
+    /// `now` of the decision.
+    pub now: Timestamp,
+    /// Row of the matrix in the signature's order; empty when the decision ended before.
+    pub features: Vec<f64>,
+}
+
+/// An input as it came.
+#[derive(Clone, PartialEq)]
+pub enum Raw {
+    /// JSON text, byte for byte (white space around it aside).
+    Json(Vec<u8>),
+    /// Values of a system's row.
+    Values(Vec<Value>),
+}
+
+#[derive(Serialize)]
+struct ValuesOut<'a>(#[serde(with = "wire::list")] &'a [Value]);
+
+#[derive(Serialize)]
+struct NumbersOut<'a>(#[serde(with = "wire::numbers")] &'a [f64]);
+
+#[derive(Deserialize)]
+struct ValuesIn(#[serde(with = "wire::list")] Vec<Value>);
+
+#[derive(Deserialize)]
+struct SnapshotIn<'a> {
+    #[serde(borrow, default)]
+    raw: Option<&'a RawValue>,
+    #[serde(default)]
+    hex: Option<String>,
+    #[serde(default)]
+    values: Option<ValuesIn>,
+    now: i64,
+    #[serde(default, with = "wire::numbers")]
+    features: Vec<f64>,
+}
+
+impl Snapshot {
+    /// Writes a snapshot. `well_formed` says that a JSON input was read to its end as one JSON text, so that it can stand in
+    /// the snapshot as it is; any other text is kept as hex digits, because it may be no UTF-8.
+    pub fn write(input: &Input, well_formed: bool, now: Timestamp, features: &[f64]) -> Vec<u8> {
+        let size = match input {
+            Input::Json(bytes) => bytes.len(),
+            Input::Values(values) => values.len() * 16,
+        };
+        let mut out = Vec::with_capacity(64 + size + features.len() * 20);
+        match input {
+            Input::Json(bytes) if well_formed => {
+                out.extend_from_slice(b"{\"raw\":");
+                out.extend_from_slice(bytes.trim_ascii());
+            }
+            Input::Json(bytes) => {
+                out.extend_from_slice(b"{\"hex\":\"");
+                out.extend_from_slice(hex(bytes).as_bytes());
+                out.push(b'"');
+            }
+            Input::Values(values) => {
+                out.extend_from_slice(b"{\"values\":");
+                write_json(&mut out, &ValuesOut(values));
+            }
+        }
+        out.extend_from_slice(b",\"now\":");
+        write_json(&mut out, &now.0);
+        if !features.is_empty() {
+            out.extend_from_slice(b",\"features\":");
+            write_json(&mut out, &NumbersOut(features));
+        }
+        out.push(b'}');
+        out
+    }
+
+    /// Reads a snapshot back.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are not what [`Snapshot::write`] writes.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let snapshot: SnapshotIn<'_> = serde_json::from_slice(bytes).map_err(|cause| corrupt("the input", &cause))?;
+        let raw = match (snapshot.raw, snapshot.hex, snapshot.values) {
+            (Some(raw), None, None) => Raw::Json(raw.get().as_bytes().to_vec()),
+            (None, Some(hex), None) => Raw::Json(unhex(&hex)?),
+            (None, None, Some(values)) => Raw::Values(values.0),
+            _ => return Err(no_input()),
+        };
+        Ok(Self { raw, now: Timestamp(snapshot.now), features: snapshot.features })
+    }
+}
+
+impl Raw {
+    /// As the path takes it.
+    pub fn into_input(self) -> Input {
+        match self {
+            Self::Json(bytes) => Input::Json(bytes.into()),
+            Self::Values(values) => Input::Values(values),
+        }
+    }
+}
+
+fn no_input() -> Error {
+    Error::new(ErrorKind::Corrupt, "entry_unreadable", "a recorded decision names no input, or more than one")
+        .hint("run `tendon ledger verify`; if it passes, a newer version wrote this entry")
+}
+
+/// Lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+        text
+    })
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|digit| digit.to_digit(16)).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0).ok_or_else(no_input)?;
+    Ok(digits.chunks_exact(2).map(|pair| pair.iter().fold(0u8, |byte, &d| (byte << 4) | (d as u8 & 15))).collect())
+}
+
+/// Deliveries as JSON.
+mod deliveries {
+    use super::{Arc, Delivery, Deserialize, Serialize, Timestamp, Value, wire};
+    use serde::{Deserializer, Serializer};
+
+    #[derive(Serialize)]
+    struct Out<'a> {
+        system: &'a str,
+        resource: &'a str,
+        #[serde(with = "wire::pairs")]
+        key: &'a [(String, Value)],
+        #[serde(with = "wire::pairs")]
+        set: &'a [(String, Value)],
+        #[serde(with = "wire::pairs")]
+        expect: &'a [(String, Value)],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        older: Option<(&'a str, i64)>,
+    }
+
+    #[derive(Deserialize)]
+    struct In {
+        system: Arc<str>,
+        resource: Arc<str>,
+        #[serde(with = "wire::pairs")]
+        key: Vec<(String, Value)>,
+        #[serde(with = "wire::pairs")]
+        set: Vec<(String, Value)>,
+        #[serde(with = "wire::pairs")]
+        expect: Vec<(String, Value)>,
+        #[serde(default)]
+        older: Option<(String, i64)>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(deliveries: &[Delivery], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(deliveries.iter().map(|delivery| Out {
+            system: &delivery.system,
+            resource: &delivery.resource,
+            key: &delivery.key,
+            set: &delivery.set,
+            expect: &delivery.expect,
+            older: delivery.older.as_ref().map(|(field, time)| (field.as_str(), time.0)),
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Delivery>, D::Error> {
+        let deliveries = Vec::<In>::deserialize(deserializer)?;
+        Ok(deliveries
+            .into_iter()
+            .map(|delivery| Delivery {
+                system: delivery.system,
+                resource: delivery.resource,
+                key: delivery.key,
+                set: delivery.set,
+                expect: delivery.expect,
+                older: delivery.older.map(|(field, micros)| (field, Timestamp(micros))),
+            })
+            .collect())
+    }
+}
