@@ -2,6 +2,7 @@
 
 pub mod expr;
 pub mod facts;
+mod nearest;
 pub mod plan;
 
 pub use facts::Facts;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tendon_kernel::{
-    Value,
+    Type, Value,
     schema::Schema,
     sockets::{connector::Allowed, model::Signature},
 };
@@ -171,6 +171,8 @@ pub struct EventsPlan {
     pub key: Vec<String>,
     /// Its watermark field.
     pub watermark: String,
+    /// Type of the watermark field: a time or an integer that grows.
+    pub watermark_type: Type,
     /// Fields read: all of the input, in the input schema's order.
     pub fields: Vec<String>,
     /// How often to look when nothing happens.

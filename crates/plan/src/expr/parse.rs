@@ -1,0 +1,140 @@
+//! From text to the `cel` crate's syntax tree, with limits, and with errors in our words.
+
+use std::collections::BTreeSet;
+
+use cel::{
+    common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo},
+    parser::Parser,
+};
+
+use super::ExprFinding;
+
+/// Longest accepted expression in bytes.
+const LONGEST: usize = 4096;
+/// Deepest nesting of brackets, and most operators of one kind in a row that nest.
+const DEEPEST: u16 = 32;
+
+/// A parsed expression.
+pub struct Parsed {
+    source: String,
+    tree: IdedExpr,
+    info: SourceInfo,
+}
+
+impl Parsed {
+    /// Parses.
+    ///
+    /// # Errors
+    /// The syntax errors, with their place.
+    pub fn new(source: &str) -> Result<Self, Vec<ExprFinding>> {
+        limits(source)?;
+        match Parser::new().max_recursion_depth(DEEPEST * 2).parse_with_source_info(source) {
+            Ok((tree, info)) => Ok(Self { source: source.to_owned(), tree, info }),
+            Err(errors) => Err(errors.errors.into_iter().take(3).map(|error| syntax(source, &error)).collect()),
+        }
+    }
+
+    /// The text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Names of all `input.<field>` in it, known or not.
+    pub fn fields(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        collect(&self.tree, &mut names);
+        names
+    }
+
+    pub(crate) fn tree(&self) -> &IdedExpr {
+        &self.tree
+    }
+
+    /// Byte offset of a node.
+    pub(crate) fn offset(&self, id: u64) -> usize {
+        let offset = self.info.offset_for(id).map_or(0, |(start, _)| start as usize);
+        offset.min(self.source.len())
+    }
+}
+
+fn collect(node: &IdedExpr, names: &mut BTreeSet<String>) {
+    match &node.expr {
+        Expr::Select(select) => {
+            if matches!(&select.operand.expr, Expr::Ident(name) if name == "input") {
+                names.insert(select.field.clone());
+            }
+            collect(&select.operand, names);
+        }
+        Expr::Call(call) => {
+            call.target.iter().for_each(|target| collect(target, names));
+            call.args.iter().for_each(|arg| collect(arg, names));
+        }
+        Expr::List(list) => list.elements.iter().for_each(|item| collect(item, names)),
+        Expr::Map(map) => {
+            for entry in &map.entries {
+                if let EntryExpr::MapEntry(entry) = &entry.expr {
+                    collect(&entry.key, names);
+                    collect(&entry.value, names);
+                }
+            }
+        }
+        Expr::Comprehension(comprehension) => {
+            collect(&comprehension.iter_range, names);
+            collect(&comprehension.loop_step, names);
+        }
+        Expr::Struct(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
+    }
+}
+
+/// Refuses what could exhaust the stack or the time of the parser, before it sees it.
+fn limits(source: &str) -> Result<(), Vec<ExprFinding>> {
+    let refuse = |offset: usize, message: String| {
+        Err(vec![ExprFinding { offset, code: "expression_too_large", message, allowed: None, suggestion: None }])
+    };
+    if source.len() > LONGEST {
+        return refuse(LONGEST, format!("the expression is longer than {LONGEST} bytes"));
+    }
+    if source.trim().is_empty() {
+        return Err(vec![ExprFinding {
+            offset: 0,
+            code: "expression_syntax",
+            message: "the expression is empty".to_owned(),
+            allowed: Some("a CEL expression, for example input.age > 30".to_owned()),
+            suggestion: None,
+        }]);
+    }
+    let (mut depth, mut prefix) = (0_u16, 0_u16);
+    for (offset, byte) in source.bytes().enumerate() {
+        match byte {
+            b'(' | b'[' | b'{' | b'?' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        prefix = if matches!(byte, b'!' | b'-') { prefix + 1 } else { 0 };
+        if depth > DEEPEST || prefix > DEEPEST {
+            return refuse(offset, format!("the expression nests deeper than {DEEPEST} levels"));
+        }
+    }
+    Ok(())
+}
+
+fn syntax(source: &str, error: &cel::parser::ParseError) -> ExprFinding {
+    let line = usize::try_from(error.pos.0).unwrap_or(0).saturating_sub(1);
+    let start: usize = source.split_inclusive('\n').take(line).map(str::len).sum();
+    let column = usize::try_from(error.pos.1).unwrap_or(0).saturating_sub(1);
+    let message = error.msg.trim();
+    let message = message.strip_prefix("Syntax error:").unwrap_or(message).trim();
+    // The generated parser lists every token it would have taken; nobody reads forty of them.
+    let message = message.split(" expecting {").next().unwrap_or(message);
+    let equals = source.bytes().enumerate().any(|(at, byte)| {
+        let around = [at.checked_sub(1).and_then(|at| source.as_bytes().get(at)), source.as_bytes().get(at + 1)];
+        byte == b'=' && !around.iter().any(|near| matches!(near, Some(b'=' | b'<' | b'>' | b'!')))
+    });
+    ExprFinding {
+        offset: (start + column).min(source.len()),
+        code: "expression_syntax",
+        message: format!("the expression cannot be read: {message}"),
+        allowed: None,
+        suggestion: equals.then(|| "== to compare".to_owned()),
+    }
+}
