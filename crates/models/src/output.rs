@@ -1,0 +1,80 @@
+//! From margin to output: the transforms that objectives apply. `exp` and `ln` come from one fixed implementation in
+//! pure Rust (`libm`), not from the platform, so that a replay on another machine gives the same bits.
+
+/// What an objective does with the sum of the trees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Transform {
+    /// The margin is the output.
+    Identity,
+    /// `sign(x) · x²`: the target was trained as its square root.
+    SignedSquare,
+    /// `e^x`: log link.
+    Exp,
+    /// `1 / (1 + e^(−k·x))` per output.
+    Sigmoid(f64),
+    /// `e^x / Σ e^x` over the outputs of a row.
+    Softmax,
+    /// `ln(1 + e^x)`.
+    Log1pExp,
+}
+
+impl Transform {
+    /// Turns the margins of one row into its outputs, in place.
+    pub(crate) fn apply(self, row: &mut [f64]) {
+        match self {
+            Self::Identity => {}
+            Self::SignedSquare => row.iter_mut().for_each(|x| *x = sign(*x) * *x * *x),
+            Self::Exp => row.iter_mut().for_each(|x| *x = libm::exp(*x)),
+            Self::Sigmoid(k) => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + libm::exp(-k * *x))),
+            Self::Softmax => softmax(row),
+            Self::Log1pExp => row.iter_mut().for_each(|x| *x = libm::log1p(libm::exp(*x))),
+        }
+    }
+}
+
+fn sign(x: f64) -> f64 {
+    f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))
+}
+
+/// The largest margin is subtracted first, so that nothing overflows.
+fn softmax(row: &mut [f64]) {
+    let largest = row.iter().copied().fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    let mut sum = 0.0;
+    for x in row.iter_mut() {
+        *x = libm::exp(*x - largest);
+        sum += *x;
+    }
+    row.iter_mut().for_each(|x| *x /= sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(transform: Transform, row: &[f64]) -> Vec<f64> {
+        let mut row = row.to_vec();
+        transform.apply(&mut row);
+        row
+    }
+
+    #[test]
+    fn transforms_meet_their_definitions() {
+        assert_eq!(of(Transform::SignedSquare, &[-3.0, 0.0, 2.0]), [-9.0, 0.0, 4.0]);
+        assert_eq!(of(Transform::Sigmoid(2.0), &[0.0]), [0.5]);
+        assert_eq!(of(Transform::Exp, &[0.0]), [1.0]);
+        assert_eq!(of(Transform::Log1pExp, &[0.0]), [std::f64::consts::LN_2]);
+        assert_eq!(of(Transform::Identity, &[7.0]), [7.0]);
+    }
+
+    #[test]
+    fn softmax_survives_extreme_margins() {
+        assert_eq!(of(Transform::Softmax, &[1e308, -1e308, 0.0]), [1.0, 0.0, 0.0]);
+        let even = of(Transform::Softmax, &[-800.0, -800.0]);
+        assert_eq!(even, [0.5, 0.5]);
+    }
+
+    #[test]
+    fn sigmoid_saturates_without_nan() {
+        assert_eq!(of(Transform::Sigmoid(1.0), &[-1e9, 1e9]), [0.0, 1.0]);
+    }
+}

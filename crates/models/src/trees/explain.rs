@@ -1,0 +1,54 @@
+//! Explanations of an ensemble: contributions per feature, each row checked to add up.
+
+use tendon_kernel::sockets::model::Contributions;
+
+use super::Ensemble;
+
+/// How far `base + Σ values` may be from the margin, relative to the sum of the magnitudes involved: the rounding of a
+/// few thousand additions stays orders of magnitude below.
+const TOLERANCE: f64 = 1e-9;
+
+/// Why rows were not explained.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Unexplained {
+    /// The ensemble lacks what explanations need.
+    Unsupported(String),
+    /// The contributions of a row do not add up to its margin.
+    NotAdditive { row: usize, output: usize, gap: f64 },
+}
+
+impl Ensemble {
+    /// Per row one [`Contributions`] per output. `rows` as for [`Ensemble::margins`].
+    pub(crate) fn explain(&self, rows: &[f64]) -> Result<Vec<Vec<Contributions>>, Unexplained> {
+        if let Some(reason) = self.explainer.reason() {
+            return Err(Unexplained::Unsupported(reason.to_owned()));
+        }
+        let margins = self.margins(rows);
+        let mut scratch = self.explainer.scratch(self.columns);
+        let mut explained = Vec::with_capacity(rows.len() / self.columns);
+        for (index, (row, margins)) in
+            rows.chunks_exact(self.columns).zip(margins.chunks_exact(self.outputs)).enumerate()
+        {
+            let mut outputs = Vec::with_capacity(self.outputs);
+            for (output, (margin, base)) in margins.iter().zip(self.explainer.base()).enumerate() {
+                let values = self.explainer.explain(&self.nodes, &self.words, row, output, &mut scratch);
+                let contributions = Contributions { base: *base, values, margin: *margin };
+                let gap = gap(&contributions);
+                // Negated, so that NaN fails as well.
+                if !(gap <= TOLERANCE) {
+                    return Err(Unexplained::NotAdditive { row: index, output, gap });
+                }
+                outputs.push(contributions);
+            }
+            explained.push(outputs);
+        }
+        Ok(explained)
+    }
+}
+
+/// Relative distance between the sum of the contributions and the margin.
+fn gap(contributions: &Contributions) -> f64 {
+    let sum: f64 = contributions.base + contributions.values.iter().sum::<f64>();
+    let size: f64 = contributions.values.iter().fold(contributions.base.abs(), |size, value| size + value.abs());
+    (sum - contributions.margin).abs() / size.max(1.0)
+}

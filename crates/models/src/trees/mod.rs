@@ -1,0 +1,103 @@
+//! Tree ensembles of any format: packed nodes, a walk that hides memory latency, and exact TreeSHAP.
+
+mod explain;
+mod node;
+mod quadrature;
+mod shap;
+pub(crate) mod spec;
+mod walk;
+
+pub(crate) use explain::Unexplained;
+pub(crate) use node::ZERO;
+
+use self::{
+    node::{MAX_COLUMNS, Node},
+    shap::Explainer,
+    spec::{Child, Tree},
+};
+
+/// Why an ensemble cannot be packed: which tree, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BadTree {
+    pub(crate) tree: usize,
+    pub(crate) reason: String,
+}
+
+/// Where a tree starts and how deep it is.
+#[derive(Clone, Copy, Debug)]
+struct Root {
+    node: u32,
+    depth: u32,
+}
+
+/// All trees of a model, packed. Tree `i` adds to output `i % outputs`.
+#[derive(Debug)]
+pub(crate) struct Ensemble {
+    /// Nodes of all trees, each tree in one piece, its root first. Node 0 is a leaf of value 0 that fills up groups.
+    nodes: Vec<Node>,
+    /// Large sets of categories.
+    words: Vec<u32>,
+    roots: Vec<Root>,
+    /// Whether rows without NaN can take the plain step, and all rows the step that knows NaN only.
+    plain: bool,
+    columns: usize,
+    outputs: usize,
+    explainer: Explainer,
+}
+
+impl Ensemble {
+    /// Checks and packs the trees.
+    pub(crate) fn new(trees: &[Tree], columns: usize, outputs: usize) -> Result<Self, BadTree> {
+        let mut nodes = vec![Node::leaf(0, 0.0)];
+        let mut words = Vec::new();
+        let mut roots = Vec::with_capacity(trees.len());
+        let mut explainer = Explainer::new(outputs);
+        for (tree, spec) in trees.iter().enumerate() {
+            let bad = |reason: String| BadTree { tree, reason };
+            if columns == 0 || columns > MAX_COLUMNS {
+                return Err(bad(format!("{columns} features, 1 to {MAX_COLUMNS} are possible")));
+            }
+            spec.check(columns).map_err(bad)?;
+            // Half of the range keeps all sums of indices far from overflow.
+            if nodes.len() + spec.splits.len() + spec.leaves.len() > (u32::MAX / 2) as usize {
+                return Err(bad("more nodes than 32-bit indices can tell apart".into()));
+            }
+            let mut places = vec![0; spec.splits.len()];
+            roots.push(pack(spec, &mut nodes, &mut words, &mut places));
+            explainer.add(spec, &places, columns);
+        }
+        let plain = nodes.iter().all(|node| node.is_plain());
+        Ok(Self { nodes, words, roots, plain, columns, outputs, explainer })
+    }
+}
+
+/// Lays one (checked) tree down: the pair of children of a split side by side, upper levels first, so that the nodes
+/// which most rows meet share cache lines. `places` receives where each split went.
+fn pack(spec: &Tree, nodes: &mut Vec<Node>, words: &mut Vec<u32>, places: &mut [u32]) -> Root {
+    let root = nodes.len() as u32;
+    let mut level = vec![(spec.root(), root)];
+    nodes.push(Node::leaf(root, 0.0));
+    let mut depth = 0;
+    loop {
+        let mut below = Vec::with_capacity(level.len() * 2);
+        for (child, place) in level {
+            nodes[place as usize] = match child {
+                Child::Leaf(leaf) => Node::leaf(place, spec.leaves[leaf as usize]),
+                Child::Split(index) => {
+                    let split = &spec.splits[index as usize];
+                    let left = nodes.len() as u32;
+                    places[index as usize] = place;
+                    nodes.extend([Node::leaf(left, 0.0), Node::leaf(left + 1, 0.0)]);
+                    below.push((split.left, left));
+                    below.push((split.right, left + 1));
+                    Node::split(split.feature, &split.test, left, words)
+                }
+            };
+        }
+        if below.is_empty() {
+            return Root { node: root, depth };
+        }
+        level = below;
+        depth += 1;
+    }
+}

@@ -1,0 +1,205 @@
+//! The walk: which leaf of each tree a row falls into, and the sum of the leaves.
+//!
+//! A single row walks eight trees at once, a batch walks one tree with eight rows at once: eight independent chains of
+//! loads hide the latency of each. A batch goes block by block and tree by tree, so that a tree's nodes and a block's
+//! rows stay in the first-level cache. The sum of an output runs over its trees in their order, always: floating-point
+//! addition is not associative, and the result has to equal the trainer's bit for bit.
+
+use super::{Ensemble, Root, node::mode};
+
+/// Chains that run at once: enough to cover the latency of the second-level cache, few enough for the registers.
+const LANES: usize = 8;
+/// Rows of a block: 64 rows of 32 features are 16 KiB.
+const BLOCK: usize = 64;
+
+impl Ensemble {
+    /// The margins of `rows` (row-major, `columns` values each, a whole number of rows): `rows × outputs` values.
+    pub(crate) fn margins(&self, rows: &[f64]) -> Vec<f64> {
+        let count = rows.len() / self.columns;
+        let mut sums = vec![0.0; count * self.outputs];
+        for (block, sums) in rows.chunks(BLOCK * self.columns).zip(sums.chunks_mut(BLOCK * self.outputs)) {
+            match (self.plain, block.iter().any(|value| value.is_nan())) {
+                (true, false) => self.block::<{ mode::PLAIN }>(block, sums),
+                (true, true) => self.block::<{ mode::NAN }>(block, sums),
+                (false, _) => self.block::<{ mode::FULL }>(block, sums),
+            }
+        }
+        sums
+    }
+
+    fn block<const MODE: u8>(&self, rows: &[f64], sums: &mut [f64]) {
+        let whole = rows.len() / self.columns / LANES * LANES;
+        let (together, single) = rows.split_at(whole * self.columns);
+        let (together_sums, single_sums) = sums.split_at_mut(whole * self.outputs);
+        if whole > 0 {
+            for (tree, root) in self.roots.iter().enumerate() {
+                let output = tree % self.outputs;
+                let sums = together_sums.chunks_exact_mut(LANES * self.outputs);
+                for (rows, sums) in together.chunks_exact(LANES * self.columns).zip(sums) {
+                    let values = self.one_tree::<MODE>(*root, rows);
+                    for (sum, value) in sums.iter_mut().skip(output).step_by(self.outputs).zip(values) {
+                        *sum += value;
+                    }
+                }
+            }
+        }
+        for (row, sums) in single.chunks_exact(self.columns).zip(single_sums.chunks_exact_mut(self.outputs)) {
+            self.one_row::<MODE>(row, sums);
+        }
+    }
+
+    /// The leaf values of `LANES` rows in one tree.
+    #[inline(always)]
+    fn one_tree<const MODE: u8>(&self, root: Root, rows: &[f64]) -> [f64; LANES] {
+        let rows: [&[f64]; LANES] = std::array::from_fn(|lane| &rows[lane * self.columns..(lane + 1) * self.columns]);
+        self.run::<MODE>([root.node; LANES], root.depth, |lane| rows[lane])
+    }
+
+    /// Adds the leaf values of one row to its sums, `LANES` trees at a time.
+    fn one_row<const MODE: u8>(&self, row: &[f64], sums: &mut [f64]) {
+        let mut output = 0;
+        for group in self.roots.chunks(LANES) {
+            let mut start = [0; LANES];
+            let mut depth = 0;
+            for (start, root) in start.iter_mut().zip(group) {
+                *start = root.node;
+                depth = depth.max(root.depth);
+            }
+            let values = self.run::<MODE>(start, depth, |_| row);
+            for value in &values[..group.len()] {
+                sums[output] += value;
+                output += 1;
+                if output == self.outputs {
+                    output = 0;
+                }
+            }
+        }
+    }
+
+    /// Walks `LANES` chains until all stand on leaves (at most `depth` steps), and reads the leaves.
+    #[inline(always)]
+    fn run<'a, const MODE: u8>(
+        &self,
+        mut at: [u32; LANES],
+        depth: u32,
+        row: impl Fn(usize) -> &'a [f64],
+    ) -> [f64; LANES] {
+        let nodes = self.nodes.as_slice();
+        for _ in 0..depth {
+            let mut open = 0;
+            for (lane, at) in at.iter_mut().enumerate() {
+                let node = nodes[*at as usize];
+                open |= node.is_split();
+                *at = node.step::<MODE>(&self.words, row(lane));
+            }
+            if open == 0 {
+                break;
+            }
+        }
+        at.map(|at| nodes[at as usize].value())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{
+        Ensemble,
+        spec::{Child, Missing, Split, Test, Tree},
+    };
+
+    /// The definition, without any packing.
+    fn slow(trees: &[Tree], outputs: usize, row: &[f64]) -> Vec<f64> {
+        let mut sums = vec![0.0; outputs];
+        for (index, tree) in trees.iter().enumerate() {
+            let mut at = tree.root();
+            let value = loop {
+                match at {
+                    Child::Leaf(leaf) => break tree.leaves[leaf as usize],
+                    Child::Split(split) => {
+                        let split = &tree.splits[split as usize];
+                        at = if left(&split.test, row[split.feature as usize]) { split.left } else { split.right };
+                    }
+                }
+            };
+            sums[index % outputs] += value;
+        }
+        sums
+    }
+
+    fn left(test: &Test, value: f64) -> bool {
+        match test {
+            Test::Threshold { threshold, missing, default_left } => {
+                let value = if value.is_nan() && *missing != Missing::Nan { 0.0 } else { value };
+                let zero = value.abs() <= f64::from(1e-35_f32);
+                match missing {
+                    Missing::Zero if zero => *default_left,
+                    Missing::Nan if value.is_nan() => *default_left,
+                    _ => value <= *threshold,
+                }
+            }
+            Test::Categories { bits } => {
+                !value.is_nan()
+                    && value > -1.0
+                    && bits.get((value / 32.0) as usize).is_some_and(|word| word >> (value as u64 % 32) & 1 == 1)
+            }
+        }
+    }
+
+    fn test() -> impl Strategy<Value = Test> {
+        let missing = prop_oneof![Just(Missing::None), Just(Missing::Zero), Just(Missing::Nan)];
+        prop_oneof![
+            3 => (value(), missing, any::<bool>()).prop_filter_map("threshold is a number", |(threshold, missing, default_left)| {
+                (!threshold.is_nan()).then_some(Test::Threshold { threshold, missing, default_left })
+            }),
+            1 => prop::collection::vec(any::<u32>(), 0..5).prop_map(|bits| Test::Categories { bits }),
+        ]
+    }
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            4 => -3.0..3.0,
+            1 => (-3i32..200).prop_map(f64::from),
+            1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e-36, -1e-36, 1e300]),
+        ]
+    }
+
+    /// Grows a tree by splitting the leaf that the numbers point to.
+    fn tree(columns: u32) -> impl Strategy<Value = Tree> {
+        prop::collection::vec((any::<u32>(), 0..columns, test(), -1.0..1.0), 0..12).prop_map(|steps| {
+            let mut tree = Tree { splits: vec![], leaves: vec![0.25], counts: None };
+            for (pick, feature, test, value) in steps {
+                let (new, leaf) = (tree.splits.len() as u32, pick % tree.leaves.len() as u32);
+                for split in &mut tree.splits {
+                    for child in [&mut split.left, &mut split.right] {
+                        if *child == Child::Leaf(leaf) {
+                            *child = Child::Split(new);
+                        }
+                    }
+                }
+                let right = Child::Leaf(tree.leaves.len() as u32);
+                tree.splits.push(Split { feature, test, left: Child::Leaf(leaf), right });
+                tree.leaves.push(value);
+            }
+            tree
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn packing_changes_no_bit(
+            trees in prop::collection::vec(tree(3), 0..20),
+            outputs in 1usize..4,
+            rows in prop::collection::vec(prop::array::uniform3(value()), 0..140),
+        ) {
+            let ensemble = Ensemble::new(&trees, 3, outputs).unwrap();
+            let margins = ensemble.margins(&rows.concat());
+            let expected: Vec<f64> = rows.iter().flat_map(|row| slow(&trees, outputs, row)).collect();
+            prop_assert_eq!(margins.len(), expected.len());
+            for (got, expected) in margins.iter().zip(&expected) {
+                prop_assert_eq!(got.to_bits(), expected.to_bits());
+            }
+        }
+    }
+}
