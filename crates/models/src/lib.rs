@@ -4,6 +4,8 @@
 //! that each further tree format is an importer and nothing else.
 
 mod cell;
+mod exp;
+mod exp_table;
 mod lightgbm;
 mod output;
 mod trees;

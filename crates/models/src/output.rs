@@ -1,5 +1,7 @@
-//! From margin to output: the transforms that objectives apply. `exp` and `ln` come from one fixed implementation in
-//! pure Rust (`libm`), not from the platform, so that a replay on another machine gives the same bits.
+//! From margin to output: the transforms that objectives apply. `exp` and `ln` come from one fixed implementation each,
+//! not from the platform, so that a replay on another machine gives the same bits.
+
+use crate::exp::exp;
 
 /// What an objective does with the sum of the trees.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,10 +26,10 @@ impl Transform {
         match self {
             Self::Identity => {}
             Self::SignedSquare => row.iter_mut().for_each(|x| *x = sign(*x) * *x * *x),
-            Self::Exp => row.iter_mut().for_each(|x| *x = libm::exp(*x)),
-            Self::Sigmoid(k) => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + libm::exp(-k * *x))),
+            Self::Exp => row.iter_mut().for_each(|x| *x = exp(*x)),
+            Self::Sigmoid(k) => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + exp(-k * *x))),
             Self::Softmax => softmax(row),
-            Self::Log1pExp => row.iter_mut().for_each(|x| *x = libm::log1p(libm::exp(*x))),
+            Self::Log1pExp => row.iter_mut().for_each(|x| *x = libm::log1p(exp(*x))),
         }
     }
 }
@@ -41,7 +43,7 @@ fn softmax(row: &mut [f64]) {
     let largest = row.iter().copied().fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
     let mut sum = 0.0;
     for x in row.iter_mut() {
-        *x = libm::exp(*x - largest);
+        *x = exp(*x - largest);
         sum += *x;
     }
     row.iter_mut().for_each(|x| *x /= sum);
