@@ -46,8 +46,10 @@ pub struct Item {
 pub struct SourceRow {
     /// Values of the key fields, in the order of `EventsPlan::key`.
     pub key: Vec<Value>,
-    /// Value of the watermark field when it was read.
+    /// Value of the watermark field when it was read; null for a row found by a sweep.
     pub mark: Value,
+    /// Keyed digest of the fields in use, by which the watch knows a row it has already asked about.
+    pub digest: [u8; 16],
 }
 
 /// A batch of questions to one integration; a single call is a batch of one.

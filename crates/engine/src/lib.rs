@@ -4,3 +4,4 @@ pub mod ask;
 pub mod outbox;
 pub mod record_format;
 pub mod systems;
+pub mod wire;

@@ -13,11 +13,18 @@ use tendon_kernel::{
     decision::{Delivery, Failure},
 };
 
-use crate::{ask::Input, wire};
+use crate::{
+    ask::{Input, SourceRow},
+    wire,
+};
 
-/// The rest of a decision's entry.
+/// The rest of a decision's entry:
+/// `{"row":{"key":[7],"mark":{"time":1}},"deliveries":[…],"letter":{…},"why":"…"}`, each part only when there is one.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct More {
+    /// The row that the input came from, as the watch read it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "source_row")]
+    pub row: Option<SourceRow>,
     /// Write-backs that this decision causes; recording them here is accepting them.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "deliveries")]
     pub deliveries: Vec<Delivery>,
@@ -46,7 +53,7 @@ pub struct Letter {
 impl More {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.deliveries.is_empty() && self.letter.is_none() && self.why.is_none()
+        self.row.is_none() && self.deliveries.is_empty() && self.letter.is_none() && self.why.is_none()
     }
 
     /// As JSON; no bytes at all when empty.
@@ -265,5 +272,36 @@ mod deliveries {
                 older: delivery.older.map(|(field, micros)| (field, Timestamp(micros))),
             })
             .collect())
+    }
+}
+
+/// The source row as JSON.
+mod source_row {
+    use super::{Deserialize, Serialize, SourceRow, Value, wire};
+    use serde::{Deserializer, Serializer};
+
+    #[derive(Serialize)]
+    struct Out<'a> {
+        #[serde(with = "wire::list")]
+        key: &'a [Value],
+        mark: wire::Out<'a>,
+        digest: &'a [u8; 16],
+    }
+
+    #[derive(Deserialize)]
+    struct In {
+        #[serde(with = "wire::list")]
+        key: Vec<Value>,
+        mark: wire::In,
+        digest: [u8; 16],
+    }
+
+    #[expect(clippy::ref_option, reason = "serde's `with` calls it so")]
+    pub(super) fn serialize<S: Serializer>(row: &Option<SourceRow>, serializer: S) -> Result<S::Ok, S::Error> {
+        row.as_ref().map(|row| Out { key: &row.key, mark: wire::Out(&row.mark), digest: &row.digest }).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SourceRow>, D::Error> {
+        Ok(Option::<In>::deserialize(deserializer)?.map(|row| SourceRow { key: row.key, mark: row.mark.0, digest: row.digest }))
     }
 }

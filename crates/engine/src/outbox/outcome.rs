@@ -1,6 +1,6 @@
 //! What became of a delivery, as it is recorded: an entry of its own that follows the decision's.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tendon_kernel::{
@@ -9,7 +9,7 @@ use tendon_kernel::{
 };
 
 use super::queue::Pending;
-use crate::record_format::Exact;
+use crate::wire;
 
 /// The sealed part of an outcome's entry. `old` are the values that stood there before, for undo.
 #[derive(Serialize, Deserialize)]
@@ -24,18 +24,27 @@ pub(super) struct OutcomeForm {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    old: Option<Vec<(String, Exact<'static>)>>,
+    old: Option<OldValues>,
 }
+
+/// Fields and the values they held.
+#[derive(Serialize, Deserialize)]
+struct OldValues(#[serde(with = "wire::pairs")] Vec<(String, Value)>);
 
 impl OutcomeForm {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
-        serde_json::from_slice(bytes)
-            .map_err(|_| Error::new(ErrorKind::Corrupt, "payload_unreadable", "the payload of a delivery outcome has an unknown form"))
+        serde_json::from_slice(bytes).map_err(|_| {
+            Error::new(
+                ErrorKind::Corrupt,
+                "payload_unreadable",
+                "the payload of a delivery outcome has an unknown form",
+            )
+        })
     }
 
     /// Values before the write, by field.
     pub(super) fn old_values(self) -> Option<Vec<(String, Value)>> {
-        Some(self.old?.into_iter().map(|(name, value)| (name, value.0.into_owned())).collect())
+        self.old.map(|old| old.0)
     }
 }
 
@@ -90,7 +99,7 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
         attempts: pending.attempts,
         code: error.as_ref().map(|error| error.code().to_owned()).unwrap_or_default(),
         message: error.as_ref().map(ToString::to_string).unwrap_or_default(),
-        old: old.map(|values| names.zip(values.into_iter().map(|value| Exact(Cow::Owned(value)))).collect()),
+        old: old.map(|values| OldValues(names.zip(values).collect())),
     };
     let facts = Facts {
         kind: EntryKind::Delivery,

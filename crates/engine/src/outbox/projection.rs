@@ -64,8 +64,10 @@ pub(super) fn letter_key((seq, index): Place) -> Vec<u8> {
 
 /// Reads the place out of the last ten bytes of a key.
 pub(super) fn place_of(key: &[u8]) -> Result<Place> {
-    let wrong = || Error::new(ErrorKind::Corrupt, "projection_unreadable", "a row of the outbox has an unknown form")
-        .hint("delete .tendon/projections.db: it is rebuilt from the ledger");
+    let wrong = || {
+        Error::new(ErrorKind::Corrupt, "projection_unreadable", "a row of the outbox has an unknown form")
+            .hint("delete .tendon/projections.db: it is rebuilt from the ledger")
+    };
     let tail = key.len().checked_sub(10).and_then(|start| key.get(start..)).ok_or_else(wrong)?;
     let (seq, index) = tail.split_at(8);
     match (seq.try_into(), index.try_into()) {
@@ -82,6 +84,10 @@ impl Projection for OutboxProjection {
         "outbox"
     }
 
+    fn tables(&self) -> &'static [Table] {
+        &[PENDING, LETTERS]
+    }
+
     fn project(&self, entry: &Entry, _tokens: &dyn Tokens, batch: &mut Batch) -> Result<()> {
         let Some(body) = &entry.body else { return Ok(()) };
         match entry.facts.kind {
@@ -89,7 +95,7 @@ impl Projection for OutboxProjection {
                 if body.more.is_empty() {
                     return Ok(());
                 }
-                project_decision(entry, &More::decode(&body.more)?, batch)
+                project_decision(entry, &More::parse(&body.more)?, batch)
             }
             EntryKind::Delivery => project_outcome(entry, &OutcomeForm::decode(&body.more)?, batch),
             _ => Ok(()),
@@ -108,8 +114,8 @@ fn project_decision(entry: &Entry, more: &More, batch: &mut Batch) -> Result<()>
             integration: entry.facts.integration.clone(),
             decision: entry.facts.id,
             system: "".into(),
-            code: letter.code.clone(),
-            message: letter.message.clone(),
+            code: letter.cause.code.clone(),
+            message: letter.cause.message.clone(),
             at: entry.facts.at,
         };
         batch.put(LETTERS, letter_key((entry.seq, RECORD_INDEX)), encode(&row)?);
@@ -148,5 +154,7 @@ fn project_outcome(entry: &Entry, outcome: &OutcomeForm, batch: &mut Batch) -> R
 }
 
 fn encode(row: &impl Serialize) -> Result<Vec<u8>> {
-    serde_json::to_vec(row).map_err(|error| Error::new(ErrorKind::Internal, "projection_encode", "a row could not be encoded").private(error))
+    serde_json::to_vec(row).map_err(|error| {
+        Error::new(ErrorKind::Internal, "projection_encode", "a row could not be encoded").private(error)
+    })
 }

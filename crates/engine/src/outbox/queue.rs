@@ -7,11 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tendon_kernel::{
-    Id, Timestamp,
-    decision::Delivery,
-    sockets::ledger::ModelRef,
-};
+use tendon_kernel::{Id, Timestamp, decision::Delivery, sockets::ledger::ModelRef};
 
 /// Position of a delivery: its decision's entry, and which of that decision's deliveries it is.
 pub type Place = (u64, u16);
@@ -48,10 +44,10 @@ pub(super) fn row_name(delivery: &Delivery) -> Arc<str> {
 }
 
 impl Pending {
-
     /// Whether it can go into one batch with another.
     fn goes_with(&self, other: &Self) -> bool {
-        let same_key = |a: &Delivery, b: &Delivery| a.key.iter().map(|(name, _)| name).eq(b.key.iter().map(|(name, _)| name));
+        let same_key =
+            |a: &Delivery, b: &Delivery| a.key.iter().map(|(name, _)| name).eq(b.key.iter().map(|(name, _)| name));
         self.delivery.resource == other.delivery.resource && same_key(&self.delivery, &other.delivery)
     }
 }
@@ -84,14 +80,17 @@ impl Queue {
             if chosen.len() == most {
                 break;
             }
-            let oldest = self.rows.get(&pending.row).and_then(BTreeSet::first);
-            let ready = pending.not_before <= now && oldest == Some(&pending.place);
+            let ready = pending.not_before <= now && self.is_oldest(pending);
             if ready && first.is_none_or(|first| first.goes_with(pending)) {
                 first.get_or_insert(pending);
                 chosen.push(*at);
             }
         }
         chosen.iter().filter_map(|at| self.waiting.remove(at)).collect()
+    }
+
+    fn is_oldest(&self, pending: &Pending) -> bool {
+        self.rows.get(&pending.row).and_then(BTreeSet::first) == Some(&pending.place)
     }
 
     /// Puts a taken delivery back, to be tried again.
@@ -112,7 +111,8 @@ impl Queue {
     /// Takes out everything that concerns a subject.
     pub(super) fn remove_subject(&mut self, subject: &str) -> Vec<Pending> {
         let of_subject = |pending: &Pending| pending.subject.as_deref() == Some(subject);
-        let places: Vec<_> = self.waiting.iter().filter(|(_, pending)| of_subject(pending)).map(|(at, _)| *at).collect();
+        let places: Vec<_> =
+            self.waiting.iter().filter(|(_, pending)| of_subject(pending)).map(|(at, _)| *at).collect();
         let removed: Vec<_> = places.iter().filter_map(|at| self.waiting.remove(at)).collect();
         for pending in &removed {
             self.finish(pending);
@@ -122,7 +122,7 @@ impl Queue {
 
     /// When the next delivery may go; `None`: nothing waits for a time.
     pub(super) fn next_time(&self) -> Option<Duration> {
-        self.waiting.values().map(|pending| pending.not_before).min()
+        self.waiting.values().filter(|pending| self.is_oldest(pending)).map(|pending| pending.not_before).min()
     }
 
     /// Time of the oldest waiting decision.

@@ -58,9 +58,13 @@ impl Breaker {
             None => {}
             Some(until) if now >= until && !state.probing => state.probing = true,
             Some(_) => {
-                return Err(Error::new(ErrorKind::Unavailable, "circuit_open", "the system failed repeatedly and is left alone for a while")
-                    .with("system", system)
-                    .with("last_failure", state.last_failure.as_deref().unwrap_or("unknown")));
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "circuit_open",
+                    "the system failed repeatedly and is left alone for a while",
+                )
+                .with("system", system)
+                .with("last_failure", state.last_failure.as_deref().unwrap_or("unknown")));
             }
         }
         Ok(Pass { breaker: self, told: false })
@@ -120,7 +124,7 @@ impl Drop for Pass<'_> {
 }
 
 /// Exponential backoff with full jitter over its upper half: attempt 0 waits between half of `first` and `first`.
-pub(crate) fn backoff(attempt: u32, first: Duration, longest: Duration, context: &Context) -> Duration {
+pub fn backoff(attempt: u32, first: Duration, longest: Duration, context: &Context) -> Duration {
     let whole = first.saturating_mul(2u32.saturating_pow(attempt.min(20))).min(longest);
     let mut random = [0; 2];
     context.entropy.fill(&mut random);

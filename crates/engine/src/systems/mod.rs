@@ -7,14 +7,15 @@ mod rate;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tendon_kernel::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, Value,
     context::Context,
     sockets::connector::{Change, Connector, Row, Scan, Watch, WriteBatch, Written},
 };
 use tokio::sync::Semaphore;
 
-pub use breaker::BreakerState;
 use breaker::Breaker;
+pub use breaker::BreakerState;
+pub use breaker::backoff;
 use rate::Rate;
 
 /// How hard a system may be driven.
@@ -100,6 +101,20 @@ impl System {
     /// As [`System::write`].
     pub async fn watch(&self, watch: Watch) -> Result<Vec<Change>> {
         self.call("watch", watch.limit, self.connector.watch(watch)).await
+    }
+
+    /// Rows with these keys.
+    ///
+    /// # Errors
+    /// As [`System::write`].
+    pub async fn read(
+        &self,
+        resource: &str,
+        key: &[String],
+        fields: &[String],
+        keys: &[Vec<Value>],
+    ) -> Result<Vec<Row>> {
+        self.call("read", keys.len(), self.connector.read(resource, key, fields, keys)).await
     }
 
     /// The next rows in key order.

@@ -1,0 +1,359 @@
+//! The desk of one system: its queue, the worker that empties it, and the refill from the projection when more waits
+//! than memory should hold.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tendon_kernel::{
+    Error, ErrorKind, Result, Timestamp,
+    sockets::{
+        connector::{Write, WriteBatch, Written},
+        ledger::Draft,
+        store::Range,
+    },
+};
+use tokio::sync::{Notify, watch};
+
+use super::{
+    QUEUE_LIMIT, Shared,
+    outcome::{self, Ending},
+    pendings_of,
+    projection::{PENDING, PendingRow, pending_key, place_of, system_prefix},
+    queue::{Lane, Pending, Place, Queue},
+    record_placeholder,
+};
+use crate::systems::{BreakerState, System, backoff};
+
+/// Writes of one request to a system.
+const BATCH: usize = 500;
+/// Attempts at a row that the system refuses for now.
+const ROW_ATTEMPTS: u32 = 8;
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How a system's deliveries do.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct DeskState {
+    /// Deliveries that wait in memory; when `more`, there are others in the projection.
+    pub waiting: usize,
+    /// Whether more waits than memory holds.
+    pub more: bool,
+    /// Time of the oldest waiting decision.
+    pub oldest: Option<Timestamp>,
+    /// The circuit breaker.
+    pub breaker: BreakerState,
+    /// The last failure, when the breaker counts one.
+    pub last_failure: Option<String>,
+}
+
+struct State {
+    queue: Queue,
+    /// Whether all that waits is in memory.
+    complete: bool,
+    /// First place that the next refill reads.
+    cursor: Place,
+    /// Largest entry whose deliveries were left to the refill.
+    left_out: u64,
+    /// Before this moment nothing is tried: the system as a whole failed.
+    pause_until: Duration,
+    failures: u32,
+}
+
+pub(super) struct Desk {
+    system: Arc<System>,
+    state: Mutex<State>,
+    wake: Notify,
+    stop: watch::Sender<bool>,
+    ended: watch::Sender<bool>,
+}
+
+impl Desk {
+    pub(super) fn new(system: Arc<System>) -> Self {
+        let state = State {
+            queue: Queue::default(),
+            complete: false,
+            cursor: (0, 0),
+            left_out: 0,
+            pause_until: Duration::ZERO,
+            failures: 0,
+        };
+        let (stop, _) = watch::channel(false);
+        let (ended, _) = watch::channel(false);
+        Self { system, state: Mutex::new(state), wake: Notify::new(), stop, ended }
+    }
+
+    pub(super) fn accept(&self, pending: Pending) {
+        let mut state = self.lock();
+        if state.complete && state.queue.len() < QUEUE_LIMIT {
+            state.queue.add(pending);
+        } else {
+            state.complete = false;
+            state.cursor = state.cursor.min(pending.place);
+            state.left_out = state.left_out.max(pending.place.0);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn remove_subject(&self, subject: &str) -> Vec<Pending> {
+        self.lock().queue.remove_subject(subject)
+    }
+
+    pub(super) fn state(&self) -> DeskState {
+        let (breaker, last_failure) = self.system.breaker();
+        let state = self.lock();
+        DeskState {
+            waiting: state.queue.len(),
+            more: !state.complete,
+            oldest: state.queue.oldest(),
+            breaker,
+            last_failure,
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn stopped(&self) {
+        // An error means that the desk is gone, which is what we wait for.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// The worker of one system: refill, take, write, record, again.
+    pub(super) async fn work(&self, name: &Arc<str>) {
+        let Some(desk) = self.desks.get(name) else { return };
+        while !*desk.stop.borrow() {
+            if let Err(error) = self.refill(desk).await {
+                tracing::warn!(system = %name, code = error.code(), "reading what waits in the outbox failed; it is tried again");
+                self.rest(desk, Duration::from_secs(1)).await;
+                continue;
+            }
+            let now = self.context.clock.monotonic();
+            let (batch, next) = desk.next_batch(now);
+            if batch.is_empty() {
+                match next {
+                    Some(at) => self.rest(desk, at.saturating_sub(now).max(Duration::from_millis(1))).await,
+                    None => desk.wake.notified().await,
+                }
+                continue;
+            }
+            self.deliver(desk, batch).await;
+        }
+        desk.ended.send_replace(true);
+    }
+
+    /// Waits for new work, but no longer than this.
+    async fn rest(&self, desk: &Desk, longest: Duration) {
+        tokio::select! {
+            biased;
+            () = desk.wake.notified() => {}
+            () = self.context.clock.sleep(longest) => {}
+        }
+    }
+
+    async fn deliver(&self, desk: &Desk, batch: Vec<Pending>) {
+        let result = desk.system.write(write_batch(&batch)).await;
+        match result {
+            Ok(written) => {
+                desk.calm();
+                self.settle(desk, batch.into_iter().zip(written).collect());
+            }
+            Err(error) if error.retryable() => self.postpone(desk, batch),
+            Err(error) if batch.len() == 1 => {
+                self.settle(
+                    desk,
+                    batch.into_iter().map(|pending| (pending, Written::Rejected(error.clone()))).collect(),
+                );
+            }
+            // The request was refused as a whole: find out which rows are to blame.
+            Err(_) => {
+                for pending in batch {
+                    Box::pin(self.deliver(desk, vec![pending])).await;
+                }
+            }
+        }
+    }
+
+    /// The system failed as a whole: everything waits, none of it is to blame.
+    fn postpone(&self, desk: &Desk, batch: Vec<Pending>) {
+        let now = self.context.clock.monotonic();
+        let mut state = desk.lock();
+        let wait = backoff(state.failures, FIRST_WAIT, LONGEST_WAIT, &self.context).max(desk.system.retry_in());
+        state.failures = state.failures.saturating_add(1);
+        state.pause_until = now.saturating_add(wait);
+        for mut pending in batch {
+            pending.attempts = pending.attempts.saturating_add(1);
+            state.queue.put_back(pending);
+        }
+    }
+
+    /// Records how rows ended and frees them; rows to be tried again go back.
+    fn settle(&self, desk: &Desk, results: Vec<(Pending, Written)>) {
+        let now = self.context.clock.now();
+        let mut drafts = Vec::with_capacity(results.len());
+        let mut ended = Vec::with_capacity(results.len());
+        for (mut pending, written) in results {
+            pending.attempts = pending.attempts.saturating_add(1);
+            match self.ending(&pending, written) {
+                Some(ending) => {
+                    drafts.push(self.ending_draft(&pending, ending, now));
+                    ended.push(pending);
+                }
+                None => {
+                    let wait = backoff(pending.attempts, FIRST_WAIT, LONGEST_WAIT, &self.context);
+                    pending.not_before = self.context.clock.monotonic().saturating_add(wait);
+                    desk.lock().queue.put_back(pending);
+                }
+            }
+        }
+        if drafts.is_empty() {
+            return;
+        }
+        match self.ledger.append(drafts) {
+            Ok(()) => {
+                let mut state = desk.lock();
+                ended.iter().for_each(|pending| state.queue.finish(pending));
+            }
+            // Not recorded is not done: the next attempt finds our values there and says so.
+            Err(error) => {
+                tracing::warn!(code = error.code(), "delivery outcomes could not be recorded; they are tried again");
+                self.postpone(desk, ended);
+            }
+        }
+    }
+
+    /// How a row ended; `None`: it is to be tried again.
+    fn ending(&self, pending: &Pending, written: Written) -> Option<Ending> {
+        match written {
+            Written::Delivered { old } => Some(Ending::Delivered(old)),
+            Written::Superseded => Some(Ending::Superseded),
+            Written::Missing => Some(Ending::Dead(
+                Error::new(ErrorKind::NotFound, "row_missing", "the row to write to does not exist any more")
+                    .with("system", &pending.delivery.system)
+                    .with("resource", &pending.delivery.resource),
+            )),
+            Written::Rejected(error) if error.retryable() && pending.attempts < ROW_ATTEMPTS => None,
+            Written::Rejected(error) => Some(Ending::Dead(error)),
+        }
+    }
+
+    /// The entry of an ending. When the subject was erased while the write was under way, it holds nothing of it.
+    fn ending_draft(&self, pending: &Pending, ending: Ending, now: Timestamp) -> Draft {
+        let erased = pending.subject.as_deref().is_some_and(|subject| self.was_erased(subject, pending.place.0));
+        outcome::draft(pending, if erased { Ending::Erased } else { ending }, now, self.custody(pending))
+    }
+
+    /// Brings what waits in the projection into memory, as far as there is room.
+    async fn refill(&self, desk: &Desk) -> Result<()> {
+        loop {
+            let (cursor, left_out, room) = {
+                let state = desk.lock();
+                if state.complete || state.queue.len() > QUEUE_LIMIT / 2 {
+                    return Ok(());
+                }
+                (state.cursor, state.left_out, QUEUE_LIMIT - state.queue.len())
+            };
+            self.ledger.projected(left_out).await?;
+            let found = self.read_pending(desk.system.name(), cursor, room).await?;
+            let all = found.len() < room;
+            let last = found.last().map(|(place, _)| *place);
+            for (place, row) in found {
+                self.load(desk, place, row.backfill).await?;
+            }
+            let mut state = desk.lock();
+            // Deliveries left out meanwhile may have moved the cursor back: then it stays there.
+            if state.cursor >= cursor
+                && let Some((seq, index)) = last
+            {
+                state.cursor = (seq, index.saturating_add(1));
+            }
+            if all && state.left_out == left_out {
+                state.complete = true;
+            }
+        }
+    }
+
+    async fn read_pending(&self, system: &str, from: Place, limit: usize) -> Result<Vec<(Place, PendingRow)>> {
+        let mut end = system_prefix(system);
+        if let Some(last) = end.last_mut() {
+            *last = 1;
+        }
+        let range = Range { from: pending_key(system, from), to: Some(end), limit, descending: false };
+        let rows = self.store.range(PENDING, range).await?;
+        rows.into_iter()
+            .map(|(key, value)| {
+                let row = serde_json::from_slice(&value).map_err(|_| {
+                    Error::new(ErrorKind::Corrupt, "projection_unreadable", "a row of the outbox has an unknown form")
+                })?;
+                Ok((place_of(&key)?, row))
+            })
+            .collect()
+    }
+
+    async fn load(&self, desk: &Desk, place: Place, backfill: bool) -> Result<()> {
+        let Some(entry) = self.ledger.entry(place.0).await? else {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "outbox_ahead",
+                "the outbox names an entry that the ledger does not have",
+            ));
+        };
+        match pendings_of(&entry)? {
+            None => self.end_erased(vec![record_placeholder(&entry, place, desk.system.name())]),
+            Some(pendings) => {
+                for mut pending in pendings.into_iter().filter(|pending| pending.place == place) {
+                    pending.lane = if backfill { Lane::Backfill } else { Lane::Live };
+                    desk.lock().queue.add(pending);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Desk {
+    fn calm(&self) {
+        let mut state = self.lock();
+        state.failures = 0;
+        state.pause_until = Duration::ZERO;
+    }
+
+    /// What can be written now, or when to look again.
+    fn next_batch(&self, now: Duration) -> (Vec<Pending>, Option<Duration>) {
+        let mut state = self.lock();
+        if state.pause_until > now {
+            return (Vec::new(), Some(state.pause_until));
+        }
+        let batch = state.queue.take(now, BATCH);
+        let next = state.queue.next_time();
+        (batch, next)
+    }
+}
+
+fn write_batch(batch: &[Pending]) -> WriteBatch {
+    let first = batch.first().map(|pending| &pending.delivery);
+    WriteBatch {
+        resource: first.map(|delivery| delivery.resource.to_string()).unwrap_or_default(),
+        key: first.map(|delivery| delivery.key.iter().map(|(name, _)| name.clone()).collect()).unwrap_or_default(),
+        writes: batch.iter().map(|pending| write(pending)).collect(),
+    }
+}
+
+fn write(pending: &Pending) -> Write {
+    Write {
+        key: pending.delivery.key.iter().map(|(_, value)| value.clone()).collect(),
+        set: pending.delivery.set.clone(),
+        expect: pending.delivery.expect.clone(),
+        older: pending.delivery.older.clone(),
+    }
+}

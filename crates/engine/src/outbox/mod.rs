@@ -1,0 +1,372 @@
+//! The outbox: deliveries that were accepted (recorded with their decision) are brought to their systems, in order per
+//! row, until they are done or dead. Each outcome is an entry of its own; what waits is a projection of the ledger, so a
+//! crash at any moment leads to another attempt, and the write's condition makes another attempt harmless.
+//!
+//! A system that is down or slow is waited for without end: only a row that the system refuses becomes a dead letter.
+//! Memory is bounded: beyond [`QUEUE_LIMIT`] deliveries per system the rest stays in the projection until there is room.
+
+mod desk;
+mod outcome;
+mod projection;
+mod queue;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tendon_kernel::{
+    Error, ErrorKind, Result, Value,
+    context::Context,
+    decision::{Decision, Delivery, DeliveryState},
+    sockets::{
+        ledger::{Entry, EntryKind, Ledger},
+        store::{Range, Store},
+    },
+};
+
+use self::{
+    desk::Desk,
+    outcome::{Custody, Ending, OutcomeForm},
+    projection::{LETTERS, letter_key, place_of},
+    queue::{Lane, Pending, row_name},
+};
+pub use self::{
+    desk::DeskState,
+    projection::{LetterRow, OutboxProjection, RECORD_INDEX},
+    queue::Place,
+};
+use crate::{record_format::More, systems::System};
+
+/// Deliveries of one system held in memory.
+pub const QUEUE_LIMIT: usize = 8192;
+/// Erasures remembered, so that a decision recorded before one but accepted after it is not delivered.
+const ERASURES: usize = 1024;
+
+/// What the outbox works with.
+pub struct Parts {
+    /// Time and tasks.
+    pub context: Context,
+    /// The record.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where [`OutboxProjection`] is kept.
+    pub store: Arc<dyn Store>,
+    /// Systems by name.
+    pub systems: BTreeMap<Arc<str>, Arc<System>>,
+    /// Retention class and region by integration.
+    pub custody: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>,
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DeadLetter {
+    /// Its id: entry and index, as `entry-index`.
+    pub id: String,
+    /// What is known without opening it.
+    #[serde(flatten)]
+    pub row: LetterRow,
+}
+
+/// One delivery of a decision, with its state.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct DeliveryReport {
+    /// System.
+    pub system: Arc<str>,
+    /// Resource.
+    pub resource: Arc<str>,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Attempts made, as far as recorded.
+    pub attempts: u32,
+    /// Fields and new values.
+    pub set: Vec<(String, Value)>,
+    /// Fields and values before, when this write replaced them.
+    pub old: Option<Vec<(String, Value)>>,
+    /// Cause, when dead.
+    pub cause: Option<String>,
+}
+
+/// The outbox. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    context: Context,
+    ledger: Arc<dyn Ledger>,
+    store: Arc<dyn Store>,
+    desks: BTreeMap<Arc<str>, Desk>,
+    custody: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>,
+    erasures: Mutex<VecDeque<([u8; 16], u64)>>,
+}
+
+impl Outbox {
+    /// Starts one worker per system that can be written. Deliveries left from before are taken up from the projection.
+    pub fn start(parts: Parts) -> Self {
+        let desks = parts.systems.into_iter().map(|(name, system)| (name, Desk::new(system))).collect();
+        let shared = Arc::new(Shared {
+            context: parts.context,
+            ledger: parts.ledger,
+            store: parts.store,
+            desks,
+            custody: parts.custody,
+            erasures: Mutex::new(VecDeque::new()),
+        });
+        for name in shared.desks.keys().cloned() {
+            let task = Arc::clone(&shared);
+            shared.context.spawn.spawn("outbox", Box::pin(async move { task.work(&name).await }));
+        }
+        Self { shared }
+    }
+
+    /// Takes over deliveries whose decision was just recorded at `seq`.
+    pub fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]) {
+        let lane = if decision.door == tendon_kernel::decision::Door::Batch { Lane::Backfill } else { Lane::Live };
+        let gone = decision.subject.as_deref().is_some_and(|subject| self.shared.was_erased(subject, seq));
+        for (index, delivery) in deliveries.iter().enumerate() {
+            let Some(desk) = self.shared.desks.get(&delivery.system) else { continue };
+            let pending = Pending {
+                place: (seq, u16::try_from(index).unwrap_or(RECORD_INDEX - 1)),
+                lane,
+                id: decision.id,
+                at: decision.at,
+                integration: decision.integration.clone(),
+                model: decision.model.clone(),
+                subject: decision.subject.clone(),
+                row: row_name(delivery),
+                delivery: delivery.clone(),
+                attempts: 0,
+                not_before: std::time::Duration::ZERO,
+            };
+            if gone {
+                self.shared.end_erased(vec![pending]);
+            } else {
+                desk.accept(pending);
+            }
+        }
+    }
+
+    /// Ends what waits for a subject that was erased by the entry at `seq`. Call it after the ledger erased.
+    pub fn erased(&self, subject: &str, seq: u64) {
+        let token = self.shared.ledger.tokens().token("subject", subject);
+        let mut erasures = self.shared.erasures.lock().unwrap_or_else(PoisonError::into_inner);
+        erasures.push_back((token, seq));
+        while erasures.len() > ERASURES {
+            erasures.pop_front();
+        }
+        drop(erasures);
+        for desk in self.shared.desks.values() {
+            self.shared.end_erased(desk.remove_subject(subject));
+        }
+    }
+
+    /// State of each system's desk, by system.
+    pub fn states(&self) -> BTreeMap<Arc<str>, DeskState> {
+        self.shared.desks.iter().map(|(name, desk)| (name.clone(), desk.state())).collect()
+    }
+
+    /// Dead letters, oldest first, after a place.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn letters(&self, after: Option<Place>, limit: usize) -> Result<Vec<DeadLetter>> {
+        let from = after.map_or_else(Vec::new, |(seq, index)| letter_key((seq, index.saturating_add(1))));
+        let rows = self.shared.store.range(LETTERS, Range { from, to: None, limit, descending: false }).await?;
+        rows.into_iter().map(|(key, value)| letter(place_of(&key)?, &value)).collect()
+    }
+
+    /// One dead letter by its id.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    pub async fn letter(&self, id: &str) -> Result<(Place, DeadLetter)> {
+        let place = parse_place(id)?;
+        match self.shared.store.get(LETTERS, &letter_key(place)).await? {
+            Some(value) => Ok((place, letter(place, &value)?)),
+            None => Err(no_letter(id)),
+        }
+    }
+
+    /// Puts a dead delivery back into the queue (durable when this returns), or takes a dead record off the list so that
+    /// its flow may ask again. Returns the entry of the decision.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such letter; `Gone` when its subject was erased; the ledger's.
+    pub async fn retry(&self, id: &str) -> Result<Entry> {
+        let (place, found) = self.letter(id).await?;
+        let entry = self.shared.ledger.entry(place.0).await?.ok_or_else(|| no_letter(id))?;
+        let pendings = pendings_of(&entry)?.ok_or_else(|| gone(id))?;
+        let pending = match pendings.into_iter().find(|pending| pending.place == place) {
+            Some(pending) => pending,
+            None => record_placeholder(&entry, place, &found.row.system),
+        };
+        let retry =
+            outcome::draft(&pending, Ending::Retry, self.shared.context.clock.now(), self.shared.custody(&pending));
+        self.shared.ledger.commit(vec![retry]).await?;
+        if place.1 != RECORD_INDEX
+            && let Some(desk) = self.shared.desks.get(&pending.delivery.system)
+        {
+            desk.accept(pending);
+        }
+        Ok(entry)
+    }
+
+    /// Stops the workers after the batches under way and waits for them.
+    pub async fn stop(&self) {
+        for desk in self.shared.desks.values() {
+            desk.stop();
+        }
+        for desk in self.shared.desks.values() {
+            desk.stopped().await;
+        }
+    }
+}
+
+/// The deliveries of a decision with their states, from all its entries.
+///
+/// # Errors
+/// `Corrupt` when a payload cannot be read.
+pub fn report(entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
+    let mut reports = BTreeMap::new();
+    for entry in entries {
+        let Some(body) = &entry.body else { continue };
+        match entry.facts.kind {
+            EntryKind::Decision => {
+                for (index, delivery) in More::parse(&body.more)?.deliveries.into_iter().enumerate() {
+                    reports.insert((entry.seq, index), report_pending(delivery));
+                }
+            }
+            EntryKind::Delivery => {
+                let form = OutcomeForm::decode(&body.more)?;
+                if let Some(report) = reports.get_mut(&(form.seq, usize::from(form.index))) {
+                    apply_outcome(report, &entry.facts.reason, form);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(reports.into_values().collect())
+}
+
+fn report_pending(delivery: Delivery) -> DeliveryReport {
+    DeliveryReport {
+        system: delivery.system,
+        resource: delivery.resource,
+        state: DeliveryState::Pending,
+        attempts: 0,
+        set: delivery.set,
+        old: None,
+        cause: None,
+    }
+}
+
+fn apply_outcome(report: &mut DeliveryReport, word: &str, form: OutcomeForm) {
+    report.attempts = form.attempts;
+    report.cause = Some(form.message.clone()).filter(|message| !message.is_empty());
+    report.state = match word {
+        "delivered" => DeliveryState::Delivered,
+        "superseded" => DeliveryState::Superseded,
+        "dead" => DeliveryState::Dead,
+        "erased" => DeliveryState::Erased,
+        _ => DeliveryState::Pending,
+    };
+    if let Some(old) = form.old_values() {
+        report.old = Some(old);
+    }
+}
+
+/// The deliveries of a decision's entry as they wait; `None` when its subject was erased.
+fn pendings_of(entry: &Entry) -> Result<Option<Vec<Pending>>> {
+    let Some(body) = &entry.body else { return Ok(None) };
+    let deliveries = More::parse(&body.more)?.deliveries;
+    let pendings = deliveries.into_iter().enumerate().map(|(index, delivery)| Pending {
+        place: (entry.seq, u16::try_from(index).unwrap_or(RECORD_INDEX - 1)),
+        lane: Lane::Live,
+        id: entry.facts.id,
+        at: entry.facts.at,
+        integration: entry.facts.integration.clone(),
+        model: entry.facts.model.clone(),
+        subject: body.subject.clone(),
+        row: row_name(&delivery),
+        delivery,
+        attempts: 0,
+        not_before: std::time::Duration::ZERO,
+    });
+    Ok(Some(pendings.collect()))
+}
+
+/// Stands for a delivery that cannot be read (erased) or a record without one, so that its ending can be recorded.
+fn record_placeholder(entry: &Entry, place: Place, system: &Arc<str>) -> Pending {
+    let delivery =
+        Delivery { system: system.clone(), resource: "".into(), key: vec![], set: vec![], expect: vec![], older: None };
+    Pending {
+        place,
+        lane: Lane::Live,
+        id: entry.facts.id,
+        at: entry.facts.at,
+        integration: entry.facts.integration.clone(),
+        model: entry.facts.model.clone(),
+        subject: None,
+        row: row_name(&delivery),
+        delivery,
+        attempts: 0,
+        not_before: std::time::Duration::ZERO,
+    }
+}
+
+impl Shared {
+    fn was_erased(&self, subject: &str, seq: u64) -> bool {
+        let erasures = self.erasures.lock().unwrap_or_else(PoisonError::into_inner);
+        if erasures.is_empty() {
+            return false;
+        }
+        let token = self.ledger.tokens().token("subject", subject);
+        erasures.iter().any(|(erased, at)| *erased == token && seq < *at)
+    }
+
+    fn custody(&self, pending: &Pending) -> Custody {
+        let (retention, region) =
+            self.custody.get(&pending.integration).cloned().unwrap_or(("standard".into(), "".into()));
+        Custody { retention, region }
+    }
+
+    /// Records that deliveries ended because their subject was erased. If the ledger is stopped the rows stay in the
+    /// projection, and the next start ends them.
+    fn end_erased(&self, pendings: Vec<Pending>) {
+        if pendings.is_empty() {
+            return;
+        }
+        let now = self.context.clock.now();
+        let drafts = pendings.iter().map(|pending| outcome::draft(pending, Ending::Erased, now, self.custody(pending)));
+        if let Err(error) = self.ledger.append(drafts.collect()) {
+            tracing::warn!(code = error.code(), "the end of an erased subject's deliveries could not be recorded yet");
+        }
+    }
+}
+
+fn letter(place: Place, value: &[u8]) -> Result<DeadLetter> {
+    let row = serde_json::from_slice(value).map_err(|_| {
+        Error::new(ErrorKind::Corrupt, "projection_unreadable", "a row of the dead letters has an unknown form")
+            .hint("delete .tendon/projections.db: it is rebuilt from the ledger")
+    })?;
+    Ok(DeadLetter { id: format!("{}-{}", place.0, place.1), row })
+}
+
+fn parse_place(id: &str) -> Result<Place> {
+    let parsed = id.split_once('-').and_then(|(seq, index)| Some((seq.parse().ok()?, index.parse().ok()?)));
+    parsed.ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, "not_a_letter_id", "the text is no id of a dead letter")
+            .hint("ids look like 1042-0; `tendon letters list` shows them")
+    })
+}
+
+fn no_letter(id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "letter_not_found", "there is no such dead letter")
+        .with("letter", id)
+        .hint("it may have been retried already; `tendon letters list` shows those left")
+}
+
+fn gone(id: &str) -> Error {
+    Error::new(ErrorKind::Gone, "letter_erased", "the letter's subject was erased").with("letter", id)
+}
