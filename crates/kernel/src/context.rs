@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-use crate::time::Timestamp;
+use crate::{metrics::Registry, time::Timestamp};
 
 /// Reads and waits for time.
 pub trait Clock: Send + Sync {
@@ -105,7 +105,7 @@ pub trait File: Send + Sync {
     fn sync(&self) -> BoxFuture<'_, io::Result<()>>;
 }
 
-/// Time, randomness, files and tasks in one cheap-to-clone handle.
+/// Time, randomness, files, tasks and counters in one cheap-to-clone handle.
 #[derive(Clone)]
 pub struct Context {
     /// Time.
@@ -116,6 +116,8 @@ pub struct Context {
     pub disk: Arc<dyn Disk>,
     /// Tasks.
     pub spawn: Arc<dyn Spawn>,
+    /// Counters. Ask for handles once, when a part is built.
+    pub metrics: Arc<Registry>,
 }
 
 impl Context {

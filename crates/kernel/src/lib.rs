@@ -4,6 +4,7 @@ pub mod context;
 pub mod decision;
 pub mod error;
 pub mod id;
+pub mod metrics;
 pub mod schema;
 pub mod sockets;
 pub mod time;

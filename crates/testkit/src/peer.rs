@@ -19,8 +19,8 @@ pub fn workspace() -> PathBuf {
 /// # Panics
 /// When there is none.
 pub fn python() -> PathBuf {
-    let path = std::env::var_os("TENDON_PYTHON")
-        .map_or_else(|| workspace().join(".cache/venv/bin/python"), PathBuf::from);
+    let path =
+        std::env::var_os("TENDON_PYTHON").map_or_else(|| workspace().join(".cache/venv/bin/python"), PathBuf::from);
     assert!(path.exists(), "no Python at {}: run `cargo xtask setup`, or set TENDON_PYTHON", path.display());
     path
 }
@@ -46,10 +46,8 @@ pub fn go_run(folder: &Path, args: &[&str]) -> String {
 }
 
 fn finish(mut command: Command, what: &str) -> String {
-    let output: Output = command
-        .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("could not start {what}: {error}"));
+    let output: Output =
+        command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("could not start {what}: {error}"));
     assert!(output.status.success(), "{what} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -34,7 +34,7 @@ impl Rng {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         let result = self.state[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = self.state[1] << 17;
         self.state[2] ^= self.state[0];
@@ -48,7 +48,7 @@ impl Rng {
 
     /// A number below `end` (0 when `end` is 0). The bias is below `end / 2^64`.
     pub fn below(&mut self, end: u64) -> u64 {
-        u64::try_from((u128::from(self.next()) * u128::from(end)) >> 64).unwrap_or(0)
+        u64::try_from((u128::from(self.number()) * u128::from(end)) >> 64).unwrap_or(0)
     }
 
     /// An index below `len` (0 when `len` is 0).
@@ -64,7 +64,7 @@ impl Rng {
     /// Fills a buffer.
     pub fn fill(&mut self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(8) {
-            let bytes = self.next().to_le_bytes();
+            let bytes = self.number().to_le_bytes();
             chunk.copy_from_slice(&bytes[..chunk.len()]);
         }
     }
@@ -91,7 +91,7 @@ mod tests {
         );
         // First outputs for the state 1, 2, 3, 4 of xoshiro256starstar.c.
         let mut rng = Rng { state: [1, 2, 3, 4] };
-        assert_eq!([rng.next(), rng.next(), rng.next()], [11520, 0, 1_509_978_240]);
+        assert_eq!([rng.number(), rng.number(), rng.number()], [11520, 0, 1_509_978_240]);
     }
 
     #[test]

@@ -30,7 +30,9 @@ impl TestKeys {
 impl Keys for TestKeys {
     fn key(&self, name: &str) -> Result<Key> {
         if *lock(&self.broken) {
-            return Err(Error::new(ErrorKind::Unavailable, "key_unavailable", "reading a key failed as told").with("key", name));
+            return Err(
+                Error::new(ErrorKind::Unavailable, "key_unavailable", "reading a key failed as told").with("key", name)
+            );
         }
         let mut key = [0; 32];
         Rng::stream(self.seed, &format!("key {name}")).fill(&mut key);

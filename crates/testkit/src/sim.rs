@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use tendon_kernel::{context::Context, time::Timestamp};
+use tendon_kernel::{context::Context, metrics::Registry, time::Timestamp};
 
 use crate::{
     disk::MemDisk,
@@ -62,6 +62,7 @@ pub struct Sim {
     world: Arc<World>,
     disk: Arc<MemDisk>,
     stores: Mutex<Vec<Arc<MemStore>>>,
+    metrics: Arc<Registry>,
 }
 
 /// Tells the seed when a run panics: the one thing needed to see it again.
@@ -84,7 +85,7 @@ impl Sim {
     pub fn new(seed: u64) -> Self {
         let world = World::new(seed);
         let disk = Arc::new(MemDisk::new(Arc::clone(&world)));
-        Self { world, disk, stores: Mutex::default() }
+        Self { world, disk, stores: Mutex::default(), metrics: Arc::default() }
     }
 
     /// The seed.
@@ -99,6 +100,7 @@ impl Sim {
             entropy: Arc::clone(&self.world) as _,
             disk: Arc::clone(&self.disk) as _,
             spawn: Arc::clone(&self.world) as _,
+            metrics: Arc::clone(&self.metrics),
         }
     }
 

@@ -178,7 +178,8 @@ impl Store for MemStore {
                 let mut state = lock(&self.state);
                 if state.failing_writes > 0 {
                     state.failing_writes -= 1;
-                    let failed = Error::new(ErrorKind::Unavailable, "store_write_failed", "writing the store failed as told");
+                    let failed =
+                        Error::new(ErrorKind::Unavailable, "store_write_failed", "writing the store failed as told");
                     return Err(failed);
                 }
                 state.apply(batch, true);

@@ -36,7 +36,8 @@ fn unsynced_writes_are_lost_torn_and_reordered() {
         assert_eq!(left[..700], [0xee; 700], "seed {seed}: synced bytes changed");
         let part = |index: usize| left.get(700 + index * 300..).map(|rest| &rest[..rest.len().min(300)]);
         let whole = |index: usize| {
-            part(index).is_some_and(|bytes| bytes.len() == 300 && bytes.iter().all(|&byte| usize::from(byte) == index + 1))
+            part(index)
+                .is_some_and(|bytes| bytes.len() == 300 && bytes.iter().all(|&byte| usize::from(byte) == index + 1))
         };
         let kept: Vec<bool> = (0..10).map(whole).collect();
         let mut see = |what, happened: bool| *seen.entry(what).or_default() += u32::from(happened);
@@ -215,7 +216,7 @@ fn the_disk_keeps_the_contract() {
     for seed in 0..30 {
         let sim = Sim::new(seed);
         let disk = sim.disk();
-        sim.run(async move { contract::disk(seed, 200, async || disk.clone() as _).await }).done();
+        sim.run(async move { contract::disk(seed, 200, || disk.clone() as _).await }).done();
     }
 }
 
@@ -224,7 +225,7 @@ fn the_store_keeps_the_contract() {
     for seed in 0..30 {
         let sim = Sim::new(seed);
         let store = sim.store(Promise::Projections);
-        sim.run(async move { contract::store(seed, 200, async || store.clone() as _).await }).done();
+        sim.run(async move { contract::store(seed, 200, || store.clone() as _).await }).done();
     }
 }
 

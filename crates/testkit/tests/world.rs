@@ -155,10 +155,10 @@ fn crash_at_op_cuts_every_operation_once() {
         let context = sim.context();
         sim.run(async move {
             let file = context.disk.open("f", Open::CreateNew).unwrap();
-            file.write_at(b"one", 0).map_err(|_| 1)?;
-            file.sync().await.map_err(|_| 2)?;
-            context.disk.rename("f", "g").map_err(|_| 3)?;
-            context.disk.sync_folder("").await.map_err(|_| 4)?;
+            file.write_at(b"one", 0).map_err(|_| 1_u32)?;
+            file.sync().await.map_err(|_| 2_u32)?;
+            context.disk.rename("f", "g").map_err(|_| 3_u32)?;
+            context.disk.sync_folder("").await.map_err(|_| 4_u32)?;
             Ok::<(), u32>(())
         })
     };

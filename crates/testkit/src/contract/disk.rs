@@ -15,10 +15,10 @@ type Model = BTreeMap<&'static str, Vec<u8>>;
 ///
 /// # Panics
 /// Where the contract is broken.
-pub async fn disk(seed: u64, rounds: u32, open: impl AsyncFn() -> Arc<dyn Disk>) {
+pub async fn disk(seed: u64, rounds: u32, open: impl Fn() -> Arc<dyn Disk>) {
     let mut rng = Rng::stream(seed, "disk contract");
     let mut model = Model::new();
-    let mut disk = open().await;
+    let mut disk = open();
     missing_folder(&*disk);
     disk.create_folder("in/deep").unwrap_or_else(|error| panic!("seed {seed}: create_folder: {error}"));
     disk.create_folder("in/deep").unwrap_or_else(|error| panic!("seed {seed}: create_folder again: {error}"));
@@ -34,7 +34,7 @@ pub async fn disk(seed: u64, rounds: u32, open: impl AsyncFn() -> Arc<dyn Disk>)
             8 => list(&*disk, &model).await,
             _ => {
                 drop(disk);
-                disk = open().await;
+                disk = open();
                 create(&*disk, &mut model, path)
             }
         };

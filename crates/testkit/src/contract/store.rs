@@ -15,10 +15,10 @@ type Model = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 ///
 /// # Panics
 /// Where the contract is broken.
-pub async fn store(seed: u64, rounds: u32, open: impl AsyncFn() -> Arc<dyn Store>) {
+pub async fn store(seed: u64, rounds: u32, open: impl Fn() -> Arc<dyn Store>) {
     let mut rng = Rng::stream(seed, "store contract");
     let mut model = Model::new();
-    let mut store = open().await;
+    let mut store = open();
     for round in 0..rounds {
         let at = format!("seed {seed}, round {round}");
         match rng.below(12) {
@@ -27,7 +27,7 @@ pub async fn store(seed: u64, rounds: u32, open: impl AsyncFn() -> Arc<dyn Store
             8..=10 => scan(&*store, &model, &mut rng, &at).await,
             _ => {
                 drop(store);
-                store = open().await;
+                store = open();
             }
         }
     }

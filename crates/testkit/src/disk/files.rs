@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use futures_util::future::BoxFuture;
 use tendon_kernel::context::{Clock as _, File};
 
-use super::{Change, Inner, Node, State, no_power};
+use super::{Change, Inner, Node, State, no_power, unless_dark};
 use crate::{lock, rng::Rng};
 
 /// An open file: dead after a power cut, alive after its name was removed.
@@ -143,12 +143,13 @@ impl File for MemFile {
 
     fn sync(&self) -> BoxFuture<'_, io::Result<()>> {
         Box::pin(async move {
-            let (mark, time) = self.alive(|state| {
+            let begun = self.alive(|state| {
                 let mark = state.operate(&self.inner.world)?;
                 Ok((mark, state.sync_time()))
-            })?;
+            });
+            let (mark, time) = unless_dark(&self.inner, begun).await?;
             self.inner.world.sleep(time).await;
-            self.alive(|state| {
+            let ended = self.alive(|state| {
                 state.operate(&self.inner.world)?;
                 if state.sync_fails() {
                     let State { nodes, rng, .. } = state;
@@ -159,7 +160,8 @@ impl File for MemFile {
                 state.counts.syncs += 1;
                 self.inner.world.note(mark);
                 Ok(())
-            })
+            });
+            unless_dark(&self.inner, ended).await
         })
     }
 }

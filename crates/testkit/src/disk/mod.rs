@@ -3,7 +3,7 @@
 //!
 //! Stricter than most file systems on purpose: a file's name needs `sync_folder` even when its content was synced, and so
 //! does a new folder's name in its parent. A sync that failed leaves its writes neither durable nor pending (as Linux does),
-//! so that syncing again answers success and loses them all the same.
+//! so that syncing again answers success and loses them all the same. A sync that a power cut interrupts never answers.
 
 mod crash;
 mod files;
@@ -120,6 +120,11 @@ impl State {
         self.names.shown.values().map(|&node| self.nodes[node].shown.len() as u64).sum()
     }
 
+    /// Whether this world is between a power cut and its tasks' end.
+    fn is_dark(&self) -> bool {
+        !self.powered
+    }
+
     fn sync_time(&mut self) -> Duration {
         let jitter = u64::try_from(self.sync_jitter.as_nanos()).unwrap_or(u64::MAX);
         self.sync_base + Duration::from_nanos(self.rng.below(jitter.saturating_add(1)))
@@ -131,6 +136,15 @@ impl State {
         self.faults.failing_syncs = self.faults.failing_syncs.saturating_sub(1);
         fails
     }
+}
+
+/// Nobody sees the answer of a sync that the power cut: it never comes.
+async fn unless_dark<T>(inner: &Inner, answer: io::Result<T>) -> io::Result<T> {
+    let dark = answer.is_err() && lock(&inner.state).is_dark();
+    if dark {
+        std::future::pending::<()>().await;
+    }
+    answer
 }
 
 impl MemDisk {
@@ -236,6 +250,30 @@ impl MemDisk {
         state.names.safe.insert(path, node);
     }
 
+    fn begin_folder_sync(&self) -> io::Result<(u64, Duration, u64)> {
+        let mut state = lock(&self.inner.state);
+        let mark = state.operate(&self.inner.world)?;
+        Ok((mark, state.sync_time(), state.generation))
+    }
+
+    fn end_folder_sync(&self, folder: &str, mark: u64, generation: u64) -> io::Result<()> {
+        let mut state = lock(&self.inner.state);
+        if state.generation != generation {
+            return Err(no_power());
+        }
+        state.operate(&self.inner.world)?;
+        if !state.names.has_folder(folder) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no such folder"));
+        }
+        if state.sync_fails() {
+            return Err(io::Error::other("sync failed as told"));
+        }
+        state.names.settle(folder, mark);
+        state.counts.folder_syncs += 1;
+        self.inner.world.note(mark);
+        Ok(())
+    }
+
     /// Every operation fails until the restart.
     pub(crate) fn power_off(&self) {
         lock(&self.inner.state).powered = false;
@@ -337,28 +375,11 @@ impl Disk for MemDisk {
     fn sync_folder<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move {
             let folder = normal(folder);
-            let (mark, time, generation) = {
-                let mut state = lock(&self.inner.state);
-                let mark = state.operate(&self.inner.world)?;
-                (mark, state.sync_time(), state.generation)
-            };
+            let begun = self.begin_folder_sync();
+            let (mark, time, generation) = unless_dark(&self.inner, begun).await?;
             self.inner.world.sleep(time).await;
-            let mut state = lock(&self.inner.state);
-            if state.generation != generation {
-                return Err(no_power());
-            }
-            state.operate(&self.inner.world)?;
-            if !state.names.has_folder(&folder) {
-                return Err(io::Error::new(io::ErrorKind::NotFound, "no such folder"));
-            }
-            if state.sync_fails() {
-                return Err(io::Error::other("sync failed as told"));
-            }
-            state.names.settle(&folder, mark);
-            state.counts.folder_syncs += 1;
-            drop(state);
-            self.inner.world.note(mark);
-            Ok(())
+            let ended = self.end_folder_sync(&folder, mark, generation);
+            unless_dark(&self.inner, ended).await
         })
     }
 }
