@@ -82,7 +82,7 @@ pub(super) fn rust(path: &str, content: &str) -> Vec<Finding> {
                 "use `#[expect(…, reason = \"…\")]`: it disappears with its cause",
             ));
         }
-        if text.contains(concat!("thread", "::sleep(")) {
+        if !path.starts_with("bench/") && text.contains(concat!("thread", "::sleep(")) {
             findings.push(Finding::new("sleep", path, line, "wait for the event itself, or for the context's clock"));
         }
     }

@@ -1,0 +1,267 @@
+//! The load generator: HTTP/1.1 over kept-alive connections, without an HTTP library, so that it costs less than any server it
+//! measures. Closed loop for throughput; for latency an open loop at a fixed rate, each latency counted from the moment the
+//! request was due, so that a stalled server cannot hide the requests it kept waiting (coordinated omission).
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    net::SocketAddr,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+    task::LocalSet,
+};
+
+use crate::{Res, histogram::Histogram, request::Request};
+
+/// What a load found.
+pub(crate) struct Found {
+    /// Answers per second.
+    pub(crate) rate: f64,
+    /// Latencies of the answers.
+    pub(crate) latency: Histogram,
+    /// Answers whose status was not 200.
+    pub(crate) refused: u64,
+}
+
+/// A server to be asked.
+#[derive(Clone)]
+pub(crate) struct Target {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// What it is asked.
+    pub(crate) request: Request,
+}
+
+/// Each connection sends its next request when its answer is there. What the first fifth of the time did is not counted.
+pub(crate) fn closed(target: &Target, connections: usize, time: Duration) -> Res<Found> {
+    let start = Instant::now();
+    let from = start + time / 5;
+    let until = start + time;
+    let shared = Rc::new(Shared::default());
+    run(
+        target,
+        connections,
+        &shared,
+        async move |mut connection: Connection, shared: Rc<Shared>| {
+            while Instant::now() < until {
+                let sent = Instant::now();
+                let ok = connection.ask().await?;
+                if sent >= from {
+                    shared.count(sent.elapsed(), ok);
+                }
+            }
+            Ok(())
+        },
+        None,
+    )?;
+    Ok(shared.found(until - from))
+}
+
+/// Requests become due at a fixed rate and wait for a free connection.
+pub(crate) fn open(target: &Target, connections: usize, rate: f64, time: Duration) -> Res<Found> {
+    let start = Instant::now() + Duration::from_millis(50);
+    let from = start + time / 5;
+    let until = start + time;
+    let shared = Rc::new(Shared::default());
+    let pace = Pace { start, until, step: Duration::from_secs_f64(1.0 / rate) };
+    run(
+        target,
+        connections,
+        &shared,
+        async move |mut connection: Connection, shared: Rc<Shared>| {
+            loop {
+                let due = shared.due.borrow_mut().pop_front();
+                match due {
+                    Some(due) => {
+                        let ok = connection.ask().await?;
+                        if due >= from {
+                            shared.count(due.elapsed(), ok);
+                        }
+                    }
+                    None if shared.ended.get() => return Ok(()),
+                    None => shared.more.notified().await,
+                }
+            }
+        },
+        Some(pace),
+    )?;
+    Ok(shared.found(until - from))
+}
+
+#[derive(Default)]
+struct Shared {
+    latency: RefCell<Histogram>,
+    refused: Cell<u64>,
+    due: RefCell<VecDeque<Instant>>,
+    more: Notify,
+    ended: Cell<bool>,
+}
+
+impl Shared {
+    fn count(&self, latency: Duration, ok: bool) {
+        self.latency.borrow_mut().record(latency);
+        self.refused.set(self.refused.get() + u64::from(!ok));
+    }
+
+    fn found(&self, time: Duration) -> Found {
+        let latency = self.latency.take();
+        Found { rate: latency.total() as f64 / time.as_secs_f64(), latency, refused: self.refused.get() }
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// When requests become due.
+struct Pace {
+    start: Instant,
+    until: Instant,
+    step: Duration,
+}
+
+impl Pace {
+    /// Spins instead of sleeping: timers are a millisecond coarse, and this core has nothing else to do.
+    async fn run(self, shared: &Shared) {
+        let mut next = self.start;
+        while next < self.until {
+            let now = Instant::now();
+            while next <= now && next < self.until {
+                shared.due.borrow_mut().push_back(next);
+                shared.more.notify_one();
+                next += self.step;
+            }
+            tokio::task::yield_now().await;
+        }
+        shared.ended.set(true);
+        shared.more.notify_waiters();
+    }
+}
+
+/// Opens the connections and runs one task on each, all on one thread.
+fn run<F>(target: &Target, connections: usize, shared: &Rc<Shared>, task: F, pace: Option<Pace>) -> Res<()>
+where
+    F: AsyncFn(Connection, Rc<Shared>) -> Res<()> + Clone + 'static,
+{
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    LocalSet::new().block_on(&runtime, async {
+        let mut tasks = Vec::new();
+        for number in 0..connections {
+            let connection = Connection::open(target, number as u64).await?;
+            let (task, shared) = (task.clone(), shared.clone());
+            tasks.push(tokio::task::spawn_local(async move { task(connection, shared).await }));
+        }
+        if let Some(pace) = pace {
+            pace.run(shared).await;
+        }
+        for task in tasks {
+            task.await.map_err(|error| error.to_string())??;
+        }
+        Ok(())
+    })
+}
+
+/// One kept-alive connection.
+struct Connection {
+    stream: TcpStream,
+    request: Request,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(target: &Target, number: u64) -> Res<Self> {
+        let failed = |error: std::io::Error| format!("connecting to {} failed: {error}", target.address);
+        let stream = TcpStream::connect(target.address).await.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        Ok(Self { stream, request: target.request.seeded(number), buffer: vec![0; 64 * 1024] })
+    }
+
+    /// Sends the next request and reads its answer; whether the status was 200.
+    async fn ask(&mut self) -> Res<bool> {
+        let failed = |error: std::io::Error| format!("the connection broke: {error}");
+        self.stream.write_all(self.request.next()).await.map_err(failed)?;
+        let mut filled = 0;
+        loop {
+            let space =
+                self.buffer.get_mut(filled..).filter(|space| !space.is_empty()).ok_or("an answer is too long")?;
+            let read = self.stream.read(space).await.map_err(failed)?;
+            if read == 0 {
+                return Err("the server closed the connection".to_owned());
+            }
+            filled += read;
+            let answer = self.buffer.get(..filled).unwrap_or_default();
+            if let Some(length) = answer_length(answer)?
+                && filled >= length
+            {
+                return Ok(answer.starts_with(b"HTTP/1.1 200"));
+            }
+        }
+    }
+}
+
+/// Length of head and body together, once the head is complete.
+fn answer_length(answer: &[u8]) -> Res<Option<usize>> {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+    let head = answer.get(..end).unwrap_or_default();
+    let name = b"content-length: ";
+    let at =
+        head.windows(name.len()).position(|part| part.eq_ignore_ascii_case(name)).ok_or("an answer has no length")?;
+    let digits = head.iter().skip(at + name.len()).take_while(|byte| byte.is_ascii_digit());
+    let length = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
+    Ok(Some(end + 4 + length))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    /// A server that answers each of two connections until it hangs up.
+    fn answering() -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(2) {
+                let mut stream = stream.unwrap();
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 4096];
+                    while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                        stream.write_all(b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno").unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn every_due_request_is_sent_and_counted_once() {
+        let target = Target { address: answering(), request: Request::new("/", "key", 1, u64::MAX) };
+        let found = open(&target, 2, 1000.0, Duration::from_millis(100)).unwrap();
+        assert_eq!((found.latency.total(), found.refused), (80, 80), "a fifth of the time is not counted");
+    }
+
+    #[test]
+    fn a_closed_loop_asks_again_and_again() {
+        let target = Target { address: answering(), request: Request::new("/", "key", 1, u64::MAX) };
+        let found = closed(&target, 2, Duration::from_millis(50)).unwrap();
+        assert!(found.latency.total() > 2 && found.refused == found.latency.total());
+    }
+
+    #[test]
+    fn the_length_of_an_answer_is_known_once_its_head_is_there() {
+        assert_eq!(answer_length(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n"), Ok(None));
+        assert_eq!(answer_length(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx: y\r\n\r\nabc"), Ok(Some(45 + 12)));
+        assert!(answer_length(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! The project that is measured, written anew for each variant, and the real program started on it.
+
+use std::{fmt::Write as _, fs, path::Path, process::Command};
+
+use crate::{
+    Res, Setting,
+    load::Target,
+    process::{SERVER_CORE, Server, free_address, pinned},
+    request::{FEATURES, Request},
+};
+
+/// Where its decisions are asked.
+const PATH: &str = "/v1/integrations/bench/decisions";
+
+/// What is different in the integration or in the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// Everything as it is by default: durable record, explanations on request, every subject new.
+    Plain,
+    /// `explain: always`.
+    Explained,
+    /// `record: buffered`.
+    Buffered,
+    /// The requests are about 1,000 people again and again.
+    Known,
+    /// A watched table of a CRM instead of callers.
+    Watched,
+}
+
+/// A running program and how it is asked.
+pub(crate) struct Started {
+    /// The program.
+    pub(crate) server: Server,
+    /// Requests to it.
+    pub(crate) target: Target,
+}
+
+/// Writes the project where it does not exist yet, makes a key and starts the program on it.
+pub(crate) fn start(setting: &Setting, variant: Variant) -> Res<Started> {
+    let folder = setting.folder.join(format!("{variant:?}").to_lowercase());
+    let key_file = folder.join("bench.key");
+    let tendon = setting.target.join("release/tendon");
+    if !key_file.exists() {
+        write(setting, &folder, variant)
+            .map_err(|error| format!("{} could not be written: {error}", folder.display()))?;
+        let project = folder.to_string_lossy();
+        let made = crate::lines_of(Command::new(&tendon).args(["keys", "create", "bench", "--project", &project]))?;
+        let key = made.iter().flat_map(|line| line.split_whitespace()).find(|word| word.starts_with("tdn_"));
+        let key = key.ok_or("`tendon keys create` printed no key")?;
+        fs::write(&key_file, key).map_err(|error| format!("{}: {error}", key_file.display()))?;
+    }
+    let key = fs::read_to_string(&key_file).map_err(|error| format!("{}: {error}", key_file.display()))?;
+    let address = free_address()?;
+    let mut command = pinned(SERVER_CORE, &tendon);
+    command.arg("up").arg("--project").arg(&folder).args(["--listen", &address.to_string()]);
+    let log = fs::File::create(folder.join("up.log")).map_err(|error| error.to_string())?;
+    command.stderr(log);
+    let server = Server::start(command, address, Some("/readyz"))?;
+    let subjects = if variant == Variant::Known { 1000 } else { u64::MAX };
+    Ok(Started { server, target: Target { address, request: Request::new(PATH, key.trim(), 1, subjects) } })
+}
+
+fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<()> {
+    fs::create_dir_all(folder.join("integrations"))?;
+    fs::create_dir_all(folder.join("models/bench"))?;
+    fs::copy(&setting.model, folder.join("models/bench/model.txt"))?;
+    let mut project = String::from("project: bench\nmodels:\n  bench: { path: models/bench }\n");
+    let mut integration = String::from(
+        "integration: bench\npurpose: measure the path\nowner: bench\nmodel: bench@champion\nsubject: input.id\n\
+         bands: { green: \">= 0.7\", yellow: \">= 0.4\", red: otherwise }\n",
+    );
+    let features: Vec<String> = (0..FEATURES).map(|feature| format!("f{feature:02}")).collect();
+    match variant {
+        Variant::Explained => integration.push_str("explain: always\n"),
+        Variant::Buffered => integration.push_str("record: buffered\n"),
+        Variant::Plain | Variant::Known | Variant::Watched => {}
+    }
+    if variant == Variant::Watched {
+        let read = features.join(", ");
+        let _ = write!(
+            project,
+            "systems:\n  crm:\n    kind: sqlite\n    path: crm.db\n    read: {{ leads: [id, {read}, updated_at] }}\n    \
+             write: {{ leads: [score, score_band, scored_at] }}\n"
+        );
+        integration.push_str(
+            "input: { from: crm.leads }\ndoors:\n  events: { from: crm.leads, on: [insert, update], to: crm.leads, set: { score: \
+             output, score_band: band, scored_at: now } }\n",
+        );
+    } else {
+        integration.push_str("input:\n  fields:\n    id: { type: text }\n");
+        for feature in &features {
+            let _ = writeln!(integration, "    {feature}: {{ type: number }}");
+        }
+        integration.push_str("doors: { api: {} }\n");
+    }
+    fs::write(folder.join("tendon.yaml"), project)?;
+    fs::write(folder.join("integrations/bench.yaml"), integration)
+}
