@@ -34,8 +34,7 @@ impl Ensemble {
                 let values = self.explainer.explain(&self.nodes, &self.words, row, output, &mut scratch);
                 let contributions = Contributions { base: *base, values, margin: *margin };
                 let gap = gap(&contributions);
-                // Negated, so that NaN fails as well.
-                if !(gap <= TOLERANCE) {
+                if gap.is_nan() || gap > TOLERANCE {
                     return Err(Unexplained::NotAdditive { row: index, output, gap });
                 }
                 outputs.push(contributions);
