@@ -1,7 +1,21 @@
 //! The path: every decision, through whichever door, passes the same stages in the same order. Knows no vendor, no HTTP.
 
 pub mod ask;
+mod batch;
+mod engine;
+mod explaining;
+mod form;
 pub mod outbox;
+mod path;
 pub mod record_format;
+mod refusals;
+pub mod replay;
+mod running;
+pub mod runtime;
+mod stages;
+pub mod stored;
 pub mod systems;
 pub mod wire;
+
+pub use engine::{DeliverySink, Engine, Parts};
+pub use runtime::{Runtime, Slot};

@@ -298,10 +298,16 @@ mod source_row {
 
     #[expect(clippy::ref_option, reason = "serde's `with` calls it so")]
     pub(super) fn serialize<S: Serializer>(row: &Option<SourceRow>, serializer: S) -> Result<S::Ok, S::Error> {
-        row.as_ref().map(|row| Out { key: &row.key, mark: wire::Out(&row.mark), digest: &row.digest }).serialize(serializer)
+        row.as_ref()
+            .map(|row| Out { key: &row.key, mark: wire::Out(&row.mark), digest: &row.digest })
+            .serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SourceRow>, D::Error> {
-        Ok(Option::<In>::deserialize(deserializer)?.map(|row| SourceRow { key: row.key, mark: row.mark.0, digest: row.digest }))
+        Ok(Option::<In>::deserialize(deserializer)?.map(|row| SourceRow {
+            key: row.key,
+            mark: row.mark.0,
+            digest: row.digest,
+        }))
     }
 }

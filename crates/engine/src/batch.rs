@@ -1,0 +1,173 @@
+//! The batch that travels the path: what is the same for all its questions, and a case for each.
+
+use std::sync::Arc;
+
+use tendon_kernel::{
+    Error, Id, Record, Result, Timestamp,
+    context::{Clock, Deadline},
+    decision::{Delivery, Door, Explanation, Failure, Outcome, Repair, Rung},
+    sockets::{ledger::Claim, model::Matrix},
+};
+use tendon_plan::expr::Scope;
+
+use crate::{
+    ask::{Answer, Caller, Input, SourceRow},
+    form::Reading,
+    record_format::Letter,
+    running::Hold,
+    runtime::{Ready, Slot},
+};
+
+/// Questions on their way.
+pub(crate) struct Batch {
+    pub(crate) ready: Arc<Ready>,
+    pub(crate) caller: Caller,
+    pub(crate) door: Door,
+    pub(crate) explain: bool,
+    pub(crate) deadline: Deadline,
+    /// The decisions' time: `now` of every expression.
+    pub(crate) at: Timestamp,
+    /// The version asked.
+    pub(crate) slot: Option<Slot>,
+    /// Rows of features; a case knows its row.
+    pub(crate) matrix: Matrix,
+    pub(crate) cases: Vec<Case>,
+}
+
+/// How far a case is.
+pub(crate) enum State {
+    /// Still on its way, or answered by model or ladder.
+    Open,
+    /// Ended without an output.
+    Ended(Outcome, Failure),
+    /// Answered without a decision of its own: an earlier one's answer, or an error that leaves none.
+    Answered(Result<Answer>),
+}
+
+/// One question on its way.
+pub(crate) struct Case {
+    /// Position in the ask.
+    pub(crate) place: usize,
+    pub(crate) id: Id,
+    pub(crate) input: Input,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) source: Option<SourceRow>,
+    pub(crate) state: State,
+    pub(crate) claim: Option<Claim>,
+    /// Keeps others with the same idempotency key waiting.
+    pub(crate) hold: Option<Hold>,
+    pub(crate) reading: Option<Reading>,
+    pub(crate) record: Option<Record>,
+    pub(crate) repaired: Vec<Repair>,
+    pub(crate) subject: Option<Arc<str>>,
+    /// Row in the batch's matrix.
+    pub(crate) row: Option<usize>,
+    /// Why no model answered.
+    pub(crate) attempt: Option<Error>,
+    pub(crate) output: Option<f64>,
+    pub(crate) classes: Option<Vec<f64>>,
+    pub(crate) rung: Option<Rung>,
+    /// Why a fallback answered, in words.
+    pub(crate) why: Option<String>,
+    pub(crate) band: Option<Arc<str>>,
+    pub(crate) explanation: Option<Explanation>,
+    pub(crate) deliveries: Vec<Delivery>,
+    pub(crate) letter: Option<Letter>,
+}
+
+impl Case {
+    pub(crate) fn new(place: usize, id: Id, input: Input) -> Self {
+        Self {
+            place,
+            id,
+            input,
+            idempotency_key: None,
+            source: None,
+            state: State::Open,
+            claim: None,
+            hold: None,
+            reading: None,
+            record: None,
+            repaired: Vec::new(),
+            subject: None,
+            row: None,
+            attempt: None,
+            output: None,
+            classes: None,
+            rung: None,
+            why: None,
+            band: None,
+            explanation: None,
+            deliveries: Vec::new(),
+            letter: None,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    pub(crate) fn end(&mut self, outcome: Outcome, failure: Failure) {
+        self.state = State::Ended(outcome, failure);
+    }
+
+    /// Reads the input, once: dedupe needs it for a key's fingerprint, validate for everything else.
+    pub(crate) fn read(&mut self, ready: &Ready) -> &Reading {
+        let input = &self.input;
+        self.reading.get_or_insert_with(|| match input {
+            Input::Json(bytes) => ready.form.read_json(bytes),
+            Input::Values(values) => ready.form.read_values(values),
+        })
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        match &self.state {
+            State::Ended(outcome, _) => *outcome,
+            _ if self.rung.is_some() => Outcome::Degraded,
+            _ => Outcome::Ok,
+        }
+    }
+}
+
+impl Batch {
+    /// Cases that are still open, with what their expressions need.
+    pub(crate) fn open(&mut self) -> impl Iterator<Item = &mut Case> {
+        self.cases.iter_mut().filter(|case| case.is_open())
+    }
+
+    /// Ends every open case when the deadline passed: nobody waits for the answer, so none is computed.
+    pub(crate) fn end_if_late(&mut self, clock: &dyn Clock) {
+        if self.deadline.passed(clock) {
+            for case in self.open() {
+                case.end(Outcome::Failed, late());
+            }
+        }
+    }
+}
+
+/// The names that an expression of a case can see.
+pub(crate) fn scope<'a>(record: &'a Record, now: Timestamp, output: Option<f64>, band: Option<&'a str>) -> Scope<'a> {
+    Scope { input: record, now, output, band, decision: None }
+}
+
+/// The failure of a case whose time is over.
+pub(crate) fn late() -> Failure {
+    Failure {
+        code: "deadline_exceeded".into(),
+        message: "the deadline passed before the decision was made".into(),
+        pointer: None,
+        hint: Some("ask again, with more time".into()),
+        retryable: true,
+    }
+}
+
+/// An error as a decision keeps it: the public half.
+pub(crate) fn failure_of(error: &Error) -> Failure {
+    Failure {
+        code: error.code().into(),
+        message: error.message().into(),
+        pointer: error.pointer().map(Into::into),
+        hint: error.hint_text().map(Into::into),
+        retryable: error.retryable(),
+    }
+}

@@ -1,0 +1,126 @@
+//! The engine: what the path needs from one request to the next, and the one way in.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use tendon_kernel::{
+    Result,
+    context::Context,
+    decision::{Decision, Delivery},
+    sockets::ledger::Ledger,
+};
+
+use crate::{
+    ask::{Answers, Ask},
+    path,
+    refusals::Refusals,
+    running::Running,
+    runtime::Runtime,
+};
+
+/// Takes over deliveries once they are durable in their decision's entry. Must not block.
+pub trait DeliverySink: Send + Sync {
+    /// The decision at this position causes these deliveries, in the order of its entry.
+    fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]);
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Time, randomness, tasks.
+    pub context: Context,
+    /// The record of everything.
+    pub ledger: Arc<dyn Ledger>,
+    /// The plan to start with.
+    pub runtime: Runtime,
+    /// Who carries out deliveries; `None`: they wait in the ledger.
+    pub deliveries: Option<Arc<dyn DeliverySink>>,
+}
+
+/// The one path to a decision. Cheap to share; all doors hold the same one.
+pub struct Engine {
+    pub(crate) context: Context,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) deliveries: Option<Arc<dyn DeliverySink>>,
+    pub(crate) running: Running,
+    pub(crate) refusals: Arc<Refusals>,
+    runtime: ArcSwap<Runtime>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// Room taken by decisions under way; given back when dropped.
+pub(crate) struct Room {
+    in_flight: Arc<AtomicUsize>,
+    count: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.in_flight.fetch_sub(self.count, Ordering::AcqRel);
+    }
+}
+
+impl Engine {
+    /// An engine.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let refusals = Refusals::new(parts.context.clone(), Arc::clone(&parts.ledger));
+        Arc::new(Self {
+            context: parts.context,
+            ledger: parts.ledger,
+            deliveries: parts.deliveries,
+            running: Running::default(),
+            refusals,
+            runtime: ArcSwap::from_pointee(parts.runtime),
+            in_flight: Arc::default(),
+        })
+    }
+
+    /// Decides. The path runs in a task of its own: dropping this future loses the answer, never the record.
+    ///
+    /// # Errors
+    /// Refusals, which leave no decision: `NotFound` (no such integration), `Forbidden`, `Timeout` (the deadline has
+    /// passed; a decision that is under way is still recorded), `Overloaded`. Everything else is said per item.
+    pub async fn decide(self: &Arc<Self>, ask: Ask) -> Result<Answers> {
+        path::decide(self, ask).await
+    }
+
+    /// Puts another plan and models in place; requests under way end with the ones they began with.
+    pub fn install(&self, runtime: Runtime) {
+        self.runtime.store(Arc::new(runtime));
+    }
+
+    /// What is installed now.
+    pub fn runtime(&self) -> Arc<Runtime> {
+        self.runtime.load_full()
+    }
+
+    /// The ledger that this engine records in.
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.ledger
+    }
+
+    /// Decisions under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Counts a refusal that a door made before the path (unknown key, wrong form); summarised in the ledger.
+    pub fn refused(&self, integration: &str, reason: &'static str) {
+        let known = self.runtime.load().ready(integration).is_some();
+        self.refusals.count(if known { integration } else { "" }, reason);
+    }
+
+    /// Writes the refusals counted so far into the ledger (for shutdown; otherwise once a minute).
+    pub fn flush_refusals(&self) {
+        self.refusals.flush();
+    }
+
+    /// Room for so many decisions; `None` when there is none. A batch larger than the limit has room when it is alone.
+    pub(crate) fn room(&self, count: usize, limit: usize) -> Option<Room> {
+        let take = |taken: usize| (taken == 0 || taken.saturating_add(count) <= limit).then(|| taken + count);
+        self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
+        Some(Room { in_flight: Arc::clone(&self.in_flight), count })
+    }
+}

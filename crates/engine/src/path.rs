@@ -1,0 +1,184 @@
+//! The path: the order of all stages, and why each stands where it does. Nothing else decides.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result,
+    context::{Clock, Deadline},
+    sockets::model::Matrix,
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    ask::{Answer, Answers, Ask, Item, Timing},
+    batch::{Batch, Case, State},
+    engine::{Engine, Room},
+    runtime::Ready,
+    stages::{admit, dedupe, deliver, enrich, explain, fall_back, infer, judge, recall, record, route, validate},
+};
+
+/// What admit found out about an ask.
+pub(crate) struct Admitted {
+    pub(crate) ready: Arc<Ready>,
+    pub(crate) deadline: Deadline,
+    /// Given back when the path ends, whoever waits for it.
+    pub(crate) room: Room,
+}
+
+/// Takes an ask in and waits for its answers. What was admitted runs to its end in a task of its own: a caller who hangs up
+/// cannot cancel a commit half way.
+pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask) -> Result<Answers> {
+    let mut laps = Laps::start(&engine.context.clock);
+    // First, and outside the task: who may not ask, or comes too late, costs nothing and leaves no decision.
+    let admitted = admit::run(engine, &ask)?;
+    laps.end("admit");
+
+    let deadline = admitted.deadline;
+    let (tell, told) = oneshot::channel();
+    let path = Arc::clone(engine);
+    let task = async move {
+        let answers = travel(&path, ask, admitted, laps).await;
+        // Nobody may be waiting any more; the decisions are recorded all the same.
+        drop(tell.send(answers));
+    };
+    engine.context.spawn.spawn("path", Box::pin(task));
+    tokio::select! {
+        biased;
+        answers = told => answers.map_err(|_| stopped()),
+        () = engine.context.clock.sleep(deadline.left(&*engine.context.clock)) => Err(late()),
+    }
+}
+
+/// Takes a batch through all stages. Every way out passes `record`.
+async fn pass(engine: &Engine, batch: &mut Batch, laps: &mut Laps) {
+    let clock = &*engine.context.clock;
+    // Before anything is computed: what was answered once is not decided again, and who waits for the first pays nothing.
+    dedupe::run(engine, batch).await;
+    laps.end("dedupe");
+    // From here to `infer` the deadline is looked at between the stages: an answer that nobody waits for is not computed.
+    batch.end_if_late(clock);
+    // Before anything looks at the input: from here on it has the schema's types and keeps its rules.
+    validate::run(batch);
+    laps.end("validate");
+    // Before recall and enrich: a cached answer and a feature belong to one version of a model.
+    route::run(batch);
+    // Before the costly stages it may spare.
+    recall::run(batch);
+    laps.end("route");
+    batch.end_if_late(clock);
+    // After validate: expressions rely on the schema.
+    enrich::run(batch);
+    laps.end("enrich");
+    batch.end_if_late(clock);
+    infer::run(batch);
+    laps.end("infer");
+    // Right after infer, for the cases without an output; a passed deadline does not stop it: it costs microseconds.
+    fall_back::run(batch);
+    // After model or ladder: a fallback's output has a band too.
+    judge::run(batch);
+    laps.end("judge");
+    // After judge: an explain condition may ask for the band.
+    explain::run(batch);
+    laps.end("explain");
+    // The deliveries are made before record, because they stand in the entry: recording them is accepting them.
+    deliver::prepare(batch);
+    // Before anything leaves: no answer and no delivery without its entry.
+    record::run(engine, batch).await;
+    laps.end("record");
+    // Last: what is handed over here is durable already, so a crash loses nothing (the outbox finds it in the ledger).
+    deliver::run(engine, batch);
+    laps.end("deliver");
+}
+
+/// Takes the items through the path in waves, so that no wave has an idempotency key twice: the second use of a key in a
+/// batch sees the first one's answer, as if it had been asked after it.
+async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps) -> Answers {
+    let Admitted { ready, deadline, room } = admitted;
+    let Ask { caller, door, explain, items, .. } = ask;
+    let mut answers: Vec<Option<Result<Answer>>> = Vec::new();
+    answers.resize_with(items.len(), || None);
+    let mut rest: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
+    while !rest.is_empty() {
+        let (wave, later) = split(rest);
+        rest = later;
+        let cases = wave.into_iter().map(|(place, item)| case(engine, place, item)).collect();
+        let mut batch = Batch {
+            ready: Arc::clone(&ready),
+            caller: caller.clone(),
+            door,
+            explain,
+            deadline,
+            at: engine.context.clock.now(),
+            slot: None,
+            matrix: Matrix::default(),
+            cases,
+        };
+        pass(engine, &mut batch, &mut laps).await;
+        for case in batch.cases {
+            let answer = match case.state {
+                State::Answered(answer) => answer,
+                _ => Err(not_recorded()),
+            };
+            if let Some(place) = answers.get_mut(case.place) {
+                *place = Some(answer);
+            }
+        }
+    }
+    drop(room);
+    let items = answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(not_recorded()))).collect();
+    Answers { items, timings: laps.times }
+}
+
+fn case(engine: &Engine, place: usize, item: Item) -> Case {
+    let mut case = Case::new(place, Id::new(&engine.context), item.input);
+    case.idempotency_key = item.idempotency_key;
+    case.source = item.row;
+    case
+}
+
+/// The items whose key was not seen yet, and the rest.
+fn split(items: Vec<(usize, Item)>) -> (Vec<(usize, Item)>, Vec<(usize, Item)>) {
+    if items.len() == 1 {
+        return (items, Vec::new());
+    }
+    let mut seen = HashSet::new();
+    items.into_iter().partition(|(_, item)| item.idempotency_key.as_ref().is_none_or(|key| seen.insert(key.clone())))
+}
+
+/// Measures the stages of one batch.
+pub(crate) struct Laps {
+    clock: Arc<dyn Clock>,
+    last: Duration,
+    times: Vec<Timing>,
+}
+
+impl Laps {
+    fn start(clock: &Arc<dyn Clock>) -> Self {
+        Self { clock: Arc::clone(clock), last: clock.monotonic(), times: Vec::with_capacity(12) }
+    }
+
+    fn end(&mut self, stage: &'static str) {
+        let now = self.clock.monotonic();
+        let spent = now.saturating_sub(self.last);
+        self.last = now;
+        match self.times.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, sum)) => *sum += spent,
+            None => self.times.push((stage, spent)),
+        }
+    }
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::Timeout, "deadline_exceeded", "the deadline passed before the decision was recorded")
+        .hint("ask again with the same Idempotency-Key: if the decision was recorded meanwhile, it is answered")
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Unavailable, "stopping", "the engine stopped before the decision was recorded")
+        .hint("ask again with the same Idempotency-Key")
+}
+
+fn not_recorded() -> Error {
+    Error::new(ErrorKind::Internal, "not_recorded", "a decision left the path without its record")
+        .hint("this is a defect: report it with the request's id")
+}

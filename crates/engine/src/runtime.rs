@@ -1,0 +1,103 @@
+//! What the path runs on: a plan with its models loaded and its schemas made ready. Installed as a whole, so that a reload
+//! is atomic: a request sees the old one or the new one, never a mixture.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tendon_kernel::{
+    Error, ErrorKind, Result,
+    sockets::{ledger::ModelRef, model::Model},
+};
+use tendon_plan::{IntegrationPlan, Plan};
+
+use crate::form::Form;
+
+/// A loaded version of a model.
+#[derive(Clone)]
+pub struct Slot {
+    /// Name, version and digest, as they are recorded.
+    pub reference: ModelRef,
+    /// The model.
+    pub model: Arc<dyn Model>,
+}
+
+/// A plan with everything it needs to run.
+pub struct Runtime {
+    plan: Arc<Plan>,
+    integrations: BTreeMap<Arc<str>, Arc<Ready>>,
+    slots: Vec<Slot>,
+}
+
+/// An integration, ready.
+pub(crate) struct Ready {
+    pub(crate) plan: Arc<IntegrationPlan>,
+    /// Digest of the whole plan.
+    pub(crate) digest: Arc<str>,
+    pub(crate) form: Form,
+    /// The champion; `None` when it could not be loaded: the ladder answers.
+    pub(crate) champion: Option<Slot>,
+}
+
+impl Runtime {
+    /// Makes a plan ready. `models`: loaded versions by model name and version; a version that could not be loaded is left
+    /// out, and the integrations that ask it fall back. `aliases`: model name → alias → version.
+    ///
+    /// # Errors
+    /// `Config` when a schema's pattern is no regular expression, or a model has another signature than the one that the
+    /// plan was checked against.
+    pub fn new(
+        plan: Arc<Plan>,
+        models: BTreeMap<(String, String), Slot>,
+        aliases: &BTreeMap<String, BTreeMap<String, String>>,
+    ) -> Result<Self> {
+        let mut integrations = BTreeMap::new();
+        for (name, integration) in &plan.integrations {
+            let alias = integration.alias.as_ref();
+            let version = aliases.get(integration.model.as_ref()).and_then(|known| known.get(alias));
+            let version = version.map_or(alias, String::as_str);
+            let champion = models.get(&(integration.model.to_string(), version.to_owned())).cloned();
+            if let Some(slot) = &champion {
+                same_contract(integration, slot)?;
+            }
+            let form = Form::new(&integration.input.schema, plan.limits.depth)?;
+            let ready = Ready { plan: Arc::clone(integration), digest: Arc::clone(&plan.digest), form, champion };
+            integrations.insert(Arc::clone(name), Arc::new(ready));
+        }
+        Ok(Self { plan, integrations, slots: models.into_values().collect() })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The version that an integration asks now; `None` when it is not loaded.
+    pub fn champion(&self, integration: &str) -> Option<&Slot> {
+        self.integrations.get(integration)?.champion.as_ref()
+    }
+
+    /// A loaded version by the digest of its file.
+    pub fn slot(&self, digest: &str) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.reference.digest.as_ref() == digest)
+    }
+
+    pub(crate) fn ready(&self, integration: &str) -> Option<&Arc<Ready>> {
+        self.integrations.get(integration)
+    }
+}
+
+fn same_contract(plan: &IntegrationPlan, slot: &Slot) -> Result<()> {
+    let (known, found) = (plan.signature.as_ref(), slot.model.signature());
+    if known.features == found.features && known.outputs == found.outputs && plan.features.len() == found.features.len()
+    {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Config,
+        "signature_changed",
+        format!(
+            "version {} of model {} has another signature than the one integration {} was checked against",
+            slot.reference.version, slot.reference.name, plan.name
+        ),
+    )
+    .hint("run `tendon check` and load again"))
+}

@@ -1,0 +1,62 @@
+//! Admit: may this caller ask this, is there time left, is there room. What is refused here is no decision; it is counted
+//! and summarised in the ledger.
+
+use std::{sync::Arc, time::Duration};
+
+use tendon_kernel::{Error, ErrorKind, Result};
+
+use crate::{ask::Ask, engine::Engine, path::Admitted};
+
+/// Time that a request has when neither it nor its integration names one.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets an ask in, or says why not.
+pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
+    let runtime = engine.runtime();
+    // An integration that the caller may not ask looks to it like one that does not exist only if it does not exist: names
+    // are no secret, keys are.
+    let allowed = ask.caller.integrations.as_ref().is_none_or(|names| names.contains(&ask.integration));
+    let refuse = |known: &str, error: Error| {
+        engine.refusals.count(known, error.code());
+        Err(error)
+    };
+    let Some(ready) = runtime.ready(&ask.integration) else {
+        return refuse("", unknown());
+    };
+    let name = ready.plan.name.as_ref();
+    if !allowed {
+        return refuse(name, forbidden(name));
+    }
+    let usual = || engine.context.deadline_in(ready.plan.api.as_ref().map_or(PATIENCE, |api| api.deadline));
+    let deadline = ask.deadline.unwrap_or_else(usual);
+    if deadline.passed(&*engine.context.clock) {
+        return refuse(name, late(name));
+    }
+    let Some(room) = engine.room(ask.items.len(), runtime.plan().limits.in_flight) else {
+        return refuse(name, overloaded(name));
+    };
+    Ok(Admitted { ready: Arc::clone(ready), deadline, room })
+}
+
+fn unknown() -> Error {
+    Error::new(ErrorKind::NotFound, "integration_unknown", "there is no integration of this name")
+        .hint("GET /v1/integrations lists those that your key may ask")
+}
+
+fn forbidden(name: &str) -> Error {
+    Error::new(ErrorKind::Forbidden, "integration_forbidden", "this key may not ask this integration")
+        .with("integration", name)
+        .hint("ask the owner of the project for a key that names it (`tendon keys create --integration`)")
+}
+
+fn late(name: &str) -> Error {
+    Error::new(ErrorKind::Timeout, "deadline_exceeded", "the deadline had passed when the request arrived")
+        .with("integration", name)
+        .hint("ask again, with more time")
+}
+
+fn overloaded(name: &str) -> Error {
+    Error::new(ErrorKind::Overloaded, "overloaded", "too many decisions are under way")
+        .with("integration", name)
+        .hint("ask again after a short, random pause")
+}

@@ -1,0 +1,116 @@
+//! Dedupe: the same idempotency key gets the stored answer and has no second effect; the same key with another input is a
+//! conflict; a second request waits for the running one. Scope of a key: caller, integration, key.
+
+use ring::digest::{SHA256, digest};
+use tendon_kernel::{
+    Error, ErrorKind, Result, Value,
+    decision::Outcome,
+    sockets::ledger::{Claim, Committed},
+};
+
+use crate::{
+    ask::{Answer, Input},
+    batch::{Batch, Case, State, late},
+    engine::Engine,
+    runtime::Ready,
+    stored, wire,
+};
+
+/// Answers the cases whose key was used before; holds the keys of the others until their record is made.
+pub(crate) async fn run(engine: &Engine, batch: &mut Batch) {
+    let Batch { cases, ready, caller, deadline, .. } = batch;
+    let mut keyed: Vec<&mut Case> = cases.iter_mut().filter(|case| case.idempotency_key.is_some()).collect();
+    if keyed.is_empty() {
+        return;
+    }
+    for case in &mut keyed {
+        let key = case.idempotency_key.as_deref().unwrap_or_default();
+        let scope = scope_of(&[&caller.scope, &ready.plan.name, key]);
+        case.claim = Some(Claim { scope, fingerprint: fingerprint(case, ready) });
+    }
+    keyed.sort_by(|a, b| scope_text(a).cmp(scope_text(b)));
+    for case in keyed {
+        let Some(claim) = case.claim.clone() else { continue };
+        case.hold = engine.running.hold(&claim.scope, *deadline, &*engine.context.clock).await;
+        if case.hold.is_none() {
+            case.end(Outcome::Failed, late());
+            continue;
+        }
+        match engine.ledger.claimed(&claim).await {
+            Ok(Some(Committed::Taken { seq, same_input, .. })) => {
+                case.hold = None;
+                case.state = State::Answered(earlier(engine, seq, same_input).await);
+            }
+            Ok(_) => {}
+            Err(cause) => {
+                case.hold = None;
+                case.state = State::Answered(Err(super::record::ledger_unavailable(&cause)));
+            }
+        }
+    }
+}
+
+/// The answer that a taken key stands for.
+pub(crate) async fn earlier(engine: &Engine, seq: u64, same_input: bool) -> Result<Answer> {
+    if !same_input {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            "idempotency_conflict",
+            "this idempotency key was used before, with another input",
+        )
+        .hint("use a new key for a new question"));
+    }
+    let entry = engine.ledger.entry(seq).await.map_err(|cause| super::record::ledger_unavailable(&cause))?;
+    let entry = entry.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Corrupt,
+            "entry_missing",
+            "the decision that holds this idempotency key is not in the ledger",
+        )
+        .hint("run `tendon ledger verify`")
+        .with("position", seq)
+    })?;
+    let decision = stored::decision(&entry)?;
+    Ok(Answer { decision: decision.into(), seq, replayed: true })
+}
+
+fn scope_text(case: &Case) -> &str {
+    case.claim.as_ref().map_or("", |claim| claim.scope.as_str())
+}
+
+/// Parts in one text that no other parts give: each with its length.
+fn scope_of(parts: &[&str]) -> String {
+    parts.iter().map(|part| format!("{}:{part}", part.len())).collect()
+}
+
+/// SHA-256 of the canonical input: the values it was read as, so that white space and the order of fields do not matter; of
+/// the bytes when they could not be read.
+fn fingerprint(case: &mut Case, ready: &Ready) -> [u8; 32] {
+    let reading = case.read(ready);
+    let mut canonical = Vec::with_capacity(512);
+    if reading.problems.is_empty() {
+        canonical.push(b'v');
+        write_values(&mut canonical, &reading.values);
+    } else {
+        match &case.input {
+            Input::Json(bytes) => {
+                canonical.push(b'b');
+                canonical.extend_from_slice(bytes);
+            }
+            Input::Values(values) => {
+                canonical.push(b'r');
+                write_values(&mut canonical, values);
+            }
+        }
+    }
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(digest(&SHA256, &canonical).as_ref());
+    fingerprint
+}
+
+fn write_values(out: &mut Vec<u8>, values: &[Value]) {
+    for value in values {
+        crate::record_format::write_json(out, &wire::Out(value));
+        out.push(b',');
+    }
+}

@@ -1,0 +1,52 @@
+//! Fall back: the ladder for cases that the model did not answer. Rules in order, then the declared default; the decision is
+//! marked with the rung. Without a rung that answers, the decision failed, and asking again may help.
+
+use std::sync::Arc;
+
+use tendon_kernel::{
+    Timestamp, Value,
+    decision::{Failure, Outcome, Rung},
+};
+use tendon_plan::IntegrationPlan;
+
+use crate::batch::{Batch, Case, scope};
+
+/// Answers the open cases without an output, or ends them.
+pub(crate) fn run(batch: &mut Batch) {
+    let (ready, at) = (Arc::clone(&batch.ready), batch.at);
+    for case in batch.open().filter(|case| case.output.is_none()) {
+        let cause = case.attempt.as_ref().map_or("the model gave no output", |error| error.message()).to_owned();
+        match climb(&ready.plan, case, at) {
+            Some((rung, output, how)) => {
+                case.output = Some(output);
+                case.rung = Some(rung);
+                case.why = Some(format!("{cause}; {how}"));
+            }
+            None => {
+                case.end(Outcome::Failed, unavailable(&ready.plan));
+                case.why = Some(cause);
+            }
+        }
+    }
+}
+
+fn climb(plan: &IntegrationPlan, case: &Case, at: Timestamp) -> Option<(Rung, f64, String)> {
+    let record = case.record.as_ref()?;
+    for (index, (rule, output)) in plan.fallback.rules.iter().enumerate() {
+        // A rule that has no result for this record is not true for it.
+        if matches!(rule.eval(&scope(record, at, None, None)), Ok(Value::Bool(true))) {
+            return Some((Rung::Rules, *output, format!("fallback rule {} answered: {}", index + 1, rule.source())));
+        }
+    }
+    plan.fallback.default.map(|output| (Rung::Default, output, "the declared default answered".to_owned()))
+}
+
+fn unavailable(plan: &IntegrationPlan) -> Failure {
+    Failure {
+        code: "model_unavailable".into(),
+        message: format!("model {}@{} could not answer, and no fallback applies", plan.model, plan.alias),
+        pointer: None,
+        hint: Some("ask again later; a `fallback` in the integration would answer meanwhile".into()),
+        retryable: true,
+    }
+}

@@ -1,0 +1,92 @@
+//! Infer: the model answers all open cases in one call, and each output is checked before it counts: shape, finite, range.
+
+use std::sync::Arc;
+
+use tendon_kernel::{
+    Error, ErrorKind, Result,
+    sockets::model::{Matrix, Model, OutputKind},
+};
+use tendon_plan::IntegrationPlan;
+
+use crate::batch::{Batch, Case};
+
+/// Gives every open case an output, or the reason why not.
+pub(crate) fn run(batch: &mut Batch) {
+    let ready = Arc::clone(&batch.ready);
+    let plan = &*ready.plan;
+    let matrix = std::mem::take(&mut batch.matrix);
+    let slot = batch.slot.clone();
+    if batch.open().next().is_some() {
+        match &slot {
+            None => batch.open().for_each(|case| case.attempt = Some(not_loaded(plan))),
+            Some(slot) => ask(plan, &*slot.model, &matrix, batch),
+        }
+    }
+    batch.matrix = matrix;
+}
+
+fn ask(plan: &IntegrationPlan, model: &dyn Model, matrix: &Matrix, batch: &mut Batch) {
+    let width = plan.signature.outputs.max(1);
+    match predict(model, matrix, width) {
+        Ok(outputs) => {
+            for case in batch.open() {
+                let answer = case.row.and_then(|row| outputs.get(row * width..(row + 1) * width));
+                take(plan, case, answer.ok_or_else(wrong_shape));
+            }
+        }
+        // One row may have spoilt the call for all: each is asked on its own, so that a batch answers as its rows would.
+        Err(error) if matrix.rows() > 1 => {
+            tracing::debug!(?error, rows = matrix.rows(), "the model refused a batch; asking row by row");
+            for case in batch.open() {
+                let Some(row) = case.row else { continue };
+                let one = Matrix { values: matrix.row(row).to_vec(), columns: matrix.columns };
+                match predict(model, &one, width) {
+                    Ok(outputs) => take(plan, case, Ok(&outputs)),
+                    Err(error) => case.attempt = Some(error),
+                }
+            }
+        }
+        Err(error) => batch.open().for_each(|case| case.attempt = Some(error.clone())),
+    }
+}
+
+fn predict(model: &dyn Model, matrix: &Matrix, width: usize) -> Result<Vec<f64>> {
+    let outputs = model.predict(matrix)?;
+    if outputs.len() == matrix.rows() * width { Ok(outputs) } else { Err(wrong_shape()) }
+}
+
+/// Takes an output that holds; the number of a decision with classes is the largest of them.
+fn take(plan: &IntegrationPlan, case: &mut Case, answer: Result<&[f64]>) {
+    match answer.and_then(|outputs| check(plan, outputs).map(|()| outputs)) {
+        Ok(outputs) => {
+            case.output = outputs.iter().copied().reduce(f64::max);
+            let several = outputs.len() > 1 || plan.signature.output == OutputKind::Classes;
+            case.classes = several.then(|| outputs.to_vec());
+        }
+        Err(error) => case.attempt = Some(error),
+    }
+}
+
+fn check(plan: &IntegrationPlan, outputs: &[f64]) -> Result<()> {
+    let (low, high) = plan.output_range;
+    if outputs.iter().any(|output| !output.is_finite()) {
+        return Err(bad_output("the model's output is not a finite number".into()));
+    }
+    if outputs.iter().any(|output| *output < low || *output > high) {
+        return Err(bad_output(format!("the model's output is outside {low} to {high}")));
+    }
+    Ok(())
+}
+
+fn bad_output(message: String) -> Error {
+    Error::new(ErrorKind::Unavailable, "bad_output", message).hint("roll back to the version before, or mend the model")
+}
+
+fn wrong_shape() -> Error {
+    bad_output("the model gave another number of outputs than its signature says".into())
+}
+
+fn not_loaded(plan: &IntegrationPlan) -> Error {
+    Error::new(ErrorKind::Unavailable, "model_not_loaded", format!("model {}@{} is not loaded", plan.model, plan.alias))
+        .hint("`tendon check` says what is wrong with its file")
+}
