@@ -345,7 +345,7 @@ fn write_batch(batch: &[Pending]) -> WriteBatch {
     WriteBatch {
         resource: first.map(|delivery| delivery.resource.to_string()).unwrap_or_default(),
         key: first.map(|delivery| delivery.key.iter().map(|(name, _)| name.clone()).collect()).unwrap_or_default(),
-        writes: batch.iter().map(|pending| write(pending)).collect(),
+        writes: batch.iter().map(write).collect(),
     }
 }
 

@@ -36,7 +36,7 @@ pub use self::{
     projection::{LetterRow, OutboxProjection, RECORD_INDEX},
     queue::Place,
 };
-use crate::{record_format::More, systems::System};
+use crate::{DeliverySink, record_format::More, systems::System};
 
 /// Deliveries of one system held in memory.
 pub const QUEUE_LIMIT: usize = 8192;
@@ -113,8 +113,8 @@ impl Outbox {
             custody: parts.custody,
             erasures: Mutex::new(VecDeque::new()),
         });
-        for name in shared.desks.keys().cloned() {
-            let task = Arc::clone(&shared);
+        for name in shared.desks.keys() {
+            let (task, name) = (Arc::clone(&shared), Arc::clone(name));
             shared.context.spawn.spawn("outbox", Box::pin(async move { task.work(&name).await }));
         }
         Self { shared }
@@ -220,6 +220,12 @@ impl Outbox {
         for desk in self.shared.desks.values() {
             desk.stopped().await;
         }
+    }
+}
+
+impl DeliverySink for Outbox {
+    fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]) {
+        Self::accepted(self, seq, decision, deliveries);
     }
 }
 

@@ -1,0 +1,251 @@
+//! The two lanes of a watch and the rounds in which they take turns: what was asked for again, then live changes to their
+//! end, then one page of the sweep.
+
+use std::{sync::Arc, time::Duration};
+
+use tendon_engine::{
+    ask::{Ask, Caller, Input, Item, SourceRow},
+    systems::System,
+};
+use tendon_kernel::{
+    Error, ErrorKind, Result, Timestamp, Type, Value,
+    decision::Door,
+    sockets::connector::{Change, Position, Row, Scan, Watch},
+};
+use tendon_plan::{IntegrationPlan, plan::EventsPlan};
+use tokio::sync::watch;
+
+use super::{
+    Parts, WatchState,
+    memory::{Mark, Memory, Seen, caller_name},
+};
+
+/// Rows of one page: one request to the system, one batch through the path.
+const PAGE: usize = 500;
+
+/// Nobody waits for these answers, and giving up on one would ask about its row a second time: so the watch waits for the
+/// truth, however slow the ledger is.
+const PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A sweep under way: the key it has passed.
+struct Sweep {
+    after: Vec<Value>,
+}
+
+pub(super) struct Lanes<'a> {
+    parts: &'a Parts,
+    plan: &'a Arc<IntegrationPlan>,
+    events: &'a EventsPlan,
+    system: &'a Arc<System>,
+    memory: Memory,
+    /// Largest watermark of which everything was recorded; `None` before the first round.
+    mark: Option<Mark>,
+    started: bool,
+    sweep: Option<Sweep>,
+    next_sweep: Duration,
+    state: WatchState,
+}
+
+/// A failure, with the keys that still have to be asked about again.
+type Held = (Error, Vec<Vec<Value>>);
+
+impl<'a> Lanes<'a> {
+    pub(super) fn new(
+        parts: &'a Parts,
+        plan: &'a Arc<IntegrationPlan>,
+        events: &'a EventsPlan,
+        system: &'a Arc<System>,
+    ) -> Self {
+        let memory = Memory::new(&plan.name, &events.fields, parts.ledger.clone(), parts.store.clone());
+        Self {
+            parts,
+            plan,
+            events,
+            system,
+            memory,
+            mark: None,
+            started: false,
+            sweep: None,
+            next_sweep: Duration::ZERO,
+            state: WatchState::default(),
+        }
+    }
+
+    pub(super) fn state(&self) -> WatchState {
+        self.state.clone()
+    }
+
+    /// One round. Returns whether there is more to do at once.
+    pub(super) async fn round(&mut self, again: Vec<Vec<Value>>, stop: &watch::Receiver<bool>) -> Result<bool, Held> {
+        if !again.is_empty()
+            && let Err(error) = self.again(&again).await
+        {
+            return Err((error, again));
+        }
+        self.lanes(stop).await.map_err(|error| (error, Vec::new()))
+    }
+
+    async fn lanes(&mut self, stop: &watch::Receiver<bool>) -> Result<bool> {
+        self.start().await?;
+        self.live(stop).await?;
+        self.state.up_to_date_at = Some(self.parts.context.clock.now());
+        self.memory.trim().await?;
+        let now = self.parts.context.clock.monotonic();
+        if self.sweep.is_none() && now >= self.next_sweep {
+            self.sweep = Some(Sweep { after: Vec::new() });
+        }
+        self.sweep_page().await?;
+        self.state.sweeping = self.sweep.is_some();
+        Ok(self.sweep.is_some())
+    }
+
+    /// Finds the place to begin: where the record stops, or, the first time, now (what was there before is the sweep's).
+    async fn start(&mut self) -> Result<()> {
+        if self.started {
+            return Ok(());
+        }
+        self.mark = self.memory.cursor().await?;
+        if self.mark.is_none() && self.events.watermark_type == Type::Time {
+            self.mark = Some(Mark::Time(self.parts.context.clock.now().0));
+        }
+        self.started = true;
+        Ok(())
+    }
+
+    /// Reads changes, from the overlap before the mark, to their end.
+    async fn live(&mut self, stop: &watch::Receiver<bool>) -> Result<()> {
+        let mut after = Position { mark: self.overlapped(), key: Vec::new() };
+        while !*stop.borrow() {
+            let changes = self.system.watch(self.watch_from(after.clone())).await?;
+            let Some(last) = changes.last() else { return Ok(()) };
+            after = Position { mark: last.mark.clone(), key: last.row.key.clone() };
+            let end = changes.len() < PAGE;
+            let newest = changes.iter().filter_map(|change| Mark::of(&change.mark)).max();
+            self.decide(changes, Door::Events).await?;
+            self.mark = self.mark.max(newest);
+            if end {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn watch_from(&self, after: Position) -> Watch {
+        Watch {
+            resource: self.events.resource.clone().to_string(),
+            key: self.events.key.clone(),
+            watermark: self.events.watermark.clone(),
+            fields: self.events.fields.clone(),
+            after,
+            limit: PAGE,
+        }
+    }
+
+    /// The mark less the overlap. Never the future: a row dated ahead by a wrong clock must not hide those that follow.
+    fn overlapped(&self) -> Value {
+        let overlap = i64::try_from(self.events.overlap.as_micros()).unwrap_or(i64::MAX);
+        match self.mark {
+            None => Value::Null,
+            Some(Mark::Int(number)) => Value::Int(number.saturating_sub(1)),
+            Some(Mark::Time(micros)) => {
+                let now = self.parts.context.clock.now().0;
+                Value::Time(Timestamp(micros.min(now).saturating_sub(overlap)))
+            }
+        }
+    }
+
+    /// One page of the sweep.
+    async fn sweep_page(&mut self) -> Result<()> {
+        let Some(sweep) = &self.sweep else { return Ok(()) };
+        let scan = Scan {
+            resource: self.events.resource.to_string(),
+            key: self.events.key.clone(),
+            fields: self.events.fields.clone(),
+            after: sweep.after.clone(),
+            limit: PAGE,
+        };
+        let rows = self.system.scan(scan).await?;
+        let last = rows.last().map(|row| row.key.clone());
+        let end = rows.len() < PAGE;
+        let changes = rows.into_iter().map(|row| Change { mark: Value::Null, row }).collect();
+        self.decide(changes, Door::Batch).await?;
+        self.sweep = match last {
+            Some(after) if !end => Some(Sweep { after }),
+            _ => {
+                self.state.swept_at = Some(self.parts.context.clock.now());
+                self.next_sweep = self.parts.context.clock.monotonic().saturating_add(self.events.sweep);
+                None
+            }
+        };
+        Ok(())
+    }
+
+    /// Asks about rows again, whatever was seen of them.
+    async fn again(&mut self, keys: &[Vec<Value>]) -> Result<()> {
+        let resource = self.events.resource.as_ref();
+        let rows = self.system.read(resource, &self.events.key, &self.events.fields, keys).await?;
+        let fresh: Vec<_> = rows
+            .into_iter()
+            .map(|row| Change { mark: Value::Null, row })
+            .map(|change| (self.memory.seen(&change.row), change))
+            .collect();
+        self.ask(fresh, Door::Events).await
+    }
+
+    /// Asks about the rows that differ from what their last decision saw.
+    async fn decide(&mut self, changes: Vec<Change>, door: Door) -> Result<()> {
+        let mut fresh: Vec<(Seen, Change)> = Vec::new();
+        self.state.looked_at += changes.len() as u64;
+        for change in changes {
+            let seen = self.memory.seen(&change.row);
+            if !self.memory.knows(&seen).await? {
+                fresh.push((seen, change));
+            }
+        }
+        self.ask(fresh, door).await
+    }
+
+    async fn ask(&mut self, fresh: Vec<(Seen, Change)>, door: Door) -> Result<()> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let items = fresh.iter().map(|(seen, change)| item(seen, change)).collect();
+        let answers = self.parts.engine.decide(self.question(items, door)).await?;
+        if answers.items.len() != fresh.len() {
+            return Err(Error::new(ErrorKind::Internal, "path_answer", "the path answered for another number of rows"));
+        }
+        let mut failure = None;
+        for ((seen, _), answer) in fresh.iter().zip(answers.items) {
+            match answer {
+                Ok(answer) => {
+                    self.state.asked += 1;
+                    self.memory.recorded(seen, answer.seq);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        // Rows without a record are read again: the place does not move past them.
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn question(&self, items: Vec<Item>, door: Door) -> Ask {
+        let name: Arc<str> = caller_name(door).into();
+        Ask {
+            caller: Caller { id: name.clone(), scope: name, integrations: None },
+            door,
+            integration: self.plan.name.to_string(),
+            explain: false,
+            deadline: Some(self.parts.context.deadline_in(PATIENCE)),
+            items,
+        }
+    }
+}
+
+fn item(seen: &Seen, change: &Change) -> Item {
+    let Row { key, values } = &change.row;
+    Item {
+        input: Input::Values(values.clone()),
+        idempotency_key: None,
+        row: Some(SourceRow { key: key.clone(), mark: change.mark.clone(), digest: seen.digest }),
+    }
+}
