@@ -1,1 +1,39 @@
-//! platform: see ARCHITECTURE.md.
+//! What the rest stands on: the real clock, randomness, disk and tasks; stores; secrets and keys; the project's lock;
+//! logs. The only room that reads the wall clock and starts threads for the rooms above it. Depends on the kernel alone.
+
+pub mod disk;
+pub mod keys;
+pub mod lock;
+pub mod runtime;
+pub mod secrets;
+pub mod stores;
+pub mod telemetry;
+
+pub use disk::RealDisk;
+pub use keys::SealedKeys;
+pub use lock::ProjectLock;
+pub use runtime::context;
+pub use secrets::ProjectSecrets;
+pub use stores::sqlite::{Durability, SqliteStore};
+
+use std::io;
+
+use tendon_kernel::error::{Error, ErrorKind, Retry};
+
+/// An input/output error as the kernel's: whether a retry helps follows from its kind. The path goes into the private half
+/// (folders may carry people's names).
+pub(crate) fn io_error(code: &'static str, what: &'static str, path: &std::path::Path, error: &io::Error) -> Error {
+    let retry = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => Retry::Later,
+        _ => Retry::Never,
+    };
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => "check who owns the project's folder `.tendon`",
+        io::ErrorKind::StorageFull => "make room on the disk",
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is mounted read-only",
+        io::ErrorKind::NotFound => "something was removed while Tendon was working",
+        _ => "the operating system's message is in the log",
+    };
+    let private = format!("{}: {error}", path.display());
+    Error::new(ErrorKind::Unavailable, code, what).retry(retry).hint(hint).private(private)
+}

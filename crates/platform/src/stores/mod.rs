@@ -1,0 +1,4 @@
+//! Stores: ordered bytes by key behind the kernel's `Store`. One file each.
+
+pub mod sqlite;
+mod sqlite_writer;

@@ -1,0 +1,258 @@
+//! A store in one SQLite file (write-ahead log). Writes go to one thread, which joins what waits into one transaction;
+//! reads run at once on connections of their own and see every finished write.
+//!
+//! After a power cut a store of records holds all that was written; a store of projections may lack the last writes and is
+//! never damaged: with a write-ahead log, `synchronous=NORMAL` syncs before every checkpoint
+//! (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+
+use std::{
+    collections::BTreeSet,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    thread::JoinHandle,
+};
+
+use futures_util::future::BoxFuture;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tendon_kernel::{
+    error::{Error, ErrorKind, Result, Retry},
+    sockets::store::{Batch, Range, Row, Store, Table},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::sqlite_writer::{self, Job};
+use crate::io_error;
+
+/// What a store promises about writes that returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// They survive a power cut: one disk wait per group of writes.
+    Records,
+    /// The last ones may be lost, whole batches from the end: the ledger has them.
+    Projections,
+}
+
+/// Layout of the file; another number is refused.
+const VERSION: i32 = 1;
+/// Batches that may wait for the writer; more wait outside.
+const MOST_WAITING: usize = 64;
+/// Idle connections kept for readers.
+const MOST_IDLE: usize = 4;
+/// A range of more rows is read on a blocking thread, so that it never holds up a request.
+const MOST_INLINE: usize = 256;
+
+/// Tables that exist; shared with the writer.
+pub(super) type Tables = Arc<RwLock<BTreeSet<String>>>;
+
+/// See the module's head.
+pub struct SqliteStore {
+    readers: Arc<Readers>,
+    jobs: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Readers {
+    path: PathBuf,
+    tables: Tables,
+    idle: Mutex<Vec<Connection>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A table's name as SQL.
+pub(super) fn quoted(table: &str) -> String {
+    format!("\"{}\"", table.replace('"', "\"\""))
+}
+
+/// SQLite's error as the kernel's: damage, a full disk and a busy file are told apart.
+pub(super) fn store_error(code: &'static str, error: &rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode;
+    let new = |kind, what: &'static str| Error::new(kind, code, what).private(error);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            new(ErrorKind::Corrupt, "a store's file is damaged")
+                .hint("a projection is rebuilt from the ledger when its file is removed; records come from a backup")
+        }
+        Some(ErrorCode::DiskFull) => {
+            new(ErrorKind::Unavailable, "a store found the disk full").hint("make room on the disk")
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            new(ErrorKind::Unavailable, "a store's file is in use by another program").hint("close it and try again")
+        }
+        _ => {
+            new(ErrorKind::Unavailable, "a store could not be used").hint("the cause is in the log").retry(Retry::Later)
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Unavailable, "store_stopped", "a store has stopped").hint("restart Tendon; the log tells why")
+}
+
+/// A connection with the settings that all share.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "cache_size", -4096)?;
+    Ok(connection)
+}
+
+/// Sets the writing connection up and tells which tables there are.
+fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<BTreeSet<String>> {
+    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    let synchronous = match durability {
+        Durability::Records => "FULL",
+        Durability::Projections => "NORMAL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "cache_size", -16384)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.query_row("PRAGMA wal_autocheckpoint = 4000", [], |_| Ok(()))?;
+    connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
+    let mut query = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let tables = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<BTreeSet<String>>>()?;
+    if version == 0 && tables.is_empty() {
+        connection.pragma_update(None, "user_version", VERSION)?;
+    } else if version != VERSION {
+        return Err(rusqlite::Error::IntegralValueOutOfRange(0, version.into()));
+    }
+    Ok(tables)
+}
+
+impl SqliteStore {
+    /// Opens a store's file, making it when missing.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is no store or damaged in its head; `Unavailable` when it cannot be used.
+    pub fn open(path: &Path, durability: Durability) -> Result<Self> {
+        let failed = |error| io_error("store_open", "a store's file could not be opened", path, &error);
+        // Made here, because SQLite would let others read it.
+        let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+        drop(made.map_err(failed)?);
+        let unusable = |error: rusqlite::Error| match error {
+            rusqlite::Error::IntegralValueOutOfRange(..) => Error::new(
+                ErrorKind::Corrupt,
+                "store_version",
+                "a store's file has another layout than this program writes",
+            )
+            .hint("use the program version that wrote it; a projection may be removed and is rebuilt"),
+            error => store_error("store_open", &error),
+        };
+        let connection = connect(path).map_err(unusable)?;
+        let tables: Tables = Arc::new(RwLock::new(prepare(&connection, durability).map_err(unusable)?));
+        let (jobs, inbox) = mpsc::channel(MOST_WAITING);
+        let writer = sqlite_writer::start(connection, inbox, Arc::clone(&tables)).map_err(failed)?;
+        let readers = Arc::new(Readers { path: path.to_path_buf(), tables, idle: Mutex::default() });
+        Ok(Self { readers, jobs: Some(jobs), writer: Some(writer) })
+    }
+
+    /// Removes a store's files: what an operator does to a damaged projection. The store must be closed.
+    ///
+    /// # Errors
+    /// `Unavailable` when one cannot be removed.
+    pub fn delete(path: &Path) -> Result<()> {
+        for end in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            let file = PathBuf::from(name);
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io_error("store_delete", "a store's file could not be removed", &file, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Finishes what was accepted and closes the file.
+    fn drop(&mut self) {
+        lock(&self.readers.idle).clear();
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            drop(writer.join());
+        }
+    }
+}
+
+impl Readers {
+    fn has(&self, table: Table) -> bool {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).contains(table.0)
+    }
+
+    /// Runs a read on an idle connection, or a new one.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let idle = lock(&self.idle).pop();
+        let result = match idle {
+            Some(connection) => Ok(connection),
+            None => connect(&self.path),
+        }
+        .and_then(|connection| {
+            let value = read(&connection)?;
+            let mut idle = lock(&self.idle);
+            if idle.len() < MOST_IDLE {
+                idle.push(connection);
+            }
+            Ok(value)
+        });
+        result.map_err(|error| store_error("store_read", &error))
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        if !self.has(table) {
+            return Ok(None);
+        }
+        let sql = format!("SELECT v FROM {} WHERE k = ?1", quoted(table.0));
+        self.read(|connection| connection.prepare_cached(&sql)?.query_row([key], |row| row.get(0)).optional())
+    }
+
+    fn range(&self, table: Table, range: &Range) -> Result<Vec<Row>> {
+        if !self.has(table) {
+            return Ok(Vec::new());
+        }
+        let end = if range.to.is_some() { "AND k < ?3" } else { "AND ?3 IS NULL" };
+        let order = if range.descending { "DESC" } else { "ASC" };
+        let sql = format!("SELECT k, v FROM {} WHERE k >= ?1 {end} ORDER BY k {order} LIMIT ?2", quoted(table.0));
+        let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
+        self.read(|connection| {
+            let mut query = connection.prepare_cached(&sql)?;
+            let rows = query.query_map(params![range.from, limit, range.to], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn get<'a>(&'a self, table: Table, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>>> {
+        Box::pin(async move { self.readers.get(table, key) })
+    }
+
+    fn range(&self, table: Table, range: Range) -> BoxFuture<'_, Result<Vec<Row>>> {
+        Box::pin(async move {
+            if range.limit <= MOST_INLINE {
+                return self.readers.range(table, &range);
+            }
+            let readers = Arc::clone(&self.readers);
+            tokio::task::spawn_blocking(move || readers.range(table, &range))
+                .await
+                .map_err(|error| stopped().private(error))?
+        })
+    }
+
+    fn write(&self, batch: Batch) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let (answer, result) = oneshot::channel();
+            let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+            jobs.send(Job { batch, answer }).await.map_err(|_| stopped())?;
+            result.await.map_err(|_| stopped())?
+        })
+    }
+}
