@@ -5,6 +5,9 @@ use super::text::{BadFile, Block, Lines, parse, shown};
 /// Versions of the format whose meaning is known. Both are read alike: version 4 only added lines.
 const VERSIONS: [&str; 2] = ["v3", "v4"];
 
+/// Far above any use; keeps a broken number from asking for all memory.
+const MAX_OUTPUTS: usize = 1 << 20;
+
 /// What the training data said about a feature.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Info {
@@ -43,8 +46,9 @@ pub(super) fn header<'a>(lines: &mut Lines<'a>) -> Result<Header<'a>, BadFile> {
         return Err(BadFile::unsupported(line, reason));
     }
     let outputs: usize = block.number("num_tree_per_iteration")?;
-    if outputs == 0 {
-        return Err(BadFile::new(block.line_of("num_tree_per_iteration"), "no tree per iteration"));
+    if !(1..=MAX_OUTPUTS).contains(&outputs) {
+        let reason = format!("{outputs} trees per iteration, 1 to {MAX_OUTPUTS} are possible");
+        return Err(BadFile::new(block.line_of("num_tree_per_iteration"), reason));
     }
     let (line, text) = block.need("feature_names")?;
     let names: Vec<&str> = text.split(' ').filter(|name| !name.is_empty()).collect();

@@ -1,5 +1,7 @@
 //! Reads what `oracle/lightgbm_oracle.py` wrote, and compares.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::{fs, path::Path, sync::Arc};
 
 use tendon_kernel::sockets::model::{Matrix, Model};
