@@ -39,7 +39,8 @@ impl Guard {
         key: &[String],
     ) -> Result<()> {
         for field in fields {
-            if !self.reads(resource, field) && !(self.knows(resource) && key.contains(field)) {
+            let of_key = self.knows(resource) && key.contains(field);
+            if !of_key && !self.reads(resource, field) {
                 return Err(self.refusal(resource, field, "read"));
             }
         }

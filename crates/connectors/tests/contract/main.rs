@@ -1,0 +1,40 @@
+//! The contract of every kind of system: one suite that walks the registered kinds and runs what each declares in its
+//! capability, over a fixture that looks at the system by another route than the connector. A new kind adds a fixture to
+//! [`fixture::all`]; a kind without one fails the suite.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod conditions;
+mod fields;
+mod fixture;
+mod hostile;
+mod outages;
+mod reading;
+mod sample;
+mod sqlite;
+mod watching;
+mod writing;
+
+use fixture::Fixture;
+use tendon_kernel::sockets::connector::Capability;
+
+/// Runs a behaviour on a fresh system of every kind whose capability has it.
+fn every(has: fn(Capability) -> bool, behaviour: fn(&dyn Fixture)) {
+    let mut ran = 0;
+    for make in fixture::all() {
+        let fixture = make();
+        if has(fixture.capability()) {
+            behaviour(fixture.as_ref());
+            ran += 1;
+        }
+    }
+    assert!(ran > 0, "no kind has this behaviour");
+}
+
+#[test]
+fn every_registered_kind_has_a_fixture() {
+    let fixtures: Vec<&str> = fixture::all().iter().map(|make| make().kind()).collect();
+    for kind in tendon_connectors::ALL {
+        assert!(fixtures.contains(&kind.name), "no fixture for {}", kind.name);
+    }
+}
