@@ -1,1 +1,4 @@
-//! doors: see ARCHITECTURE.md.
+//! The doors: a caller's request in, the path's answer out. A door translates and decides nothing. HTTP is known here only.
+
+pub mod api;
+pub mod keys;

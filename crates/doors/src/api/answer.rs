@@ -1,0 +1,115 @@
+//! Turns results into responses: one place for headers that every answer carries.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    response::Response,
+};
+use tendon_engine::ask::Timing;
+use tendon_kernel::{Error, ErrorKind, Id};
+
+use super::{Api, counters::Route, problem, problem::Problem};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(super) const DECISION_ID: HeaderName = HeaderName::from_static("tendon-decision-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// A request under way: its id and when it began.
+pub(super) struct Asked {
+    pub(super) id: String,
+    pub(super) began: Duration,
+    route: Route,
+}
+
+impl Asked {
+    /// Begins a request: takes the caller's request id where it is harmless, else makes one.
+    pub(super) fn begin(api: &Api, headers: &HeaderMap, route: Route) -> Self {
+        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
+            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
+        });
+        let id = given.map_or_else(|| Id::new(&api.context).to_string(), str::to_owned);
+        Self { id, began: api.context.clock.monotonic(), route }
+    }
+
+    /// A JSON answer.
+    pub(super) fn json(&self, api: &Api, status: StatusCode, body: Vec<u8>) -> Response {
+        self.response(api, status, JSON, body)
+    }
+
+    /// A problem from an error.
+    pub(super) fn problem(&self, api: &Api, error: &Error) -> Response {
+        let status = problem::status(error.kind(), error.code());
+        if status.is_server_error() {
+            tracing::warn!(request = %self.id, code = error.code(), detail = error.private_detail(), "{error}");
+        }
+        let mut response = self.document(api, status, &Problem::of(error, &self.id));
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                let known = if error.code() == "key_missing" { "" } else { ", error=\"invalid_token\"" };
+                set(headers, header::WWW_AUTHENTICATE, &format!("Bearer realm=\"tendon\"{known}"));
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => set(headers, header::RETRY_AFTER, "1"),
+            _ => {}
+        }
+        response
+    }
+
+    /// A problem document.
+    pub(super) fn document(&self, api: &Api, status: StatusCode, problem: &Problem<'_>) -> Response {
+        self.response(api, status, PROBLEM, serde_json::to_vec(problem).unwrap_or_default())
+    }
+
+    fn response(&self, api: &Api, status: StatusCode, kind: HeaderValue, body: Vec<u8>) -> Response {
+        api.counters.count(self.route, status.as_u16());
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.reserve(6);
+        headers.insert(header::CONTENT_TYPE, kind);
+        set(headers, REQUEST_ID, &self.id);
+        response
+    }
+
+    /// Adds how long everything took; with the stages' own times where they are known.
+    pub(super) fn timed(&self, api: &Api, mut response: Response, timings: &[Timing]) -> Response {
+        let total = api.context.clock.monotonic().saturating_sub(self.began);
+        let mut text = String::with_capacity(24 * (timings.len() + 1));
+        for (stage, duration) in timings.iter().copied().chain([("total", total)]) {
+            let micros = duration.as_micros();
+            let comma = if text.is_empty() { "" } else { ", " };
+            let _ = write!(text, "{comma}{stage};dur={}.{:03}", micros / 1000, micros % 1000);
+        }
+        set(response.headers_mut(), SERVER_TIMING, &text);
+        response
+    }
+}
+
+/// Sets a header; a value that cannot stand in a header is left out.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// Answers an address that does not exist.
+pub(super) async fn no_route(State(api): State<Arc<Api>>, headers: HeaderMap, uri: Uri) -> Response {
+    let asked = Asked::begin(&api, &headers, Route::Other);
+    let path: String = uri.path().chars().take(120).collect();
+    let error = Error::new(ErrorKind::NotFound, "no_route", format!("nothing is served at {path}"))
+        .hint("/openapi.json lists all addresses");
+    asked.problem(&api, &error)
+}
+
+/// Answers a method that an address does not know.
+pub(super) async fn wrong_method(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
+    let asked = Asked::begin(&api, &headers, Route::Other);
+    let error = Error::new(ErrorKind::Invalid, "wrong_method", "this address does not know the request's method")
+        .hint("/openapi.json lists the methods of each address");
+    asked.problem(&api, &error)
+}

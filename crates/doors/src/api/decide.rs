@@ -1,0 +1,194 @@
+//! `POST /v1/integrations/{name}/decisions`: one question, one decision.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderName, Uri, header::CONTENT_TYPE},
+    response::Response,
+};
+use tendon_engine::ask::{Answer, Ask, Input, Item, Timing};
+use tendon_kernel::{
+    Error, ErrorKind, Result,
+    context::Deadline,
+    decision::{Decision, Door, Outcome},
+};
+
+use super::{
+    Api,
+    answer::{self, Asked},
+    auth, body,
+    counters::Route,
+    envelope,
+    problem::{self, Problem},
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const TIMEOUT_MS: HeaderName = HeaderName::from_static("tendon-timeout-ms");
+const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("request-timeout");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// Longest idempotency key in bytes.
+const KEY_LENGTH: usize = 255;
+
+/// Handles the request.
+pub(super) async fn post(State(api): State<Arc<Api>>, Path(name): Path<String>, request: Request) -> Response {
+    let asked = Asked::begin(&api, request.headers(), Route::Decide);
+    let answer = match prepare(&api, &asked, &name, request).await {
+        Ok(ask) => decide(&api, ask).await,
+        Err(error) => {
+            // The path never saw it; the ledger still counts it.
+            api.engine.refused(&name, error.code());
+            Err(error)
+        }
+    };
+    let (response, timings) = match answer {
+        Ok((answer, timings)) => (respond(&api, &asked, &answer), timings),
+        Err(error) => (asked.problem(&api, &error), Vec::new()),
+    };
+    let response = asked.timed(&api, response, &timings);
+    api.counters.observe(api.context.clock.monotonic().saturating_sub(asked.began));
+    response
+}
+
+/// Everything that can be wrong before the path is asked.
+async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Result<Ask> {
+    let (head, content) = request.into_parts();
+    let known = auth::caller(api, &head.headers, &head.uri)?;
+    let options = options(api, asked, &head.headers, &head.uri)?;
+    let (most, depth) = {
+        let runtime = api.engine.runtime();
+        let limits = &runtime.plan().limits;
+        (limits.body_bytes, limits.depth)
+    };
+    let bytes = body::read(content, most, api.body_timeout).await?;
+    let input = envelope::input(&bytes, depth)?;
+    Ok(Ask {
+        caller: known.caller.clone(),
+        door: Door::Api,
+        integration: name.to_owned(),
+        explain: options.explain,
+        deadline: options.deadline,
+        items: vec![Item { input: Input::Json(input), idempotency_key: options.key, row: None }],
+    })
+}
+
+async fn decide(api: &Api, ask: Ask) -> Result<(Answer, Vec<Timing>)> {
+    let mut answers = api.engine.decide(ask).await?;
+    let answer = answers
+        .items
+        .pop()
+        .unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "no_answer", "the path gave no answer to a question")));
+    answer.map(|answer| (answer, answers.timings))
+}
+
+fn respond(api: &Api, asked: &Asked, answer: &Answer) -> Response {
+    let decision: &Decision = &answer.decision;
+    let status = problem::status_of(decision);
+    let mut response = match decision.outcome {
+        Outcome::Ok | Outcome::Degraded => match serde_json::to_vec(decision) {
+            Ok(body) => asked.json(api, status, body),
+            Err(error) => {
+                let error =
+                    Error::new(ErrorKind::Internal, "answer_not_written", "the decision cannot be written as JSON")
+                        .private(error);
+                asked.problem(api, &error)
+            }
+        },
+        Outcome::Rejected | Outcome::Quarantined | Outcome::Failed => {
+            asked.document(api, status, &Problem::of_decision(decision, &asked.id))
+        }
+    };
+    let headers = response.headers_mut();
+    answer::set(headers, answer::DECISION_ID, &decision.id.to_string());
+    if decision.outcome == Outcome::Failed {
+        answer::set(headers, axum::http::header::RETRY_AFTER, "1");
+    }
+    if answer.replayed {
+        answer::set(headers, REPLAYED, "true");
+    }
+    response
+}
+
+/// What headers and query say about how to decide.
+struct Options {
+    key: Option<String>,
+    explain: bool,
+    deadline: Option<Deadline>,
+}
+
+fn options(api: &Api, asked: &Asked, headers: &HeaderMap, uri: &Uri) -> Result<Options> {
+    json_only(headers)?;
+    if headers.get(PREFER).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("respond-async")) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "not_available_yet",
+            "asynchronous answers are not available yet",
+        )
+        .hint("leave out `Prefer: respond-async`"));
+    }
+    let key = match headers.get(IDEMPOTENCY_KEY) {
+        None => None,
+        Some(value) => Some(idempotency_key(value.to_str().ok())?),
+    };
+    let left = match (headers.get(TIMEOUT_MS), headers.get(REQUEST_TIMEOUT)) {
+        (Some(value), _) => Some(timeout(value.to_str().ok(), 1e-3)?),
+        (None, Some(value)) => Some(timeout(value.to_str().ok(), 1.0)?),
+        (None, None) => None,
+    };
+    Ok(Options {
+        key,
+        explain: explain(uri)?,
+        // From the moment the request came, so that reading its body counts.
+        deadline: left.map(|left| Deadline(asked.began.saturating_add(left)).min(api.context.deadline_in(left))),
+    })
+}
+
+fn json_only(headers: &HeaderMap) -> Result<()> {
+    let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let kind = kind.to_str().unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json") {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Invalid, "not_json", "the request's content type is not JSON")
+        .hint("send `Content-Type: application/json`"))
+}
+
+fn idempotency_key(value: Option<&str>) -> Result<String> {
+    match value {
+        Some(text) if (1..=KEY_LENGTH).contains(&text.len()) => Ok(text.to_owned()),
+        _ => Err(Error::new(ErrorKind::Invalid, "idempotency_key", "the header `Idempotency-Key` cannot be used")
+            .hint(format!("1 to {KEY_LENGTH} visible ASCII characters, for example a UUID"))),
+    }
+}
+
+fn timeout(value: Option<&str>, unit: f64) -> Result<Duration> {
+    value
+        .and_then(|text| text.trim().parse::<f64>().ok())
+        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
+        .filter(|left| *left <= Duration::from_secs(86_400))
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "timeout_header", "the request's deadline header is no duration")
+                .hint("`tendon-timeout-ms: 250` or `Request-Timeout: 0.25` (seconds)")
+        })
+}
+
+fn explain(uri: &Uri) -> Result<bool> {
+    let mut explain = false;
+    for part in uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+        match part {
+            "explain=true" | "explain=1" => explain = true,
+            "explain=false" | "explain=0" => explain = false,
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    "unknown_parameter",
+                    "the query of the request is not known",
+                )
+                .hint("the only parameter is `explain=true`"));
+            }
+        }
+    }
+    Ok(explain)
+}

@@ -1,0 +1,226 @@
+//! Finds the input inside `{"input": {…}}` without parsing it: the path parses it once, against its schema. One pass over
+//! the bytes, no copy.
+
+use bytes::Bytes;
+use tendon_kernel::{Error, ErrorKind, Result};
+
+/// The bytes of the member `input`.
+///
+/// # Errors
+/// `Invalid` when the body is no UTF-8, no object, nested too deeply, holds an unknown member, or has no `input`.
+pub(super) fn input(body: &Bytes, depth: usize) -> Result<Bytes> {
+    if std::str::from_utf8(body).is_err() {
+        return Err(malformed("the request body is not UTF-8"));
+    }
+    let mut scan = Scan { bytes: body, at: 0, depth };
+    let found = scan.object()?;
+    found.map(|(from, to)| body.slice(from..to)).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, "input_missing", "the request body has no member `input`")
+            .at("")
+            .hint(r#"send {"input": {…}} with the integration's fields"#)
+    })
+}
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl Scan<'_> {
+    fn object(&mut self) -> Result<Option<(usize, usize)>> {
+        let mut found = None;
+        self.expect(b'{', "the request body is no JSON object")?;
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+        } else {
+            loop {
+                let (from, to) = self.string()?;
+                let name = self.bytes.get(from..to).unwrap_or_default();
+                if name != b"input" {
+                    return Err(unknown(name));
+                }
+                self.expect(b':', "a `:` is missing in the request body")?;
+                let value = self.value()?;
+                if found.replace(value).is_some() {
+                    return Err(malformed("the request body has the member `input` twice").at("/input"));
+                }
+                match self.peek() {
+                    Some(b',') => self.at += 1,
+                    Some(b'}') => {
+                        self.at += 1;
+                        break;
+                    }
+                    _ => return Err(malformed("the request body is no complete JSON object")),
+                }
+            }
+        }
+        match self.peek() {
+            None => Ok(found),
+            Some(_) => Err(malformed("something follows the JSON object in the request body")),
+        }
+    }
+
+    /// The next byte that is no white space; stays on it.
+    fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    fn expect(&mut self, byte: u8, otherwise: &'static str) -> Result<()> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            Ok(())
+        } else {
+            Err(malformed(otherwise))
+        }
+    }
+
+    /// A string; gives the range between its quotes.
+    fn string(&mut self) -> Result<(usize, usize)> {
+        self.expect(b'"', "a member name is missing in the request body")?;
+        let from = self.at;
+        self.skip_string()?;
+        Ok((from, self.at - 1))
+    }
+
+    /// Goes behind the closing quote.
+    fn skip_string(&mut self) -> Result<()> {
+        while let Some(byte) = self.bytes.get(self.at) {
+            self.at += 1;
+            match byte {
+                b'"' => return Ok(()),
+                b'\\' => self.at += 1,
+                _ => {}
+            }
+        }
+        Err(malformed("a string in the request body has no end"))
+    }
+
+    /// A value of any kind; gives its range. What is inside is judged by the path.
+    fn value(&mut self) -> Result<(usize, usize)> {
+        let first = self.peek().ok_or_else(|| malformed("a value is missing in the request body"))?;
+        let from = self.at;
+        match first {
+            b'{' | b'[' => self.skip_nested()?,
+            b'"' => {
+                self.at += 1;
+                self.skip_string()?;
+            }
+            _ => {
+                while self.bytes.get(self.at).is_some_and(|byte| !b",}] \n\r\t".contains(byte)) {
+                    self.at += 1;
+                }
+            }
+        }
+        if from == self.at { Err(malformed("a value is missing in the request body")) } else { Ok((from, self.at)) }
+    }
+
+    fn skip_nested(&mut self) -> Result<()> {
+        let mut open = 0_usize;
+        while let Some(byte) = self.bytes.get(self.at) {
+            self.at += 1;
+            match byte {
+                b'{' | b'[' => {
+                    open += 1;
+                    // The envelope itself is one level.
+                    if open >= self.depth {
+                        return Err(Error::new(
+                            ErrorKind::Invalid,
+                            "too_deep",
+                            "the request body is nested too deeply",
+                        )
+                        .with("levels allowed", self.depth)
+                        .at("/input"));
+                    }
+                }
+                b'}' | b']' => {
+                    open -= 1;
+                    if open == 0 {
+                        return Ok(());
+                    }
+                }
+                b'"' => self.skip_string()?,
+                _ => {}
+            }
+        }
+        Err(malformed("the request body is no complete JSON object"))
+    }
+}
+
+fn malformed(message: &'static str) -> Error {
+    Error::new(ErrorKind::Invalid, "malformed_json", message).hint(r#"send {"input": {…}} as JSON in UTF-8"#)
+}
+
+fn unknown(name: &[u8]) -> Error {
+    // The name is the caller's own text; shown shortened, as a pointer into what it sent.
+    let name: String = String::from_utf8_lossy(name).chars().take(40).collect();
+    let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    Error::new(ErrorKind::Invalid, "unknown_member", "the request body has a member that is not known")
+        .at(pointer)
+        .hint("the only member is `input`; the integration's fields stand inside it")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(text: &str) -> Result<String> {
+        input(&Bytes::copy_from_slice(text.as_bytes()), 8).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn finds_the_input_as_it_was_written() {
+        assert_eq!(of(r#" {"input" : {"a": "}\"{", "b":[1,{}] } } "#).unwrap(), r#"{"a": "}\"{", "b":[1,{}] }"#);
+        assert_eq!(of(r#"{"input":NaN}"#).unwrap(), "NaN");
+        assert_eq!(of(r#"{"input":"x"}"#).unwrap(), r#""x""#);
+    }
+
+    #[test]
+    fn refuses_what_is_no_envelope() {
+        for (text, code) in [
+            ("", "malformed_json"),
+            ("[]", "malformed_json"),
+            ("{", "malformed_json"),
+            (r#"{"input""#, "malformed_json"),
+            (r#"{"input":"#, "malformed_json"),
+            (r#"{"input":}"#, "malformed_json"),
+            (r#"{"input":{"a":1}"#, "malformed_json"),
+            (r#"{"input":{"a":"1}}"#, "malformed_json"),
+            (r#"{"input":{}} x"#, "malformed_json"),
+            (r#"{"input":{},"input":{}}"#, "malformed_json"),
+            (r#"{"input":{},}"#, "malformed_json"),
+            ("{}", "input_missing"),
+            (r#"{"inputs":{}}"#, "unknown_member"),
+            (r#"{"input":[[[[[[[[]]]]]]]]}"#, "too_deep"),
+        ] {
+            assert_eq!(of(text).unwrap_err().code(), code, "{text}");
+        }
+        assert!(input(&Bytes::from_static(b"{\"input\":{\"a\":\"\xff\"}}"), 8).is_err());
+    }
+
+    proptest! {
+        /// Whatever JSON parser agrees that a text is `{"input": v}`, this finds exactly v; and it never panics.
+        #[test]
+        fn agrees_with_a_full_parser(text in r#"\{"input":[ \[\]{}",:a0-9\\]{0,24}\}"#) {
+            let ours = input(&Bytes::from(text.clone()), 64);
+            if let Ok(full) = serde_json::from_str::<std::collections::BTreeMap<String, Box<serde_json::value::RawValue>>>(&text)
+                && full.len() == 1
+            {
+                prop_assert_eq!(&ours.unwrap()[..], full["input"].get().as_bytes());
+            }
+        }
+
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            let _ = input(&Bytes::from(bytes), 8);
+        }
+    }
+}

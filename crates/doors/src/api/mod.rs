@@ -1,0 +1,73 @@
+//! The API door: decisions over HTTP. `router` is the table of contents; one file per resource.
+
+mod answer;
+mod auth;
+mod body;
+mod codes;
+mod counters;
+mod decide;
+mod decisions;
+mod envelope;
+mod health;
+mod integrations;
+mod openapi;
+mod problem;
+mod router;
+mod serve;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use tendon_engine::Engine;
+use tendon_kernel::{Result, context::Context, decision::Explanation, sockets::ledger::Entry};
+
+use crate::keys::KeyRing;
+pub use counters::Counters;
+pub use openapi::document as openapi;
+pub use problem::{Problem, status};
+pub use serve::{Http, serve};
+
+/// How one part of the process does.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct PartHealth {
+    /// Its name (`ledger`, `system:crm`, `outbox`, `model:lead-score`).
+    pub name: String,
+    /// Whether it does its work.
+    pub ok: bool,
+    /// Whether decisions cannot be answered while it does not.
+    #[serde(skip)]
+    pub vital: bool,
+    /// What to know about it.
+    pub detail: serde_json::Value,
+}
+
+/// What the process tells of itself.
+pub trait Status: Send + Sync {
+    /// All parts, in a fixed order.
+    fn parts(&self) -> BoxFuture<'_, Vec<PartHealth>>;
+    /// Sets the gauges that nobody sets as things happen.
+    fn measure(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Explains a decision from its entry, with the model version that made it, wherever that is kept.
+pub type Explain = Arc<dyn Fn(Entry) -> BoxFuture<'static, Result<Explanation>> + Send + Sync>;
+
+/// What the handlers share.
+pub struct Api {
+    /// Where decisions are made and kept; knows the plan in force.
+    pub engine: Arc<Engine>,
+    /// Explains recorded decisions.
+    pub explain: Explain,
+    /// Who may ask.
+    pub keys: Arc<KeyRing>,
+    /// Time and ids.
+    pub context: Context,
+    /// Health and metrics of the process.
+    pub status: Arc<dyn Status>,
+    /// Requests by route and status.
+    pub counters: Counters,
+    /// Longest wait for a whole request body.
+    pub body_timeout: Duration,
+    /// Set when the process is stopping: not ready, still answering.
+    pub stopping: Arc<std::sync::atomic::AtomicBool>,
+}

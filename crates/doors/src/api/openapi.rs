@@ -1,0 +1,316 @@
+//! `/openapi.json`: OpenAPI 3.1, made from the plan: each integration with its own input schema and example, so that what is
+//! documented is what is checked.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde_json::{Map, Value as Json, json};
+use tendon_kernel::{
+    Type,
+    schema::{Field, Schema},
+};
+use tendon_plan::{IntegrationPlan, Plan};
+
+use super::{Api, answer::Asked, codes::CODES, counters::Route};
+
+/// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
+pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let asked = Asked::begin(&api, request.headers(), Route::Read);
+    let document = document(api.engine.runtime().plan());
+    asked.json(&api, StatusCode::OK, document.to_string().into_bytes())
+}
+
+/// The whole document.
+pub fn document(plan: &Plan) -> Json {
+    let mut paths = Map::new();
+    for one in plan.integrations.values().filter(|one| one.api.is_some()) {
+        paths.insert(format!("/v1/integrations/{}/decisions", one.name), json!({ "post": decide(one) }));
+    }
+    let id = json!({ "name": "id", "in": "path", "required": true, "description": "Id of the decision.",
+        "schema": { "type": "string", "format": "uuid" } });
+    paths.insert(
+        "/v1/decisions/{id}".into(),
+        json!({ "parameters": [id], "get": read("getDecision", "A decision as it was answered, and where its deliveries stand",
+            "Recorded", &["404", "410"]) }),
+    );
+    paths.insert(
+        "/v1/decisions/{id}/explanation".into(),
+        json!({ "parameters": [id], "get": read("explainDecision", "Why a decision is what it is",
+            "Explanation", &["404", "410", "501"]) }),
+    );
+    paths.insert(
+        "/v1/integrations".into(),
+        json!({ "get": read("listIntegrations", "What can be asked here", "Integrations", &[]) }),
+    );
+    for (path, about, kind) in [
+        ("/openapi.json", "This document", "application/json"),
+        ("/metrics", "Counts in the Prometheus text format", "text/plain"),
+        ("/livez", "The process answers", "text/plain"),
+        ("/readyz", "Whether decisions can be answered now, part by part", "application/json"),
+    ] {
+        paths.insert(path.into(), json!({ "get": open(path, about, kind) }));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": format!("Tendon: {}", plan.project),
+            "version": plan.digest.get(..12).unwrap_or(&plan.digest),
+            "description": "Decisions of this project's integrations. Errors are problem details (RFC 9457) with a stable code.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "key": [] }],
+        "paths": paths,
+        "components": components(plan),
+    })
+}
+
+fn decide(one: &IntegrationPlan) -> Json {
+    let header = |name: &str, about: &str, schema: Json| json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema });
+    let mut responses = problems(&["400", "401", "403", "404", "408", "409", "413", "415", "422", "501", "503", "504"]);
+    responses.insert(
+        "200".into(),
+        json!({
+            "description": "The decision; recorded before it was answered.",
+            "headers": {
+                "tendon-decision-id": { "description": "Id of the decision.", "schema": { "type": "string" } },
+                "server-timing": { "description": "Time per stage.", "schema": { "type": "string" } },
+                "x-request-id": { "description": "Id of the request.", "schema": { "type": "string" } },
+                "idempotent-replayed": { "description": "`true`: the stored answer to an earlier request.",
+                    "schema": { "type": "string" } },
+            },
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Decision" } } },
+        }),
+    );
+    json!({
+        "operationId": format!("decide-{}", one.name),
+        "summary": one.purpose,
+        "description": format!("Asks `{}@{}`. Answerable: {}.", one.model, one.alias, one.owner),
+        "tags": [one.name],
+        "parameters": [
+            header("Idempotency-Key", "The same key with the same input gives the stored answer; with another input, 409.",
+                json!({ "type": "string", "maxLength": 255 })),
+            header("tendon-timeout-ms", "Time the request has, in milliseconds.",
+                json!({ "type": "number", "minimum": 0 })),
+            { "name": "explain", "in": "query", "required": false, "description": "Explain the decision in the answer.",
+              "schema": { "type": "boolean", "default": false } },
+        ],
+        "requestBody": {
+            "required": true,
+            "content": { "application/json": {
+                "schema": {
+                    "type": "object", "required": ["input"], "additionalProperties": false,
+                    "properties": { "input": { "$ref": format!("#/components/schemas/{}", input_name(one)) } },
+                },
+                "example": { "input": example(&one.input.schema) },
+            } },
+        },
+        "responses": responses,
+    })
+}
+
+fn input_name(one: &IntegrationPlan) -> String {
+    format!("{}-input", one.name)
+}
+
+fn read(operation: &str, about: &str, schema: &str, more: &[&str]) -> Json {
+    let mut responses = problems(&[&["400", "401", "403"], more].concat());
+    responses.insert(
+        "200".into(),
+        json!({ "description": about,
+            "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } } }),
+    );
+    json!({ "operationId": operation, "summary": about, "responses": responses })
+}
+
+fn open(path: &str, about: &str, kind: &str) -> Json {
+    let schema = if kind == "text/plain" { json!({ "type": "string" }) } else { json!({ "type": "object" }) };
+    let content = json!({ kind: { "schema": schema } });
+    let mut responses = Map::new();
+    responses.insert("200".into(), json!({ "description": about, "content": content }));
+    if path == "/readyz" {
+        responses
+            .insert("503".into(), json!({ "description": "Not able to answer decisions now", "content": content }));
+    }
+    json!({ "operationId": path.trim_start_matches('/'), "summary": about, "security": [], "responses": responses })
+}
+
+fn problems(statuses: &[&str]) -> Map<String, Json> {
+    let name = |status: &&str| ((*status).to_owned(), json!({ "$ref": format!("#/components/responses/{status}") }));
+    statuses.iter().map(name).collect()
+}
+
+fn components(plan: &Plan) -> Json {
+    let mut schemas = Map::new();
+    for one in plan.integrations.values().filter(|one| one.api.is_some()) {
+        schemas.insert(input_name(one), input_schema(one));
+    }
+    schemas.extend(fixed_schemas());
+    let mut responses = Map::new();
+    let mut codes = Map::new();
+    for (code, status, about) in CODES {
+        codes.insert((*code).into(), json!({ "status": status, "about": about }));
+        let response = responses.entry(status.to_string()).or_insert_with(|| {
+            json!({ "description": "", "content": { "application/problem+json": {
+                "schema": { "$ref": "#/components/schemas/Problem" } } } })
+        });
+        if let Some(Json::String(text)) = response.get_mut("description") {
+            text.push_str(&format!("`{code}`: {about}. "));
+        }
+    }
+    json!({
+        "schemas": schemas,
+        "responses": responses,
+        "securitySchemes": { "key": { "type": "http", "scheme": "bearer",
+            "description": "An API key `tdn_…`, made by `tendon keys create`." } },
+        "x-problem-codes": codes,
+    })
+}
+
+fn fixed_schemas() -> Map<String, Json> {
+    let codes: Vec<_> = CODES.iter().map(|(code, ..)| *code).collect();
+    let text = || json!({ "type": "string" });
+    let Json::Object(schemas) = json!({
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "code", "retryable", "request_id"],
+            "properties": {
+                "type": { "type": "string", "format": "uri-reference" }, "title": text(),
+                "status": { "type": "integer" }, "detail": text(),
+                "code": { "type": "string", "description": "Stable. More codes may be added.", "examples": codes },
+                "retryable": { "type": "boolean", "description": "Whether the same request may succeed later." },
+                "request_id": text(),
+                "pointer": { "type": "string", "description": "JSON pointer into the request body." },
+                "hint": { "type": "string", "description": "What to do." },
+                "decision_id": { "type": "string", "format": "uuid", "description": "The recorded decision." },
+            },
+        },
+        "Decision": {
+            "type": "object", "required": ["id", "integration", "at", "door", "outcome", "route", "durable"],
+            "properties": {
+                "id": { "type": "string", "format": "uuid" }, "integration": text(),
+                "at": { "type": "string", "format": "date-time" },
+                "subject": text(), "door": { "enum": ["api", "events", "batch", "embed", "agents"] },
+                "outcome": { "enum": ["ok", "degraded", "rejected", "quarantined", "failed"] },
+                "output": { "type": ["number", "null"] },
+                "classes": { "type": "array", "items": { "type": "number" } },
+                "band": text(), "degraded": { "enum": ["replica", "previous", "rules", "default", "human"] },
+                "model": { "type": "object", "properties": { "name": text(), "version": text(), "digest": text() } },
+                "route": text(), "repaired": { "type": "array", "items": { "type": "object" } },
+                "error": { "type": "object" }, "durable": { "type": "boolean" },
+                "explanation": { "$ref": "#/components/schemas/Explanation" },
+            },
+        },
+        "Explanation": {
+            "type": "object", "required": ["method", "base", "margin", "reasons"],
+            "properties": {
+                "method": text(), "base": { "type": "number" }, "margin": { "type": "number" },
+                "reasons": { "type": "array", "items": { "type": "object", "properties": {
+                    "feature": text(), "value": {}, "contribution": { "type": "number" }, "text": text() } } },
+            },
+        },
+        "Recorded": {
+            "type": "object", "required": ["decision", "seq", "deliveries"],
+            "properties": {
+                "decision": { "$ref": "#/components/schemas/Decision" }, "seq": { "type": "integer" },
+                "deliveries": { "type": "array", "items": { "type": "object", "properties": {
+                    "system": text(), "resource": text(), "at": text(), "cause": text(),
+                    "state": { "enum": ["pending", "delivered", "superseded", "dead", "erased"] } } } },
+            },
+        },
+        "Integrations": {
+            "type": "object", "required": ["project", "plan", "integrations"],
+            "properties": { "project": text(), "plan": text(), "integrations": { "type": "array", "items": { "type": "object" } } },
+        },
+    }) else {
+        return Map::new();
+    };
+    schemas
+}
+
+/// JSON Schema of an integration's input.
+pub(super) fn input_schema(one: &IntegrationPlan) -> Json {
+    let defaulted: Vec<usize> = one.input.defaults.iter().map(|(at, _)| *at).collect();
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for (at, field) in one.input.schema.fields.iter().enumerate() {
+        properties.insert(field.name.to_string(), field_schema(field));
+        if field.required && !defaulted.contains(&at) {
+            required.push(field.name.clone());
+        }
+    }
+    json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
+}
+
+fn field_schema(field: &Field) -> Json {
+    let mut schema = Map::new();
+    let kind = match field.kind {
+        Type::Bool => "boolean",
+        Type::Int => "integer",
+        Type::Float => "number",
+        Type::Text | Type::Time => "string",
+    };
+    schema.insert("type".into(), if field.required { json!(kind) } else { json!([kind, "null"]) });
+    if field.kind == Type::Time {
+        schema.insert("format".into(), json!("date-time"));
+    }
+    if !field.values.is_empty() {
+        let null = (!field.required).then_some(Json::Null);
+        let values: Vec<Json> = field.values.iter().map(|value| json!(value)).chain(null).collect();
+        schema.insert("enum".into(), values.into());
+    }
+    if let Some((low, high)) = field.range {
+        for (name, bound) in [("minimum", low), ("maximum", high)] {
+            if bound.is_finite() {
+                schema.insert(name.into(), json!(bound));
+            }
+        }
+    }
+    if let Some(pattern) = &field.pattern {
+        schema.insert("pattern".into(), json!(format!("^(?:{pattern})$")));
+    }
+    if let Some(length) = field.max_length {
+        schema.insert("maxLength".into(), json!(length));
+    }
+    let unit = field.unit.as_ref().map(|unit| format!("Unit: {unit}."));
+    let personal = field.personal.then(|| "Personal data.".to_owned());
+    let about: Vec<String> = [field.about.clone(), unit, personal].into_iter().flatten().collect();
+    if !about.is_empty() {
+        schema.insert("description".into(), json!(about.join(" ")));
+    }
+    schema.into()
+}
+
+/// An input that fits the schema. A field whose pattern nobody can guess is left out.
+pub(crate) fn example(schema: &Schema) -> Json {
+    let fields = schema.fields.iter().filter(|field| field.pattern.is_none() || !field.values.is_empty());
+    fields.map(|field| (field.name.to_string(), example_value(field))).collect::<Map<_, _>>().into()
+}
+
+fn example_value(field: &Field) -> Json {
+    if let Some(value) = field.values.first() {
+        return json!(value);
+    }
+    let (low, high) = field.range.unwrap_or((0.0, 100.0));
+    let middle = match (low.is_finite(), high.is_finite()) {
+        (true, true) => f64::midpoint(low, high),
+        (true, false) => low,
+        (false, true) => high,
+        (false, false) => 0.0,
+    };
+    match field.kind {
+        Type::Bool => json!(true),
+        #[expect(clippy::cast_possible_truncation, reason = "saturates; an example")]
+        Type::Int => json!((middle.ceil().min(high)) as i64),
+        Type::Float => json!(middle),
+        Type::Text => {
+            let text = "text";
+            json!(text.get(..field.max_length.unwrap_or(text.len()).min(text.len())).unwrap_or_default())
+        }
+        Type::Time => json!("2026-05-17T10:00:00Z"),
+    }
+}
