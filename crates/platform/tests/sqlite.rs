@@ -1,5 +1,7 @@
 //! The SQLite store: the contract over both promises, groups of writers, damage, and what is visible when.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::sync::Arc;
 
 use tendon_kernel::{

@@ -1,5 +1,7 @@
 //! The crash model: what is synced stays, what is not is lost, torn and reordered, in all the ways it claims.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::{collections::BTreeMap, io};
 
 use tendon_kernel::{

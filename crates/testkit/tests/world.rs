@@ -1,5 +1,7 @@
 //! The simulation itself: the same seed replays, tasks interleave, time jumps, hangs are named, a power cut drops tasks.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
