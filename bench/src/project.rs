@@ -87,9 +87,9 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
              output, score_band: band, scored_at: now } }\n",
         );
     } else {
-        integration.push_str("input:\n  fields:\n    id: { type: text }\n");
+        integration.push_str("input:\n  schema:\n    fields:\n      id: { type: text, required: true }\n");
         for feature in &features {
-            let _ = writeln!(integration, "    {feature}: {{ type: number }}");
+            let _ = writeln!(integration, "      {feature}: {{ type: float, required: true }}");
         }
         integration.push_str("doors: { api: {} }\n");
     }

@@ -25,7 +25,7 @@ const WORLDLY: &[(&str, &[&str], &str)] = &[
     ("clap", &["app"], "the command line lives in the app"),
     ("datafusion", &["flows"], "batch SQL lives in the flows"),
     ("hyper", &["doors"], "HTTP lives in the doors"),
-    ("rusqlite", &["connectors", "platform"], "SQL lives in the connectors and the stores"),
+    ("rusqlite", &["app", "connectors", "platform"], "SQL lives in the connectors, the stores and the demo's CRM"),
     ("tower", &["doors"], "HTTP lives in the doors"),
 ];
 
