@@ -19,6 +19,10 @@ pub(super) struct Rules {
     pub(super) read: BTreeMap<String, BTreeSet<String>>,
     /// Columns that may be written. Empty on a connection that only reads.
     pub(super) write: BTreeMap<String, BTreeSet<String>>,
+    /// Names of the file's views and triggers, whose bodies are the owner's.
+    pub(super) bodies: BTreeSet<String>,
+    /// Whether the next statements are about a view.
+    pub(super) view: bool,
 }
 
 /// The rules, shared with the hook: they grow as tables are met, because only the catalog knows their keys.
@@ -28,9 +32,10 @@ pub(super) type Shared = Arc<Mutex<Rules>>;
 pub(super) fn decide(rules: &Shared, question: &AuthContext<'_>) -> Authorization {
     // A poisoned lock means a panic inside this file; refuse.
     let Ok(rules) = rules.lock() else { return Authorization::Deny };
-    // Set while SQLite compiles the body of a view or trigger. Those are the owner's, and only a table or view that
-    // passed below at the top level can lead there.
-    let inside = question.accessor.is_some();
+    // The accessor is set while SQLite compiles the body of a view or trigger (the owner's; only a table or view that
+    // passed below at the top level leads there), but also of any other named subquery. So the name must be known; inside a
+    // view, subqueries have names nobody can know.
+    let inside = question.accessor.is_some_and(|name| rules.view || rules.bodies.contains(name));
     let writes = !rules.write.is_empty();
     let lists = |map: &BTreeMap<String, BTreeSet<String>>, table: &str, column: &str| {
         map.get(table).is_some_and(|columns| column.is_empty() || columns.contains(column))
@@ -40,7 +45,11 @@ pub(super) fn decide(rules: &Shared, question: &AuthContext<'_>) -> Authorizatio
         AuthAction::Savepoint { .. } => writes,
         AuthAction::Function { function_name } => inside || function_name == EXACT,
         AuthAction::Read { table_name, column_name } => {
-            inside || lists(&rules.read, table_name, column_name) || lists(&rules.write, table_name, column_name)
+            // A table in a view from which no column is needed is asked for without a column, at the top level.
+            inside
+                || (rules.view && column_name.is_empty())
+                || lists(&rules.read, table_name, column_name)
+                || lists(&rules.write, table_name, column_name)
         }
         AuthAction::Update { table_name, column_name } => {
             writes && (inside || lists(&rules.write, table_name, column_name))

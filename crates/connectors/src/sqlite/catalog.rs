@@ -1,5 +1,7 @@
 //! The catalog: tables, views, columns, keys, read with SQLite's own pragmas (<https://www.sqlite.org/pragma.html>).
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension as _};
 use tendon_kernel::{
     Type,
@@ -14,6 +16,8 @@ pub(super) struct Table {
     pub(super) name: String,
     /// Whether rows can be updated: a real table.
     pub(super) writable: bool,
+    /// Whether it is a view.
+    pub(super) view: bool,
     /// Columns with a kernel type, in the table's order.
     pub(super) columns: Vec<Column>,
     /// The primary key's columns; empty: none.
@@ -112,6 +116,14 @@ pub(super) fn names(schema: &Connection) -> rusqlite::Result<Vec<(String, String
         .collect()
 }
 
+/// Names of all views and triggers.
+pub(super) fn bodies(schema: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    schema
+        .prepare_cached("SELECT name FROM sqlite_schema WHERE type IN ('view', 'trigger')")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
 /// All resources. A view that no longer compiles (its table has gone) is left out with a warning.
 pub(super) fn all(schema: &Connection) -> rusqlite::Result<Catalog> {
     let mut resources = Vec::new();
@@ -178,6 +190,7 @@ fn load(schema: &Connection, name: &str, kind: &str) -> rusqlite::Result<Table> 
     Ok(Table {
         name: name.to_owned(),
         writable: kind == "table",
+        view: kind == "view",
         columns,
         key,
         uniques,

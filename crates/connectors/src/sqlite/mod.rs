@@ -21,6 +21,8 @@ mod catalog;
 mod failure;
 mod read;
 mod session;
+#[cfg(test)]
+mod tests;
 mod value;
 mod write;
 

@@ -145,11 +145,13 @@ impl Open {
             .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
             .map_err(self.failed("reading the schema"))?;
         if version != self.version {
+            let bodies = catalog::bodies(&self.schema).map_err(self.failed("reading the schema"))?;
             self.tables.clear();
             self.version = version;
             if let Ok(mut rules) = self.rules.lock() {
                 rules.read.clear();
                 rules.write.clear();
+                rules.bodies = bodies;
             }
             self.data.flush_prepared_statement_cache();
         }
@@ -165,6 +167,7 @@ impl Open {
     pub(super) fn table(&mut self, guard: &Guard, name: &str) -> Result<Arc<Table>> {
         self.refresh()?;
         if let Some(table) = self.tables.get(name) {
+            self.about(table);
             return Ok(Arc::clone(table));
         }
         let found = catalog::one(&self.schema, name).map_err(self.failed("reading the catalog"))?;
@@ -179,8 +182,16 @@ impl Open {
         };
         let table = Arc::new(table);
         self.allow(guard, &table);
+        self.about(&table);
         self.tables.insert(name.to_owned(), Arc::clone(&table));
         Ok(table)
+    }
+
+    /// Tells the authorizer what the next statements are about.
+    fn about(&self, table: &Table) {
+        if let Ok(mut rules) = self.rules.lock() {
+            rules.view = table.view;
+        }
     }
 
     /// Tells the authorizer what may be touched of a table: listed fields and the table's own key, and for writing also the
