@@ -1,1 +1,37 @@
-//! ledger: see ARCHITECTURE.md.
+//! The ledger: append-only, sealed, provable record of every decision and everything it causes; the write-ahead log from
+//! which all other state is derived.
+//!
+//! Life of an entry: `prepare` (whose slot, who holds the claim) → `seal` and `leaf` → `writer` (one write, one sync for
+//! all that waits) → answered → `projector` (rows in the store) and `publish` (tree, tiles, signed checkpoint).
+//! `recover` opens after a crash, `erase` forgets a subject.
+//!
+//! Files below the ledger's folder, every byte of which `verify` covers: `ledger.pub` (the key that verifies), `checkpoint`,
+//! `keyring`, `segments/`, `tile/`.
+
+mod book;
+mod cache;
+mod checkpoint;
+mod desk;
+mod erase;
+mod format;
+mod index;
+mod keyring;
+mod leaf;
+mod ledger;
+mod prepare;
+mod projector;
+mod publish;
+mod read;
+mod recover;
+mod seal;
+mod segment;
+mod tiles;
+mod tokens;
+mod tree;
+mod writer;
+
+pub use book::{Book, Parts, Settings};
+pub use recover::open;
+
+#[cfg(test)]
+mod tests;

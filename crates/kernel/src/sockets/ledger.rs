@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::store::Batch;
+use super::store::{Batch, Table};
 use crate::{error::Result, id::Id, time::Timestamp};
 
 /// What an entry is about.
@@ -203,6 +203,14 @@ pub trait Tokens: Send + Sync {
 pub trait Projection: Send + Sync {
     /// Name, for errors.
     fn name(&self) -> &'static str;
+    /// Raised when its rows change their form: all projections are built anew then.
+    fn version(&self) -> u32 {
+        1
+    }
+    /// Every table it writes: emptied before it is built anew. A table left out keeps stale rows then.
+    fn tables(&self) -> &'static [Table] {
+        &[]
+    }
     /// Adds what this entry changes to the batch. Nothing personal in clear.
     ///
     /// # Errors

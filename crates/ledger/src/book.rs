@@ -1,0 +1,300 @@
+//! The open ledger: what all its tasks share, its settings, and how it is closed.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tendon_kernel::{
+    Error, ErrorKind, Result,
+    context::Context,
+    sockets::{
+        ledger::{Draft, Projection},
+        secrets::Keys,
+        store::Store,
+    },
+};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+
+use crate::{
+    checkpoint::Signer, desk::Desk, index::Index, keyring::Keyring, publish::Publisher, tokens::Tokenizer, tree::Hash,
+    writer::Prepared,
+};
+
+/// What a ledger is opened with.
+pub struct Parts {
+    /// Time, randomness, files and tasks.
+    pub context: Context,
+    /// Where the projections are written.
+    pub store: Arc<dyn Store>,
+    /// Keys `ledger-signing`, `ledger-slots` and `tokens`.
+    pub keys: Arc<dyn Keys>,
+    /// Projections of others, fed in the same batches as the ledger's own.
+    pub projections: Vec<Arc<dyn Projection>>,
+    /// Name of the log in checkpoints, such as `tendon.local/acme-sales/main`: no space, no plus.
+    pub origin: String,
+    /// The ledger's folder below the context's disk, such as `ledger/main`.
+    pub folder: String,
+    /// See [`Settings`].
+    pub settings: Settings,
+}
+
+/// How a ledger works. The defaults suit production.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Wait for the disk before answering. `false` is `record: buffered`: a power cut may lose up to `checkpoint_every`.
+    pub sync: bool,
+    /// Longest time from an entry to the checkpoint that covers it.
+    pub checkpoint_every: Duration,
+    /// Entries after which a checkpoint is made at once.
+    pub checkpoint_after: u64,
+    /// Slots filled at once.
+    pub slots_ahead: u64,
+    /// A segment that has reached this many bytes is followed by a new one.
+    pub segment_bytes: u64,
+    /// Pause before projecting, in which entries gather.
+    pub project_every: Duration,
+    /// Bytes of entries that wait to be written; beyond, commits wait.
+    pub queue_bytes: u32,
+    /// Entries not yet projected; beyond, commits wait.
+    pub tail_entries: usize,
+    /// A defect put in on purpose, to prove that tests find it.
+    #[cfg(any(test, feature = "mutations"))]
+    pub mutation: Option<Mutation>,
+}
+
+/// Defects that the crash tests must find.
+#[cfg(any(test, feature = "mutations"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Entries are never synced.
+    NoSync,
+    /// The answer leaves before the sync.
+    AnswerBeforeSync,
+    /// A slot is overwritten before its erasure entry is durable.
+    SlotFirst,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sync: true,
+            checkpoint_every: Duration::from_secs(1),
+            checkpoint_after: 8192,
+            slots_ahead: 4096,
+            segment_bytes: 64 << 20,
+            project_every: Duration::from_millis(20),
+            queue_bytes: 64 << 20,
+            tail_entries: 65_536,
+            #[cfg(any(test, feature = "mutations"))]
+            mutation: None,
+        }
+    }
+}
+
+/// What waits for the writer.
+pub(crate) enum Job {
+    /// Sealed entries, and who waits for them.
+    Entries { entries: Vec<Prepared>, reply: oneshot::Sender<Result<Vec<u64>>>, _room: OwnedSemaphorePermit },
+    /// Drafts of `append`, sealed by the writer.
+    Drafts { drafts: Vec<Draft>, room: OwnedSemaphorePermit },
+    /// Nothing comes after this.
+    Close(oneshot::Sender<()>),
+}
+
+/// Leaves that no checkpoint covers, waiting for the publisher.
+pub(crate) type Uncovered = Vec<(Vec<u8>, Hash)>;
+
+/// What the tasks share.
+pub(crate) struct Inner {
+    pub(crate) context: Context,
+    pub(crate) origin: String,
+    pub(crate) folder: String,
+    pub(crate) settings: Settings,
+    pub(crate) index: Index,
+    pub(crate) projections: Vec<Arc<dyn Projection>>,
+    pub(crate) tokens: Arc<Tokenizer>,
+    pub(crate) signer: Signer,
+    pub(crate) keyring: Keyring,
+    pub(crate) filling: AtomicBool,
+    desk: Mutex<Desk>,
+    pub(crate) queue: mpsc::UnboundedSender<Job>,
+    /// Room of `commit`, in units of a KiB.
+    pub(crate) room: Arc<Semaphore>,
+    /// Room of `append`.
+    pub(crate) append_room: Arc<Semaphore>,
+    /// Counts groups, good or failed: who waits for a claim in flight looks again.
+    pub(crate) groups: watch::Sender<u64>,
+    /// Entries projected.
+    pub(crate) projected: watch::Sender<u64>,
+    /// Entries under the last checkpoint.
+    pub(crate) covered: watch::Sender<u64>,
+    pub(crate) wake_projector: Notify,
+    pub(crate) project_now: Notify,
+    pub(crate) wake_publisher: Notify,
+    pub(crate) publish_now: Notify,
+    uncovered: Mutex<Uncovered>,
+    pub(crate) publisher: tokio::sync::Mutex<Publisher>,
+    /// Segments written but not synced (`sync: false`).
+    pub(crate) unsynced: Mutex<BTreeMap<u64, Arc<dyn tendon_kernel::context::File>>>,
+    pub(crate) closing: watch::Sender<bool>,
+}
+
+impl Inner {
+    pub(crate) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn uncovered(&self) -> MutexGuard<'_, Uncovered> {
+        self.uncovered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn unsynced(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<dyn tendon_kernel::context::File>>> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    #[cfg(any(test, feature = "mutations"))]
+    pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
+        self.settings.mutation == Some(mutation)
+    }
+
+    /// Fills the keyring in the background, once at a time.
+    pub(crate) fn fill_ahead(self: &Arc<Self>) {
+        if !self.keyring.low() || self.filling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let inner = Arc::clone(self);
+        let task = async move {
+            if let Err(error) = inner.keyring.fill().await {
+                tracing::warn!(%error, "the keyring could not be filled ahead of need");
+            }
+            inner.filling.store(false, Ordering::Release);
+        };
+        self.context.spawn.spawn("ledger keyring", Box::pin(task));
+    }
+}
+
+/// What [`Inner`] is made of, beside the parts.
+pub(crate) struct Opened {
+    pub(crate) context: Context,
+    pub(crate) origin: String,
+    pub(crate) folder: String,
+    pub(crate) settings: Settings,
+    pub(crate) index: Index,
+    pub(crate) projections: Vec<Arc<dyn Projection>>,
+    pub(crate) tokens: Arc<Tokenizer>,
+    pub(crate) signer: Signer,
+    pub(crate) keyring: Keyring,
+    pub(crate) size: u64,
+    pub(crate) publisher: Publisher,
+    pub(crate) uncovered: Uncovered,
+}
+
+impl Opened {
+    /// The shared state, and the writer's end of the queue.
+    pub(crate) fn share(self) -> (Arc<Inner>, mpsc::UnboundedReceiver<Job>) {
+        let (queue, jobs) = mpsc::unbounded_channel();
+        let room = usize::try_from(self.settings.queue_bytes >> 10).unwrap_or(1).max(1);
+        let covered = self.publisher.head().size;
+        let inner = Arc::new(Inner {
+            context: self.context,
+            origin: self.origin,
+            folder: self.folder,
+            settings: self.settings,
+            index: self.index,
+            projections: self.projections,
+            tokens: self.tokens,
+            signer: self.signer,
+            keyring: self.keyring,
+            filling: AtomicBool::new(false),
+            desk: Mutex::new(Desk::new(self.size)),
+            queue,
+            room: Arc::new(Semaphore::new(room)),
+            append_room: Arc::new(Semaphore::new(room)),
+            groups: watch::Sender::new(0),
+            projected: watch::Sender::new(self.size),
+            covered: watch::Sender::new(covered),
+            wake_projector: Notify::new(),
+            project_now: Notify::new(),
+            wake_publisher: Notify::new(),
+            publish_now: Notify::new(),
+            uncovered: Mutex::new(self.uncovered),
+            publisher: tokio::sync::Mutex::new(self.publisher),
+            unsynced: Mutex::new(BTreeMap::new()),
+            closing: watch::Sender::new(false),
+        });
+        (inner, jobs)
+    }
+}
+
+/// An open ledger. Clones share it. Dropping it without [`Book::close`] is a crash, from which opening recovers.
+pub struct Book {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// Nothing is taken any more.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "ledger_closed", "the ledger is being closed")
+}
+
+impl Book {
+    /// The key that verifies this ledger's checkpoints: `origin+hash+base64`.
+    pub fn public_key(&self) -> &str {
+        self.inner.signer.public_key()
+    }
+
+    /// Signs a checkpoint over all durable entries now and gives its text.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk refuses.
+    pub async fn checkpoint(&self) -> Result<String> {
+        self.inner.publish().await
+    }
+
+    /// Takes nothing new, writes what it took, lets the projections catch up, signs a last checkpoint.
+    ///
+    /// # Errors
+    /// `Unavailable` when the disk or the store refuses: nothing durable is lost, opening goes on from there.
+    pub async fn close(&self) -> Result<()> {
+        let inner = &self.inner;
+        let (done, drained) = oneshot::channel();
+        inner.queue.send(Job::Close(done)).map_err(|_| closed())?;
+        let writer = drained.await;
+        inner.closing.send_replace(true);
+        inner.project_now.notify_one();
+        inner.wake_projector.notify_one();
+        inner.publish_now.notify_one();
+        inner.wake_publisher.notify_one();
+        writer.map_err(|_| closed())?;
+        inner.publish().await?;
+        let size = inner.desk().size;
+        let mut projected = inner.projected.subscribe();
+        while *projected.borrow_and_update() < size {
+            if projected.changed().await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Book {
+    /// The tasks end when the last handle goes: they finish what is queued.
+    fn drop(&mut self) {
+        if !self.inner.is_closing() {
+            let (done, _) = oneshot::channel();
+            drop(self.inner.queue.send(Job::Close(done)));
+            self.inner.closing.send_replace(true);
+            self.inner.wake_projector.notify_one();
+            self.inner.wake_publisher.notify_one();
+        }
+    }
+}

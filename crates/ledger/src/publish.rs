@@ -1,0 +1,165 @@
+//! The task that makes checkpoints: adds durable leaves to the tree, writes the tiles that became full and those of the right
+//! edge, makes them durable, and only then signs. A checkpoint never claims an entry that is not durable.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tendon_kernel::{
+    Result,
+    context::{Context, Open},
+};
+
+use crate::{
+    book::Inner,
+    checkpoint::Head,
+    format::disk_error,
+    tiles::{self, Tile, hash_bytes, push_leaf},
+    tree::{Tree, WIDTH},
+};
+
+/// The tree as far as leaves were added, and what of it is not on disk yet.
+pub(crate) struct Publisher {
+    tree: Tree,
+    /// Leaves of the bundle that is not full.
+    bundle: Vec<u8>,
+    /// Full tiles not yet written.
+    full: Vec<(Tile, Vec<u8>)>,
+    /// The last checkpoint and its text.
+    head: Head,
+    text: String,
+}
+
+impl Publisher {
+    pub(crate) fn new(tree: Tree, bundle: Vec<u8>, text: String) -> Self {
+        let head = Head { size: tree.size(), root: tree.root() };
+        Self { tree, bundle, full: Vec::new(), head, text }
+    }
+
+    /// The last checkpoint.
+    pub(crate) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Its signed text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn add(&mut self, leaf: &[u8], hash: crate::tree::Hash) {
+        push_leaf(&mut self.bundle, leaf);
+        for full in self.tree.push(hash) {
+            if full.level == 0 {
+                let bundle = std::mem::take(&mut self.bundle);
+                self.full.push((Tile { level: None, index: full.index, width: WIDTH }, bundle));
+            }
+            let tile = Tile { level: Some(full.level), index: full.index, width: WIDTH };
+            self.full.push((tile, hash_bytes(&full.hashes)));
+        }
+    }
+
+    /// The tiles of the right edge.
+    fn edge(&self) -> Vec<(Tile, Vec<u8>)> {
+        let bytes = |tile: &Tile| match tile.level {
+            None => self.bundle.clone(),
+            Some(level) => self.tree.levels().get(usize::from(level)).map(|row| hash_bytes(row)).unwrap_or_default(),
+        };
+        tiles::edge(self.tree.size()).into_iter().map(|tile| (tile, bytes(&tile))).collect()
+    }
+}
+
+/// Runs until the ledger is closed; [`Book::close`](crate::Book::close) makes the last checkpoint.
+pub(crate) async fn run(inner: Arc<Inner>) {
+    loop {
+        if inner.is_closing() {
+            return;
+        }
+        if inner.uncovered().is_empty() {
+            inner.wake_publisher.notified().await;
+            continue;
+        }
+        tokio::select! {
+            biased;
+            () = inner.publish_now.notified() => {}
+            () = inner.context.clock.sleep(inner.settings.checkpoint_every) => {}
+        }
+        if inner.is_closing() {
+            return;
+        }
+        if let Err(error) = inner.publish().await {
+            tracing::error!(%error, detail = error.private_detail(), "no checkpoint could be made; trying again");
+            inner.context.clock.sleep(inner.settings.checkpoint_every).await;
+        }
+    }
+}
+
+impl Inner {
+    /// Makes a checkpoint over all durable entries, unless the last one covers them; gives its text.
+    pub(crate) async fn publish(&self) -> Result<String> {
+        let mut publisher = self.publisher.lock().await;
+        let publisher = &mut *publisher;
+        self.sync_unsynced().await?;
+        let leaves = std::mem::take(&mut *self.uncovered());
+        for (leaf, hash) in &leaves {
+            publisher.add(leaf, *hash);
+        }
+        let head = Head { size: publisher.tree.size(), root: publisher.tree.root() };
+        if head == publisher.head {
+            return Ok(publisher.text.clone());
+        }
+        let edge = publisher.edge();
+        let kept: BTreeSet<Tile> = edge.iter().map(|(tile, _)| *tile).collect();
+        let mut files = publisher.full.clone();
+        files.extend(edge);
+        tiles::write_all(&self.context, &self.folder, &files).await?;
+        let text = self.signer.sign(&head)?;
+        write_whole(&self.context, &self.folder, "checkpoint", text.as_bytes()).await?;
+        publisher.full.clear();
+        for stale in tiles::edge(publisher.head.size).into_iter().filter(|tile| !kept.contains(tile)) {
+            // A partial tile that stays behind is harmless: it verifies, and opening removes it.
+            drop(self.context.disk.remove(&format!("{}/{}", self.folder, stale.path())));
+        }
+        publisher.head = head;
+        publisher.text.clone_from(&text);
+        self.covered.send_replace(head.size);
+        Ok(text)
+    }
+
+    /// Makes durable what was written without sync.
+    async fn sync_unsynced(&self) -> Result<()> {
+        let files = std::mem::take(&mut *self.unsynced());
+        for (first, file) in files {
+            file.sync().await.map_err(|error| {
+                let path = crate::segment::path(&self.folder, first);
+                self.desk().stopped = Some("entries answered without sync could not be made durable".to_owned());
+                disk_error("make entries durable", &path, &error)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Replaces a file at once: a new file, synced, renamed, the folder synced. The new file is made in `tmp`, so that the ledger's
+/// folder never holds a half-written one.
+pub(crate) async fn write_whole(context: &Context, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = format!("{folder}/{name}");
+    let temporary = format!("tmp/{}", path.replace('/', "-"));
+    let io = |error: std::io::Error| disk_error("replace a file", &path, &error);
+    context.disk.create_folder("tmp").map_err(io)?;
+    let file = context.disk.open(&temporary, Open::ReadWrite).map_err(io)?;
+    file.set_len(0).map_err(io)?;
+    file.write_at(bytes, 0).map_err(io)?;
+    file.sync().await.map_err(io)?;
+    context.disk.rename(&temporary, &path).map_err(io)?;
+    context.disk.sync_folder(folder).await.map_err(io)
+}
+
+/// Creates a folder and makes it and its parents durable.
+pub(crate) async fn make_folder(context: &Context, folder: &str) -> Result<()> {
+    let io = |error: std::io::Error| disk_error("create a folder", folder, &error);
+    context.disk.create_folder(folder).map_err(io)?;
+    let mut at = folder;
+    while let Some((parent, _)) = at.rsplit_once('/') {
+        context.disk.sync_folder(parent).await.map_err(io)?;
+        at = parent;
+    }
+    context.disk.sync_folder("").await.map_err(io)
+}

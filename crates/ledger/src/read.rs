@@ -1,0 +1,278 @@
+//! Reading back: from the tail in memory, or from the segment at the place that the projections know.
+
+use std::sync::Arc;
+
+use tendon_kernel::{
+    Id, Result,
+    sockets::ledger::{Entry, EntryKind, Query},
+};
+
+use crate::{
+    book::Inner,
+    desk::Item,
+    format::{corrupt, sha256},
+    index::BLOCK,
+    leaf::Leaf,
+    seal::{Binding, Opened, open},
+    segment::{self, Place, Reader},
+    tree::leaf_hash,
+};
+
+/// How much older than `since` an entry must be for looking further back to end: decisions are recorded nearly, not exactly,
+/// in the order of their times, and wall clocks jump.
+const SLACK_MICROS: i64 = 86_400_000_000;
+
+/// An entry as it stands on the disk.
+pub(crate) struct Stored {
+    pub(crate) leaf: Leaf,
+    pub(crate) text: Vec<u8>,
+    /// `None`: erased.
+    pub(crate) opened: Option<Opened>,
+}
+
+impl Inner {
+    /// Reads and opens the entry at a place.
+    pub(crate) fn stored(&self, seq: u64, place: Place) -> Result<Stored> {
+        let (text, sealed) = segment::read_one(&*self.context.disk, &self.folder, seq, place)?;
+        let (leaf, opened) = self.understand(seq, &text, &sealed)?;
+        Ok(Stored { leaf, text, opened })
+    }
+
+    /// Decodes a leaf and opens its payload.
+    pub(crate) fn understand(&self, seq: u64, text: &[u8], sealed: &[u8]) -> Result<(Leaf, Option<Opened>)> {
+        understand(&self.origin, &self.keyring, seq, text, sealed)
+    }
+
+    fn entry_at(&self, seq: u64, place: Place) -> Result<Entry> {
+        let stored = self.stored(seq, place)?;
+        Ok(Entry { seq, facts: stored.leaf.facts, body: stored.opened.map(|opened| opened.body) })
+    }
+
+    fn entry_of(&self, item: &Item) -> Entry {
+        let mut entry = item.entry();
+        if self.keyring.erased_lately(item.slot) {
+            entry.body = None;
+        }
+        entry
+    }
+
+    /// The place of a position that is not in the tail.
+    pub(crate) async fn place(&self, seq: u64) -> Result<Option<Place>> {
+        let Some((known, place)) = self.index.place_before(seq).await? else { return Ok(None) };
+        if known == seq {
+            return Ok(Some(place));
+        }
+        let broken = |seq| corrupt("ledger_entry", "an entry of the ledger is damaged").with("entry", seq);
+        let mut reader =
+            Reader::open(&*self.context.disk, &self.folder, place.segment)?.map_err(|error| broken(error.seq))?;
+        reader.skip_to(known, place.offset);
+        while reader.seq() < seq {
+            if reader.next()?.map_err(|error| broken(error.seq))?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Place { segment: place.segment, offset: reader.offset() }))
+    }
+
+    /// The entry at a position.
+    pub(crate) async fn read(&self, seq: u64) -> Result<Option<Entry>> {
+        let (item, size) = {
+            let desk = self.desk();
+            (desk.at(seq), desk.size)
+        };
+        if let Some(item) = item {
+            return Ok(Some(self.entry_of(&item)));
+        }
+        if seq >= size {
+            return Ok(None);
+        }
+        match self.place(seq).await? {
+            Some(place) => self.entry_at(seq, place).map(Some),
+            None => Err(corrupt("ledger_entry", "an entry of the ledger cannot be found").with("entry", seq)),
+        }
+    }
+
+    /// All entries with an id, oldest first.
+    pub(crate) async fn read_id(&self, id: Id) -> Result<Vec<Entry>> {
+        let (tail, projected) = {
+            let desk = self.desk();
+            let seqs = desk.by_id.range((id, 0)..=(id, u64::MAX));
+            (seqs.filter_map(|&(_, seq)| desk.at(seq)).collect::<Vec<_>>(), desk.projected)
+        };
+        let mut out = Vec::new();
+        for (seq, _, place) in self.index.id(id).await? {
+            if seq < projected {
+                out.push(self.entry_at(seq, place)?);
+            }
+        }
+        out.extend(tail.iter().map(|item| self.entry_of(item)));
+        Ok(out)
+    }
+
+    /// Decisions by query, newest first.
+    pub(crate) async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
+        let subject = query.subject.as_deref().map(|subject| self.tokens.subject(subject));
+        let before = query.before.unwrap_or(u64::MAX);
+        let (tail, projected): (Vec<Arc<Item>>, u64) = {
+            let desk = self.desk();
+            let fits = |item: &&Arc<Item>| item.seq < before && fits(query, &item.facts);
+            let mine = |item: &&Arc<Item>| {
+                subject.is_none() || (item.subject() == subject && !self.keyring.erased_lately(item.slot))
+            };
+            let found = desk.tail.iter().rev().filter(fits).filter(mine).take(query.limit).cloned();
+            (found.collect(), desk.projected)
+        };
+        let mut out: Vec<Entry> = tail.iter().map(|item| self.entry_of(item)).collect();
+        let before = before.min(projected);
+        match subject {
+            Some(subject) => self.older_of_subject(query, &subject, before, &mut out).await?,
+            None => self.older(query, before, &mut out).await?,
+        }
+        Ok(out)
+    }
+
+    async fn older_of_subject(
+        &self,
+        query: &Query,
+        subject: &[u8; 16],
+        mut before: u64,
+        out: &mut Vec<Entry>,
+    ) -> Result<()> {
+        const PAGE: usize = 64;
+        while out.len() < query.limit {
+            let rows = self.index.subject(subject, before, PAGE).await?;
+            for row in &rows {
+                before = row.seq;
+                if !row.decision || out.len() >= query.limit {
+                    continue;
+                }
+                if let Some(entry) = self.read(row.seq).await? {
+                    if fits(query, &entry.facts) {
+                        out.push(entry);
+                    } else if ended(query, &entry) {
+                        return Ok(());
+                    }
+                }
+            }
+            if rows.len() < PAGE {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks back block by block; with an integration, only through blocks where it has decisions.
+    async fn older(&self, query: &Query, mut before: u64, out: &mut Vec<Entry>) -> Result<()> {
+        const PAGE: usize = 64;
+        while out.len() < query.limit && before > 0 {
+            let blocks = match &query.integration {
+                Some(integration) => self.index.blocks(integration, before, PAGE).await?,
+                None => vec![(before - 1) / BLOCK],
+            };
+            for block in &blocks {
+                let from = block * BLOCK;
+                let entries = self.block(from, before.min(from + BLOCK)).await?;
+                for entry in entries.into_iter().rev() {
+                    if fits(query, &entry.facts) {
+                        out.push(entry);
+                        if out.len() >= query.limit {
+                            return Ok(());
+                        }
+                    } else if ended(query, &entry) {
+                        return Ok(());
+                    }
+                }
+                before = from;
+            }
+            if blocks.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the entries of a range of at most one block, oldest first.
+    async fn block(&self, from: u64, to: u64) -> Result<Vec<Entry>> {
+        let mut out = Vec::new();
+        let mut seq = from;
+        while seq < to {
+            let damaged = |seq| corrupt("ledger_entry", "an entry of the ledger is damaged").with("entry", seq);
+            let place = self.place(seq).await?.ok_or_else(|| damaged(seq))?;
+            let mut reader =
+                Reader::open(&*self.context.disk, &self.folder, place.segment)?.map_err(|error| damaged(error.seq))?;
+            reader.skip_to(seq, place.offset);
+            let start = seq;
+            while seq < to {
+                let Some(frame) = reader.next()?.map_err(|error| damaged(error.seq))? else { break };
+                let (leaf, opened) = self.understand(seq, frame.leaf, frame.sealed)?;
+                out.push(Entry { seq, facts: leaf.facts, body: opened.map(|opened| opened.body) });
+                seq += 1;
+            }
+            if seq == start {
+                return Err(damaged(seq));
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn fits(query: &Query, facts: &tendon_kernel::sockets::ledger::Facts) -> bool {
+    facts.kind == EntryKind::Decision
+        && query.integration.as_ref().is_none_or(|name| **name == *facts.integration)
+        && query.since.is_none_or(|since| facts.at >= since)
+}
+
+fn ended(query: &Query, entry: &Entry) -> bool {
+    query.since.is_some_and(|since| entry.facts.at < since.plus_micros(-SLACK_MICROS))
+}
+
+/// Decodes a leaf, checks that the payload is the one it names, and opens it unless its slot was erased.
+pub(crate) fn understand(
+    origin: &str,
+    keyring: &crate::keyring::Keyring,
+    seq: u64,
+    text: &[u8],
+    sealed: &[u8],
+) -> Result<(Leaf, Option<Opened>)> {
+    let leaf = Leaf::decode(text).map_err(|error| error.with("entry", seq))?;
+    if sha256(sealed) != leaf.sealed {
+        return Err(corrupt("ledger_entry", "an entry's payload is not the one its leaf names").with("entry", seq));
+    }
+    let Some(key) = keyring.key(leaf.slot).map_err(|error| error.with("entry", seq))? else { return Ok((leaf, None)) };
+    let binding = Binding { origin, id: leaf.facts.id, kind: leaf.facts.kind, slot: leaf.slot };
+    let opened = open(&key, &binding, sealed).map_err(|error| error.with("entry", seq))?;
+    Ok((leaf, Some(opened)))
+}
+
+/// An entry read back from a segment, as the projections take it.
+pub(crate) fn item(
+    tokens: &crate::tokens::Tokenizer,
+    seq: u64,
+    place: Place,
+    text: &[u8],
+    leaf: Leaf,
+    opened: Option<Opened>,
+) -> Item {
+    let (body, claim) = opened.map_or((None, None), |opened| (Some(opened.body), opened.claim));
+    let owner = body.as_ref().map(|body| match &body.subject {
+        Some(subject) => tokens.subject(subject),
+        None => tokens.day(&leaf.facts),
+    });
+    let claim = claim.map(|claim| {
+        let (token, fingerprint) = tokens.claim(&claim);
+        crate::desk::ClaimRow { token, fingerprint }
+    });
+    Item {
+        seq,
+        place,
+        hash: leaf_hash(text),
+        facts: leaf.facts,
+        body,
+        slot: leaf.slot,
+        owner,
+        owned: true,
+        claim,
+        erased: leaf.erased,
+        weight: 0,
+    }
+}

@@ -1,0 +1,413 @@
+//! Opening: make or check the folder, take the last checkpoint and the tree's edge, scan what lies beyond, cut a torn tail, finish
+//! erasures, let the projections catch up. Entries under a signed checkpoint are never cut: damage there is an error.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tendon_kernel::{
+    Error, ErrorKind, Result,
+    context::{Context, Disk, Open},
+};
+
+use crate::{
+    book::{Book, Inner, Opened, Parts, Uncovered},
+    checkpoint::{self, Head, Signer},
+    format::{corrupt, disk_error},
+    index::{Index, Position},
+    keyring::Keyring,
+    leaf::Leaf,
+    projector::{self, BATCH, Base, Projector},
+    publish::{self, Publisher, make_folder, write_whole},
+    read::{item, understand},
+    segment::{self, Broken, HEADER, Place, Reader},
+    tiles::{self, read_file},
+    tokens::Tokenizer,
+    tree::{Tree, leaf_hash},
+    writer::{self, Log},
+};
+
+/// Opens a ledger, creating it when its folder is empty; recovers from a crash; lets all projections catch up.
+///
+/// # Errors
+/// `Config` when the folder holds a ledger of another origin or key; `Corrupt` when something under a checkpoint is
+/// damaged; `Unavailable` when disk, store or keys refuse.
+pub async fn open(parts: Parts) -> Result<Arc<Book>> {
+    let Parts { context, store, keys, projections, origin, folder, settings } = parts;
+    let signer = Signer::new(&origin, &keys.key("ledger-signing")?)?;
+    let tokens = Arc::new(Tokenizer::new(&keys.key("tokens")?));
+    prepare_folder(&context, &folder, &signer).await?;
+    let text = String::from_utf8(read_all(&*context.disk, &format!("{folder}/checkpoint"))?)
+        .map_err(|_| corrupt("ledger_checkpoint", "the checkpoint is no text"))?;
+    let head = checkpoint::verify(&text, signer.public_key())?;
+    let (tree, bundle) = load_edge(&*context.disk, &folder, &head)?;
+    let index = Index::new(store, &origin, &projections);
+    let position = known_position(&context, &folder, &index).await?;
+    if position.is_none() {
+        index.wipe().await?;
+    }
+    let scanned = scan(&context, &folder, &index, &head, position).await?;
+    let next_slot = scanned.next_slot;
+    let path = format!("{folder}/keyring");
+    let slots_key = keys.key("ledger-slots")?;
+    let keyring = Keyring::open(&context, &path, &slots_key, settings.slots_ahead, next_slot).await?;
+    redo_erasures(&keyring, &index, scanned.erased).await?;
+    keyring.fill().await?;
+    let publisher = Publisher::new(tree, bundle, text);
+    let opened = Opened {
+        context,
+        origin,
+        folder,
+        settings,
+        index,
+        projections,
+        tokens,
+        signer,
+        keyring,
+        size: scanned.size,
+        publisher,
+        uncovered: scanned.uncovered,
+    };
+    let (inner, jobs) = opened.share();
+    let mut projector = Projector { blocks: BTreeMap::new(), next_slot };
+    inner.catch_up(&mut projector, position).await?;
+    inner.publish().await?;
+    inner.remove_stale_tiles(head.size)?;
+    let spawn = Arc::clone(&inner.context.spawn);
+    spawn.spawn("ledger writer", Box::pin(writer::run(Arc::clone(&inner), jobs, scanned.log)));
+    spawn.spawn("ledger projector", Box::pin(projector::run(Arc::clone(&inner), projector)));
+    spawn.spawn("ledger publisher", Box::pin(publish::run(Arc::clone(&inner))));
+    spawn.spawn("ledger filters", Box::pin(load_filters(Arc::clone(&inner))));
+    Ok(Arc::new(Book { inner }))
+}
+
+fn read_all(disk: &dyn Disk, path: &str) -> Result<Vec<u8>> {
+    read_file(disk, path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            corrupt("ledger_file", "a file of the ledger is missing").with("file", path)
+        } else {
+            disk_error("read a file", path, &error)
+        }
+    })
+}
+
+/// Creates an empty ledger, or checks that the one there is this one. `ledger.pub` is made last: without it nothing was
+/// ever accepted here.
+async fn prepare_folder(context: &Context, folder: &str, signer: &Signer) -> Result<()> {
+    let path = format!("{folder}/ledger.pub");
+    let expected = format!("{}\n", signer.public_key());
+    match read_file(&*context.disk, &path) {
+        Ok(found) if found == expected.as_bytes() => return Ok(()),
+        Ok(_) => {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "ledger_other",
+                "the folder holds a ledger of another origin or key",
+            )
+            .hint("open it with the key and project name it was made with, or choose another folder")
+            .with("file", &path));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(disk_error("read its public key", &path, &error)),
+    }
+    if !segment::list(&*context.disk, folder)?.is_empty() {
+        return Err(corrupt("ledger_file", "the ledger has entries but its public key is missing").with("file", &path));
+    }
+    make_folder(context, &format!("{folder}/segments")).await?;
+    let keyring = format!("{folder}/keyring");
+    let io = |error: std::io::Error| disk_error("create its keyring", &keyring, &error);
+    let file = context.disk.open(&keyring, Open::ReadWrite).map_err(io)?;
+    file.set_len(0).map_err(io)?;
+    file.sync().await.map_err(io)?;
+    let empty = Tree::default();
+    let text = signer.sign(&Head { size: 0, root: empty.root() })?;
+    write_whole(context, folder, "checkpoint", text.as_bytes()).await?;
+    write_whole(context, folder, "ledger.pub", expected.as_bytes()).await
+}
+
+/// The tree under a checkpoint, from the tiles of its right edge; they must lead to the signed root.
+fn load_edge(disk: &dyn Disk, folder: &str, head: &Head) -> Result<(Tree, Vec<u8>)> {
+    let mut levels: Vec<Vec<_>> = Vec::new();
+    let mut rest = head.size;
+    while rest > 0 {
+        levels.push(Vec::new());
+        rest /= tiles_width();
+    }
+    let mut bundle = Vec::new();
+    for tile in tiles::edge(head.size) {
+        let bytes = tiles::read(disk, folder, tile)?;
+        match tile.level {
+            None => bundle = bytes,
+            Some(level) => {
+                if let Some(row) = levels.get_mut(usize::from(level)) {
+                    *row = tiles::hashes_of(&bytes);
+                }
+            }
+        }
+    }
+    let wrong = || corrupt("ledger_tile", "the tree's tiles do not lead to the signed root");
+    let leaves = tiles::leaves_of(&bundle).ok_or_else(wrong)?;
+    let hashes: Vec<_> = leaves.into_iter().map(leaf_hash).collect();
+    let tree = Tree::from_edge(head.size, levels);
+    if tree.root() != head.root || tree.levels().first().is_some_and(|row| *row != hashes) {
+        return Err(wrong());
+    }
+    Ok((tree, bundle))
+}
+
+fn tiles_width() -> u64 {
+    crate::tree::WIDTH as u64
+}
+
+/// The position of the projections, when their last entry is this ledger's. One that is ahead (its entries were lost before
+/// they were acknowledged) or of another ledger counts as none.
+async fn known_position(context: &Context, folder: &str, index: &Index) -> Result<Option<Position>> {
+    let Some(position) = index.position().await? else { return Ok(None) };
+    let Some(last) = position.count.checked_sub(1) else { return Ok(None) };
+    let known = segment::read_one(&*context.disk, folder, last, position.last);
+    Ok(known.is_ok_and(|(leaf, _)| leaf_hash(&leaf) == position.hash).then_some(position))
+}
+
+/// What a scan found.
+struct Scanned {
+    size: u64,
+    log: Log,
+    uncovered: Uncovered,
+    next_slot: u64,
+    erased: Vec<u64>,
+}
+
+/// Reads from the checkpoint or the projections' position, whichever is earlier, to the end; cuts what is torn.
+async fn scan(
+    context: &Context,
+    folder: &str,
+    index: &Index,
+    head: &Head,
+    position: Option<Position>,
+) -> Result<Scanned> {
+    let disk = &*context.disk;
+    let segments = segment::list(disk, folder)?;
+    let from = position.map_or(0, |position| position.count);
+    let mut start = first_place(&segments, from.min(head.size), index, position).await?;
+    let mut out = Scanned {
+        size: start.map_or(0, |(seq, _)| seq),
+        log: Log { file: None, first: 0, end: 0, failed: false },
+        uncovered: Vec::new(),
+        next_slot: position.map_or(0, |position| position.next_slot),
+        erased: Vec::new(),
+    };
+    let begin = start.map_or(0, |(_, place)| place.segment);
+    let rest: Vec<u64> = segments.into_iter().filter(|first| *first >= begin).collect();
+    for (at, first) in rest.iter().copied().enumerate() {
+        let next = rest.get(at + 1).copied();
+        let mut reader = match Reader::open(disk, folder, first)? {
+            Ok(reader) => reader,
+            Err(broken) if next.is_none() && first >= head.size && first == out.size => {
+                // Its creation was cut off; nothing in it was ever acknowledged.
+                let path = segment::path(folder, broken.seq);
+                disk.remove(&path).map_err(|error| disk_error("remove a torn segment", &path, &error))?;
+                break;
+            }
+            Err(broken) => return Err(damaged(folder, first, &broken)),
+        };
+        if let Some((seq, place)) = start.take() {
+            reader.skip_to(seq, place.offset);
+        } else if first != out.size {
+            return Err(gap(out.size));
+        }
+        let broken = read_segment(&mut reader, next, from, head.size, &mut out)?;
+        if let Some(broken) = &broken
+            && (broken.seq < head.size || next.is_some())
+        {
+            return Err(damaged(folder, first, broken));
+        }
+        if next.is_some_and(|next| next != out.size) {
+            return Err(gap(out.size));
+        }
+        out.log = cut(context, folder, first, &reader, next.is_none()).await?;
+    }
+    if out.size < head.size {
+        return Err(gap(out.size));
+    }
+    Ok(out)
+}
+
+/// Where to start: at the entry itself when its place is known, else at its segment.
+async fn first_place(
+    segments: &[u64],
+    seq: u64,
+    index: &Index,
+    position: Option<Position>,
+) -> Result<Option<(u64, Place)>> {
+    let known = match position {
+        Some(position) if position.count - 1 <= seq => Some((position.count - 1, position.last)),
+        Some(_) => index.place_before(seq).await?,
+        None => None,
+    };
+    let first = segments.iter().copied().filter(|first| *first <= seq).max();
+    Ok(known.or(first.map(|first| (first, Place { segment: first, offset: HEADER }))))
+}
+
+fn damaged(folder: &str, first: u64, broken: &Broken) -> Error {
+    corrupt("ledger_entry", broken.why).with("entry", broken.seq).with("file", segment::path(folder, first))
+}
+
+fn gap(seq: u64) -> Error {
+    corrupt("ledger_entry", "entries of the ledger are missing").with("entry", seq)
+}
+
+/// Reads one segment up to its end, the next segment's first entry, or damage.
+fn read_segment(
+    reader: &mut Reader,
+    next: Option<u64>,
+    from: u64,
+    covered: u64,
+    out: &mut Scanned,
+) -> Result<Option<Broken>> {
+    out.size = reader.seq();
+    while next != Some(out.size) {
+        let frame = match reader.next()? {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break,
+            Err(broken) => return Ok(Some(broken)),
+        };
+        if frame.seq >= covered {
+            out.uncovered.push((frame.leaf.to_vec(), leaf_hash(frame.leaf)));
+        }
+        if frame.seq >= from {
+            let leaf = Leaf::decode(frame.leaf).map_err(|error| error.with("entry", frame.seq))?;
+            out.next_slot = out.next_slot.max(leaf.slot + 1);
+            out.erased.extend(leaf.erased);
+        }
+        out.size = frame.seq + 1;
+    }
+    Ok(None)
+}
+
+/// Cuts what lies behind the last entry, and makes the last segment durable: what was read may be in memory only, left by a
+/// process that was killed before its sync.
+async fn cut(context: &Context, folder: &str, first: u64, reader: &Reader, last: bool) -> Result<Log> {
+    let path = segment::path(folder, first);
+    let io = |error: std::io::Error| disk_error("cut a torn tail", &path, &error);
+    let end = reader.offset();
+    let torn = reader.file_len() > end;
+    if !torn && !last {
+        return Ok(Log { file: None, first, end, failed: false });
+    }
+    let file = context.disk.open(&path, Open::ReadWrite).map_err(io)?;
+    if torn {
+        tracing::warn!(file = %path, bytes = reader.file_len() - end, "cut what was never acknowledged");
+        file.set_len(end).map_err(io)?;
+    }
+    file.sync().await.map_err(io)?;
+    context.disk.sync_folder(&format!("{folder}/segments")).await.map_err(io)?;
+    Ok(Log { file: Some(file), first, end, failed: false })
+}
+
+/// Overwrites the slots of all erasures whose overwriting a crash prevented.
+async fn redo_erasures(keyring: &Keyring, index: &Index, scanned: Vec<u64>) -> Result<()> {
+    let mut slots = index.erasures().await?;
+    slots.extend(scanned);
+    slots.retain(|slot| !matches!(keyring.key(*slot), Ok(None)));
+    if slots.is_empty() { Ok(()) } else { keyring.erase(&slots).await }
+}
+
+impl Inner {
+    /// Projects what the store has not seen, batch by batch.
+    async fn catch_up(&self, projector: &mut Projector, position: Option<Position>) -> Result<()> {
+        let size = self.desk().size;
+        let disk = &*self.context.disk;
+        let mut seq = position.map_or(0, |position| position.count);
+        let mut offset = match position {
+            Some(position) if seq < size => self.place(position.count - 1).await?,
+            _ => None,
+        };
+        let base = Base { index: &self.index, projections: &self.projections, tokens: &self.tokens };
+        let broken = |broken: Broken| corrupt("ledger_entry", broken.why).with("entry", broken.seq);
+        let segments = segment::list(disk, &self.folder)?;
+        let begin = offset.map_or(0, |place| place.segment);
+        let mut items = Vec::with_capacity(BATCH);
+        for (at, first) in segments.iter().copied().enumerate().filter(|(_, first)| *first >= begin) {
+            let next = segments.get(at + 1).copied().unwrap_or(size).min(size);
+            if next <= seq {
+                continue;
+            }
+            let mut reader = Reader::open(disk, &self.folder, first)?.map_err(broken)?;
+            if let Some(place) = offset.take().filter(|place| place.segment == first) {
+                reader.skip_to(seq - 1, place.offset);
+            }
+            while reader.seq() < next {
+                let Some(frame) = reader.next()?.map_err(broken)? else { break };
+                if frame.seq < seq {
+                    continue;
+                }
+                seq = frame.seq + 1;
+                let (leaf, opened) = understand(&self.origin, &self.keyring, frame.seq, frame.leaf, frame.sealed)?;
+                let item = item(&self.tokens, frame.seq, frame.place, frame.leaf, leaf, opened);
+                if items.len() == BATCH || !item.erased.is_empty() {
+                    self.write_batch(projector, base, &mut items).await?;
+                }
+                items.push(Arc::new(item));
+            }
+        }
+        self.write_batch(projector, base, &mut items).await
+    }
+
+    async fn write_batch(
+        &self,
+        projector: &mut Projector,
+        base: Base<'_>,
+        items: &mut Vec<Arc<crate::desk::Item>>,
+    ) -> Result<()> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let made = projector.batch(base, items).await?;
+        items.clear();
+        self.index.store.write(made.batch).await
+    }
+
+    /// Removes partial tiles that a crash left between the checkpoint found and the one just made.
+    fn remove_stale_tiles(&self, found: u64) -> Result<()> {
+        let size = self.desk().size;
+        let kept: Vec<String> = tiles::edge(size).iter().map(tiles::Tile::path).collect();
+        let mut shift = 8;
+        for level in 0u8.. {
+            let (from, to) = (found.checked_shr(shift).unwrap_or(0), size.checked_shr(shift).unwrap_or(0));
+            for index in from..=to {
+                for level in if level == 0 { vec![None, Some(0)] } else { vec![Some(level)] } {
+                    let stem = tiles::Tile { level, index, width: 1 }.stem();
+                    let folder = format!("{}/{stem}.p", self.folder);
+                    let names = self.context.disk.list(&folder);
+                    for name in names.map_err(|error| disk_error("list tiles", &folder, &error))? {
+                        if !kept.contains(&format!("{stem}.p/{name}")) {
+                            let path = format!("{folder}/{name}");
+                            self.context
+                                .disk
+                                .remove(&path)
+                                .map_err(|error| disk_error("remove a tile", &path, &error))?;
+                        }
+                    }
+                }
+            }
+            if to == 0 {
+                break;
+            }
+            shift += 8;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the tokens of subjects and claims into the filters, beside the work.
+async fn load_filters(inner: Arc<Inner>) {
+    for claims in [false, true] {
+        let mut tokens = Vec::new();
+        if let Err(error) = inner.index.tokens(claims, |token| tokens.push(token)).await {
+            tracing::warn!(%error, "the filters stay off: every new subject and claim is looked up in the store");
+            return;
+        }
+        let mut desk = inner.desk();
+        let filter = if claims { &mut desk.claim_filter } else { &mut desk.slot_filter };
+        tokens.iter().for_each(|token| filter.insert(token));
+        filter.set_ready();
+    }
+}
