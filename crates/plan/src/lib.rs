@@ -1,9 +1,20 @@
 //! Raw configuration and facts in, a validated plan out: pure functions, no I/O. Only a plan can be run.
 
+mod build;
+mod digest;
 pub mod expr;
 pub mod facts;
+pub mod finding;
 mod nearest;
+mod outline;
 pub mod plan;
+mod raw;
+pub mod render;
+pub mod schema;
+mod yaml;
 
+pub use build::{Outcome, Sources, plan};
 pub use facts::Facts;
+pub use outline::{Outline, outline};
+pub use finding::{Finding, Severity};
 pub use plan::{IntegrationPlan, Plan};

@@ -201,6 +201,22 @@ pub struct TargetPlan {
     pub same_row: bool,
 }
 
+/// Which answers may be reused, and for how long. Checked and kept; this version answers every request anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachePlan {
+    /// Input fields that must be equal, by position.
+    pub key: Vec<usize>,
+    /// How long.
+    pub ttl: Duration,
+}
+
+/// The badge. Checked and kept; this version has no such door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbedPlan {
+    /// How much history it shows.
+    pub trend: Duration,
+}
+
 /// One integration.
 pub struct IntegrationPlan {
     /// Name.
@@ -237,10 +253,14 @@ pub struct IntegrationPlan {
     pub region: Arc<str>,
     /// SHA-256 of the rules of this integration (bands, fallback, quality, explain), lower-case hex.
     pub policy: Arc<str>,
+    /// Cache of answers.
+    pub cache: Option<CachePlan>,
     /// HTTP door.
     pub api: Option<ApiPlan>,
     /// Events door.
     pub events: Option<EventsPlan>,
+    /// Embed door.
+    pub embed: Option<EmbedPlan>,
 }
 
 /// Limits of the process.

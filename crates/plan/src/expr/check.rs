@@ -190,6 +190,12 @@ impl Checker<'_> {
     }
 
     fn unknown_field(&mut self, node: &IdedExpr, field: &str) {
+        if self.env.hidden.iter().any(|hidden| hidden == field) {
+            let message = format!("the field {field} exists, but is not listed under read");
+            let suggestion = Some(format!("{field} added to the list under read"));
+            self.report(node, "field_not_readable", message, None, suggestion);
+            return;
+        }
         let known = self.env.input.fields.iter().map(|field| field.name.as_ref());
         let mut all: Vec<&str> = known.chain(self.env.others.iter().map(String::as_str)).collect();
         all.sort_unstable();

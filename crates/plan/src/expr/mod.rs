@@ -54,6 +54,8 @@ pub struct Env<'a> {
     pub decision: bool,
     /// More field names that could have been meant (for suggestions only).
     pub others: &'a [String],
+    /// Fields that exist but may not be read (for messages only).
+    pub hidden: &'a [String],
 }
 
 impl Env<'_> {

@@ -1,0 +1,226 @@
+//! `tendon.yaml`: systems, models and limits, checked against the kinds and the facts.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tendon_kernel::{
+    schema::Catalog,
+    sockets::connector::{Allowed, ConnectorKind},
+};
+
+use super::read_project;
+use crate::{
+    facts::Facts,
+    finding::{Finding, Findings, Mark, plain},
+    nearest::nearest,
+    plan::{ModelPlan, ServerLimits, SystemPlan},
+    raw::{ModelRaw, ServerRaw, Span, SystemRaw},
+    yaml::{At, Kind, Node, Ordered},
+};
+
+/// Keys of a system that belong to every kind.
+pub(crate) const COMMON: [&str; 4] = ["kind", "read", "write", "limits"];
+
+/// The checked `tendon.yaml`; also what could be saved of a broken one, so that integrations can be checked against it.
+pub(crate) struct Project {
+    pub(crate) name: Arc<str>,
+    pub(crate) systems: BTreeMap<Arc<str>, SystemPlan>,
+    pub(crate) models: BTreeMap<Arc<str>, ModelPlan>,
+    pub(crate) limits: ServerLimits,
+}
+
+/// Reads and checks `tendon.yaml`.
+pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findings: &mut Findings) -> Project {
+    let mut project = Project { name: Arc::from(""), systems: BTreeMap::new(), models: BTreeMap::new(), limits: limits(None) };
+    let Some((node, raw)) = read_project(text, findings) else { return project };
+    if let Some(name) = &raw.project {
+        check_name(name, findings);
+        project.name = Arc::from(name.text());
+    }
+    project.limits = limits(raw.server.as_ref());
+    let nodes = node.get("systems").map(|entry| &entry.value);
+    for (name, system) in raw.systems.iter() {
+        check_name(name, findings);
+        let Some(entry) = nodes.and_then(|nodes| nodes.get(name.text())) else { continue };
+        let plan = SystemCheck { name, raw: system, node: &entry.value, facts, findings }.plan(kinds);
+        project.systems.insert(Arc::clone(&plan.name), plan);
+    }
+    for (name, model) in raw.models.iter() {
+        check_name(name, findings);
+        let plan = model_plan(name, model, facts, findings);
+        project.models.insert(Arc::clone(&plan.name), plan);
+    }
+    project
+}
+
+fn limits(raw: Option<&ServerRaw>) -> ServerLimits {
+    let pick = |value: Option<u32>, default: usize| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default);
+    ServerLimits {
+        in_flight: pick(raw.and_then(|raw| raw.in_flight), 1024),
+        body_bytes: pick(raw.and_then(|raw| raw.body_bytes), 1 << 20),
+        depth: pick(raw.and_then(|raw| raw.depth), 32),
+    }
+}
+
+/// Names become paths, URLs and metric labels.
+pub(super) fn check_name(name: &At<String>, findings: &mut Findings) {
+    let text = name.text();
+    let fits = !text.is_empty()
+        && text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    if !fits {
+        findings.add(name.mark, "bad_name", format!("{text} cannot be a name"), |finding| {
+            finding.allow("1 to 64 of a-z, A-Z, 0-9, - and _, starting with a letter or digit")
+        });
+    }
+}
+
+fn model_plan(name: &At<String>, raw: &ModelRaw, facts: &Facts, findings: &mut Findings) -> ModelPlan {
+    let path = raw.path.as_ref().map(|path| path.text().to_owned()).unwrap_or_default();
+    let mark = raw.path.as_ref().map_or(name.mark, |path| path.mark);
+    let known = facts.models.get(name.text());
+    for (version, reason) in known.iter().flat_map(|known| &known.broken) {
+        let message = format!("version {version} of model {} cannot be loaded: {reason}", name.text());
+        findings.add(mark, "broken_model", message, |finding| finding.allow("a file that loads; or move it out of the folder"));
+    }
+    if known.is_none_or(|known| known.versions.is_empty() && known.broken.is_empty()) && raw.path.is_some() {
+        let message = format!("model {} has no version: nothing that is a model is at {path}", name.text());
+        findings.add(mark, "missing_model", message, |finding| finding.allow("a model file, or a folder with versions below"));
+    }
+    for (alias, version) in known.iter().flat_map(|known| &known.aliases) {
+        if known.is_some_and(|known| known.versions.iter().all(|have| have.version != *version)) {
+            let message = format!("alias {alias} of model {} names version {version}, which is not there", name.text());
+            findings.add(mark, "unknown_version", message, plain);
+        }
+    }
+    ModelPlan { name: Arc::from(name.text()), path }
+}
+
+struct SystemCheck<'a> {
+    name: &'a At<String>,
+    raw: &'a SystemRaw,
+    node: &'a Node,
+    facts: &'a Facts,
+    findings: &'a mut Findings,
+}
+
+impl SystemCheck<'_> {
+    fn plan(mut self, kinds: &[&ConnectorKind]) -> SystemPlan {
+        let settings = match &self.node.kind {
+            Kind::Map(entries) => {
+                let own = entries.iter().filter(|entry| !COMMON.contains(&entry.key.as_str())).cloned().collect();
+                Node { mark: self.node.mark, kind: Kind::Map(own) }
+            }
+            _ => self.node.clone(),
+        };
+        let config = settings.to_json();
+        let kind = self.kind(kinds);
+        if let Some(kind) = kind {
+            self.settings(kind, &settings, &config);
+        }
+        let catalog = self.facts.catalogs.get(self.name.text());
+        if catalog.is_none() && kind.is_some_and(|kind| kind.capability.catalog) {
+            let message = format!("nothing is known of system {} yet: its catalog was never read", self.name.text());
+            let suggestion = Some(format!("tendon systems catalog {}", self.name.text()));
+            self.findings.add(self.name.mark, "unknown_catalog", message, |finding| finding.suggest(suggestion));
+        }
+        let allowed = Allowed {
+            read: self.fields(&self.raw.read, catalog, "read"),
+            write: self.fields(&self.raw.write, catalog, "write"),
+        };
+        let limits = self.raw.limits.clone().unwrap_or_default();
+        if let Some(rate) = limits.rate.as_ref().filter(|rate| rate.value <= 0.0) {
+            self.findings.add(rate.mark, "bad_limit", "rate must be above 0", plain);
+        }
+        SystemPlan {
+            name: Arc::from(self.name.text()),
+            kind: Arc::from(kind.map_or("", |kind| kind.name)),
+            config,
+            allowed,
+            concurrency: limits.concurrency.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(4),
+            rate: limits.rate.map(|rate| rate.value),
+            timeout: limits.timeout.map_or(Duration::from_secs(10), |Span(timeout)| timeout),
+        }
+    }
+
+    fn kind<'k>(&mut self, kinds: &[&'k ConnectorKind]) -> Option<&'k ConnectorKind> {
+        let wanted = self.raw.kind.as_ref()?;
+        let found = kinds.iter().find(|kind| kind.name == wanted.text()).copied();
+        if found.is_none() {
+            let mut names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+            names.sort_unstable();
+            let suggestion = nearest(wanted.text(), names.iter().copied());
+            let message = format!("there is no connector kind {}", wanted.text());
+            self.findings.add(wanted.mark, "unknown_kind", message, |finding| {
+                finding.allow(names.join(", ")).suggest(suggestion)
+            });
+        }
+        let writes = self.raw.write.0.first();
+        if let Some((resource, _)) = writes.filter(|_| found.is_some_and(|kind| !kind.capability.write)) {
+            let message = format!("systems of kind {} cannot be written", wanted.text());
+            self.findings.add(resource.mark, "kind_cannot_write", message, plain);
+        }
+        found
+    }
+
+    /// The kind's own checks, with their places.
+    fn settings(&mut self, kind: &ConnectorKind, settings: &Node, config: &serde_json::Value) {
+        for error in (kind.validate)(config).err().unwrap_or_default() {
+            let mark = error.pointer().map_or(self.name.mark, |pointer| place(settings, pointer, self.name.mark));
+            let finding = Finding::error(&self.findings.file, mark, error.code(), error.message().to_owned());
+            let hint = error.hint_text().unwrap_or_default().to_owned();
+            let name = error.pointer().and_then(|pointer| pointer.split('/').nth(1)).unwrap_or_default();
+            let schema = (kind.schema)();
+            let known: Vec<String> = schema
+                .get("properties")
+                .and_then(serde_json::Value::as_object)
+                .map(|keys| keys.keys().cloned().chain(COMMON.map(str::to_owned)).collect())
+                .unwrap_or_default();
+            let unknown = !name.is_empty() && !known.is_empty() && !known.iter().any(|known| known == name);
+            let suggestion = unknown.then(|| nearest(name, known.iter().map(String::as_str))).flatten();
+            self.findings.list.push(finding.allow(hint).suggest(suggestion));
+        }
+    }
+
+    fn fields(
+        &mut self,
+        lists: &Ordered<Vec<At<String>>>,
+        catalog: Option<&Catalog>,
+        verb: &str,
+    ) -> BTreeMap<String, Vec<String>> {
+        let mut allowed = BTreeMap::new();
+        for (resource, fields) in lists.iter() {
+            let names = fields.iter().map(|field| field.text().to_owned()).collect();
+            allowed.insert(resource.text().to_owned(), names);
+            let Some(catalog) = catalog else { continue };
+            let Some(known) = catalog.resource(resource.text()) else {
+                let names: Vec<&str> = catalog.resources.iter().map(|resource| resource.name.as_str()).collect();
+                let suggestion = nearest(resource.text(), names.iter().copied());
+                let message = format!("system {} has no resource {}", self.name.text(), resource.text());
+                self.findings.add(resource.mark, "unknown_resource", message, |finding| {
+                    finding.allow(names.join(", ")).suggest(suggestion)
+                });
+                continue;
+            };
+            for field in fields.iter().filter(|field| known.schema.field(field.text()).is_none()) {
+                let names: Vec<&str> = known.schema.fields.iter().map(|field| field.name.as_ref()).collect();
+                let suggestion = nearest(field.text(), names.iter().copied());
+                let message = format!("{verb}: {}.{} has no field {}", self.name.text(), known.name, field.text());
+                self.findings.add(field.mark, "unknown_field", message, |finding| {
+                    finding.allow(names.join(", ")).suggest(suggestion)
+                });
+            }
+        }
+        allowed
+    }
+}
+
+/// Where a pointer leads; the key itself for a top-level setting.
+fn place(settings: &Node, pointer: &str, fallback: Mark) -> Mark {
+    let mut steps = pointer.split('/').skip(1);
+    match (steps.next(), steps.next()) {
+        (Some(key), None) => settings.get(key).map_or(fallback, |entry| entry.mark),
+        (Some(_), Some(_)) => settings.at_pointer(pointer),
+        _ => fallback,
+    }
+}
