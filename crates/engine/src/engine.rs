@@ -10,11 +10,13 @@ use tendon_kernel::{
     Result,
     context::Context,
     decision::{Decision, Delivery},
+    metrics::Gauge,
     sockets::ledger::Ledger,
 };
 
 use crate::{
     ask::{Answers, Ask},
+    metrics::PathMeters,
     path,
     refusals::Refusals,
     running::Running,
@@ -46,6 +48,7 @@ pub struct Engine {
     pub(crate) deliveries: Option<Arc<dyn DeliverySink>>,
     pub(crate) running: Running,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) meters: PathMeters,
     runtime: ArcSwap<Runtime>,
     in_flight: Arc<AtomicUsize>,
 }
@@ -53,12 +56,14 @@ pub struct Engine {
 /// Room taken by decisions under way; given back when dropped.
 pub(crate) struct Room {
     in_flight: Arc<AtomicUsize>,
+    gauge: Gauge,
     count: usize,
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         self.in_flight.fetch_sub(self.count, Ordering::AcqRel);
+        self.gauge.add(-number(self.count));
     }
 }
 
@@ -66,7 +71,9 @@ impl Engine {
     /// An engine.
     pub fn new(parts: Parts) -> Arc<Self> {
         let refusals = Refusals::new(parts.context.clone(), Arc::clone(&parts.ledger));
+        parts.runtime.count_in(&parts.context.metrics);
         Arc::new(Self {
+            meters: PathMeters::new(&parts.context.metrics),
             context: parts.context,
             ledger: parts.ledger,
             deliveries: parts.deliveries,
@@ -88,6 +95,7 @@ impl Engine {
 
     /// Puts another plan and models in place; requests under way end with the ones they began with.
     pub fn install(&self, runtime: Runtime) {
+        runtime.count_in(&self.context.metrics);
         self.runtime.store(Arc::new(runtime));
     }
 
@@ -121,6 +129,13 @@ impl Engine {
     pub(crate) fn room(&self, count: usize, limit: usize) -> Option<Room> {
         let take = |taken: usize| (taken == 0 || taken.saturating_add(count) <= limit).then(|| taken + count);
         self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
-        Some(Room { in_flight: Arc::clone(&self.in_flight), count })
+        self.meters.in_flight.add(number(count));
+        Some(Room { in_flight: Arc::clone(&self.in_flight), gauge: self.meters.in_flight.clone(), count })
     }
+}
+
+fn number(count: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 decisions are under way")]
+    let number = count as f64;
+    number
 }

@@ -5,6 +5,7 @@ mod batch;
 mod engine;
 mod explaining;
 mod form;
+mod metrics;
 pub mod outbox;
 mod path;
 pub mod record_format;

@@ -124,9 +124,20 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps) -
             }
         }
     }
+    tally(engine, &ready, &answers, &laps.times);
     drop(room);
     let items = answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(not_recorded()))).collect();
     Answers { items, timings: laps.times }
+}
+
+/// Counts what became of a batch.
+fn tally(engine: &Engine, ready: &Ready, answers: &[Option<Result<Answer>>], timings: &[Timing]) {
+    engine.meters.took(timings);
+    let Some(meters) = ready.meters.get() else { return };
+    meters.took(timings);
+    for answer in answers.iter().flatten().flatten() {
+        meters.answered(answer.decision.outcome, answer.replayed);
+    }
 }
 
 fn case(engine: &Engine, place: usize, item: Item) -> Case {

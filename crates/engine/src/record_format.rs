@@ -123,7 +123,7 @@ struct ValuesIn(#[serde(with = "wire::list")] Vec<Value>);
 
 #[derive(Deserialize)]
 struct SnapshotIn<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     raw: Option<&'a RawValue>,
     #[serde(default)]
     hex: Option<String>,
@@ -132,6 +132,11 @@ struct SnapshotIn<'a> {
     now: i64,
     #[serde(default, with = "wire::numbers")]
     features: Vec<f64>,
+}
+
+/// A field that is there, also when it says `null`: that, too, is an input somebody sent.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl Snapshot {

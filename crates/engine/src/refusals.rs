@@ -16,6 +16,8 @@ use tendon_kernel::{
     sockets::ledger::{Body, Draft, EntryKind, Facts, Ledger},
 };
 
+use crate::metrics;
+
 /// How long refusals are gathered.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Different (integration, reason) pairs kept in one window; integrations are known names, so this is never reached in
@@ -40,6 +42,7 @@ impl Refusals {
 
     /// Counts one. `integration` must be a name of the plan, or empty: callers choose it freely, and the ledger keeps it.
     pub(crate) fn count(self: &Arc<Self>, integration: &str, reason: &'static str) {
+        metrics::refused(&self.context.metrics, reason);
         {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
             if counts.len() < MOST || counts.contains_key(integration) {

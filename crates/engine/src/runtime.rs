@@ -1,15 +1,19 @@
 //! What the path runs on: a plan with its models loaded and its schemas made ready. Installed as a whole, so that a reload
 //! is atomic: a request sees the old one or the new one, never a mixture.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use tendon_kernel::{
     Error, ErrorKind, Result,
+    metrics::Registry,
     sockets::{ledger::ModelRef, model::Model},
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use crate::form::Form;
+use crate::{form::Form, metrics::Meters};
 
 /// A loaded version of a model.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub(crate) struct Ready {
     pub(crate) form: Form,
     /// The champion; `None` when it could not be loaded: the ladder answers.
     pub(crate) champion: Option<Slot>,
+    /// Counters; made when it is installed.
+    pub(crate) meters: OnceLock<Meters>,
 }
 
 impl Runtime {
@@ -59,7 +65,8 @@ impl Runtime {
                 same_contract(integration, slot)?;
             }
             let form = Form::new(&integration.input.schema, plan.limits.depth)?;
-            let ready = Ready { plan: Arc::clone(integration), digest: Arc::clone(&plan.digest), form, champion };
+            let (digest, meters) = (Arc::clone(&plan.digest), OnceLock::new());
+            let ready = Ready { plan: Arc::clone(integration), digest, form, champion, meters };
             integrations.insert(Arc::clone(name), Arc::new(ready));
         }
         Ok(Self { plan, integrations, slots: models.into_values().collect() })
@@ -78,6 +85,13 @@ impl Runtime {
     /// A loaded version by the digest of its file.
     pub fn slot(&self, digest: &str) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.reference.digest.as_ref() == digest)
+    }
+
+    /// Makes the counters of all integrations, so that they show from the start.
+    pub(crate) fn count_in(&self, registry: &Registry) {
+        for (name, ready) in &self.integrations {
+            ready.meters.get_or_init(|| Meters::new(registry, name));
+        }
     }
 
     pub(crate) fn ready(&self, integration: &str) -> Option<&Arc<Ready>> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tendon_kernel::{
-    Timestamp, Value,
+    Timestamp,
     decision::{Failure, Outcome, Rung},
 };
 use tendon_plan::IntegrationPlan;
@@ -34,7 +34,7 @@ fn climb(plan: &IntegrationPlan, case: &Case, at: Timestamp) -> Option<(Rung, f6
     let record = case.record.as_ref()?;
     for (index, (rule, output)) in plan.fallback.rules.iter().enumerate() {
         // A rule that has no result for this record is not true for it.
-        if matches!(rule.eval(&scope(record, at, None, None)), Ok(Value::Bool(true))) {
+        if rule.holds(&scope(record, at, None, None)).unwrap_or(false) {
             return Some((Rung::Rules, *output, format!("fallback rule {} answered: {}", index + 1, rule.source())));
         }
     }

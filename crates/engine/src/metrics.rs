@@ -1,0 +1,77 @@
+//! What the path counts: decisions by integration and outcome, time per decision and per stage, what is under way, what was
+//! refused. Handles are made once per installed plan; counting is a few atomic operations.
+
+use tendon_kernel::{
+    decision::Outcome,
+    metrics::{Counter, Gauge, Histogram, Registry, SECONDS},
+};
+
+use crate::ask::Timing;
+
+const OUTCOMES: [Outcome; 5] =
+    [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
+const STAGES: [&str; 10] =
+    ["admit", "dedupe", "validate", "route", "enrich", "infer", "judge", "explain", "record", "deliver"];
+
+/// Counters of one integration.
+pub(crate) struct Meters {
+    outcomes: [Counter; 5],
+    replayed: Counter,
+    seconds: Histogram,
+}
+
+impl Meters {
+    pub(crate) fn new(registry: &Registry, integration: &str) -> Self {
+        let outcomes = OUTCOMES.map(|outcome| {
+            let labels = [("integration", integration), ("outcome", outcome.name())];
+            registry.counter("tendon_decisions_total", "Decisions recorded.", &labels)
+        });
+        let labels = [("integration", integration)];
+        let replayed =
+            registry.counter("tendon_replayed_total", "Answers given again for an idempotency key.", &labels);
+        let seconds = registry.histogram("tendon_decision_seconds", "Time of a batch on the path.", &labels, SECONDS);
+        Self { outcomes, replayed, seconds }
+    }
+
+    pub(crate) fn answered(&self, outcome: Outcome, replayed: bool) {
+        if replayed {
+            return self.replayed.increment();
+        }
+        if let Some(at) = OUTCOMES.iter().position(|known| *known == outcome) {
+            self.outcomes[at].increment();
+        }
+    }
+
+    pub(crate) fn took(&self, timings: &[Timing]) {
+        self.seconds.observe_duration(timings.iter().map(|(_, spent)| *spent).sum());
+    }
+}
+
+/// Counters of the whole path.
+pub(crate) struct PathMeters {
+    stages: [Histogram; 10],
+    pub(crate) in_flight: Gauge,
+}
+
+impl PathMeters {
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let stage = |name| {
+            registry.histogram("tendon_stage_seconds", "Time of a batch in a stage.", &[("stage", name)], SECONDS)
+        };
+        let in_flight = registry.gauge("tendon_decisions_in_flight", "Decisions under way.", &[]);
+        Self { stages: STAGES.map(stage), in_flight }
+    }
+
+    pub(crate) fn took(&self, timings: &[Timing]) {
+        for (name, spent) in timings {
+            if let Some(at) = STAGES.iter().position(|stage| stage == name) {
+                self.stages[at].observe_duration(*spent);
+            }
+        }
+    }
+}
+
+/// Counts a refusal; its reason is one of our codes.
+pub(crate) fn refused(registry: &Registry, reason: &'static str) {
+    registry.counter("tendon_refusals_total", "Requests refused before a decision.", &[("reason", reason)]).increment();
+}

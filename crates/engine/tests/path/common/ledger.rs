@@ -1,0 +1,173 @@
+//! A ledger in memory, with the promises of the socket: one claim per key, nothing lost, and on demand slow or refusing.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result,
+    context::Context,
+    sockets::ledger::{Claim, Committed, Draft, Entry, EntryKind, Erased, Facts, Ledger, LedgerState, Query, Tokens},
+};
+use tendon_testkit::Rng;
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    claims: BTreeMap<String, (u64, Id, [u8; 32])>,
+}
+
+/// How often something goes wrong, of 100.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Faults {
+    pub(crate) commit_fails: u64,
+    pub(crate) read_fails: u64,
+    pub(crate) slow: bool,
+}
+
+pub(crate) struct FakeLedger {
+    context: Context,
+    state: Mutex<State>,
+    rng: Mutex<Rng>,
+    faults: Mutex<Faults>,
+}
+
+impl FakeLedger {
+    pub(crate) fn new(context: &Context, seed: u64) -> Arc<Self> {
+        let rng = Mutex::new(Rng::stream(seed, "ledger"));
+        Arc::new(Self { context: context.clone(), state: Mutex::default(), rng, faults: Mutex::default() })
+    }
+
+    pub(crate) fn set(&self, faults: Faults) {
+        *self.faults.lock().unwrap() = faults;
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.state().entries.clone()
+    }
+
+    /// Decisions only.
+    pub(crate) fn decisions(&self) -> Vec<Entry> {
+        self.entries().into_iter().filter(|entry| entry.facts.kind == EntryKind::Decision).collect()
+    }
+
+    /// Forgets the sealed part of an entry, as an erasure does.
+    pub(crate) fn erase_body(&self, seq: u64) {
+        self.state().entries[usize::try_from(seq).unwrap()].body = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn fails(&self, of_100: u64) -> Result<()> {
+        if self.rng.lock().unwrap().chance(of_100, 100) {
+            return Err(Error::new(ErrorKind::Unavailable, "disk_full", "the ledger's disk is full"));
+        }
+        Ok(())
+    }
+
+    async fn wait(&self) {
+        if self.faults.lock().unwrap().slow {
+            let micros = self.rng.lock().unwrap().below(3_000);
+            self.context.clock.sleep(Duration::from_micros(micros)).await;
+        }
+    }
+
+    fn push(state: &mut State, draft: Draft) -> Committed {
+        let seq = u64::try_from(state.entries.len()).unwrap();
+        if let Some(claim) = draft.claim {
+            if let Some((seq, id, fingerprint)) = state.claims.get(&claim.scope) {
+                return Committed::Taken { seq: *seq, id: *id, same_input: *fingerprint == claim.fingerprint };
+            }
+            state.claims.insert(claim.scope, (seq, draft.facts.id, claim.fingerprint));
+        }
+        state.entries.push(Entry { seq, facts: draft.facts, body: Some(draft.body) });
+        Committed::New { seq }
+    }
+}
+
+impl Ledger for FakeLedger {
+    fn commit(&self, drafts: Vec<Draft>) -> BoxFuture<'_, Result<Vec<Committed>>> {
+        Box::pin(async move {
+            self.wait().await;
+            let faults = *self.faults.lock().unwrap();
+            self.fails(faults.commit_fails)?;
+            let committed = {
+                let mut state = self.state();
+                drafts.into_iter().map(|draft| Self::push(&mut state, draft)).collect()
+            };
+            self.wait().await;
+            Ok(committed)
+        })
+    }
+
+    fn append(&self, drafts: Vec<Draft>) -> Result<()> {
+        let faults = *self.faults.lock().unwrap();
+        self.fails(faults.commit_fails)?;
+        let mut state = self.state();
+        for draft in drafts {
+            Self::push(&mut state, draft);
+        }
+        Ok(())
+    }
+
+    fn entry(&self, seq: u64) -> BoxFuture<'_, Result<Option<Entry>>> {
+        Box::pin(async move {
+            self.wait().await;
+            Ok(self.state().entries.get(usize::try_from(seq).unwrap()).cloned())
+        })
+    }
+
+    fn entries_of(&self, id: Id) -> BoxFuture<'_, Result<Vec<Entry>>> {
+        Box::pin(async move { Ok(self.entries().into_iter().filter(|entry| entry.facts.id == id).collect()) })
+    }
+
+    fn claimed<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Option<Committed>>> {
+        Box::pin(async move {
+            self.wait().await;
+            let faults = *self.faults.lock().unwrap();
+            self.fails(faults.read_fails)?;
+            let state = self.state();
+            Ok(state.claims.get(&claim.scope).map(|(seq, id, fingerprint)| Committed::Taken {
+                seq: *seq,
+                id: *id,
+                same_input: *fingerprint == claim.fingerprint,
+            }))
+        })
+    }
+
+    fn list(&self, _: Query) -> BoxFuture<'_, Result<Vec<Entry>>> {
+        Box::pin(async move { Ok(self.entries()) })
+    }
+
+    fn erase<'a>(&'a self, _: &'a str, _: Facts) -> BoxFuture<'a, Result<Erased>> {
+        Box::pin(async { Err(Error::new(ErrorKind::Unsupported, "no_erasure", "the fake erases by erase_body")) })
+    }
+
+    fn projected(&self, _: u64) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn state(&self) -> LedgerState {
+        let size = u64::try_from(self.state().entries.len()).unwrap();
+        LedgerState { size, checkpoint: size, projected: size, stopped: None }
+    }
+
+    fn tokens(&self) -> Arc<dyn Tokens> {
+        struct Plain;
+        impl Tokens for Plain {
+            fn token(&self, _: &str, text: &str) -> [u8; 16] {
+                let mut token = [0; 16];
+                for (at, byte) in text.bytes().enumerate() {
+                    token[at % 16] ^= byte;
+                }
+                token
+            }
+        }
+        Arc::new(Plain)
+    }
+}

@@ -1,0 +1,285 @@
+//! What the tests of the path share: a plan with every kind of rule, a model that is a formula, a ledger in memory.
+
+mod ledger;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+pub(crate) use ledger::{FakeLedger, Faults};
+use tendon_engine::{
+    DeliverySink, Engine, Parts, Runtime, Slot,
+    ask::{Ask, Caller, Input, Item},
+};
+use tendon_kernel::{
+    Error, ErrorKind, Result, Type, Value,
+    context::Context,
+    decision::{Decision, Delivery, Door},
+    schema::{Field, Schema},
+    sockets::{
+        ledger::ModelRef,
+        model::{Contributions, Feature, FeatureKind, Matrix, Model, OutputKind, Signature},
+    },
+};
+use tendon_plan::{
+    IntegrationPlan, Plan,
+    expr::{Env, Program},
+    plan::{
+        ApiPlan, BandPlan, Encoding, EventsPlan, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, QualityRule,
+        RecordPlan, ServerLimits, Source, TargetPlan, Threshold,
+    },
+};
+
+pub(crate) const INTEGRATION: &str = "lead-score";
+
+/// Fields: n (int, required), balance (float), job (text of a list), at (time), days (int 0 to 1000, default 7).
+pub(crate) fn schema() -> Arc<Schema> {
+    let mut n = Field::new("n", Type::Int);
+    n.required = true;
+    let mut balance = Field::new("balance", Type::Float);
+    balance.range = Some((-1e6, 1e6));
+    let mut job = Field::new("job", Type::Text);
+    job.values = ["admin", "student", "retired"].map(Into::into).to_vec();
+    let at = Field::new("at", Type::Time);
+    let mut days = Field::new("days", Type::Int);
+    days.range = Some((0.0, 1000.0));
+    Arc::new(Schema::new(vec![n, balance, job, at, days]))
+}
+
+pub(crate) fn program(source: &str) -> Program {
+    let schema = schema();
+    let filled: BTreeSet<String> = ["days".to_owned()].into();
+    let env =
+        Env { input: &schema, filled: &filled, output: true, band: true, decision: true, others: &[], hidden: &[] };
+    Program::compile(source, &env).unwrap_or_else(|findings| panic!("{source}: {findings:?}")).program
+}
+
+pub(crate) fn signature() -> Signature {
+    let number = |name: &str| Feature { name: name.into(), kind: FeatureKind::Number, range: None };
+    let job = FeatureKind::Category { values: ["admin", "student"].map(Into::into).to_vec() };
+    Signature {
+        features: vec![
+            number("balance"),
+            Feature { name: "job".into(), kind: job, range: None },
+            number("rate"),
+            number("n"),
+        ],
+        output: OutputKind::Probability,
+        outputs: 1,
+        objective: "binary".into(),
+    }
+}
+
+/// What tests change of the plan.
+pub(crate) struct Wishes {
+    pub(crate) explain: ExplainPlan,
+    pub(crate) record: RecordPlan,
+    pub(crate) fallback: FallbackPlan,
+    pub(crate) in_flight: usize,
+    pub(crate) same_row: bool,
+    pub(crate) set: Vec<(String, Program)>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            explain: ExplainPlan::OnRequest,
+            record: RecordPlan::Durable,
+            fallback: FallbackPlan {
+                rules: vec![(program("has(input.balance) && input.balance > 5000.0"), 0.5)],
+                default: None,
+            },
+            in_flight: 10_000,
+            same_row: true,
+            set: vec![("score".into(), program("output")), ("score_band".into(), program("band"))],
+        }
+    }
+}
+
+pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
+    let schema = schema();
+    let features = vec![
+        FeaturePlan { name: "balance".into(), source: Source::Field(1), encoding: Encoding::Number },
+        FeaturePlan {
+            name: "job".into(),
+            source: Source::Field(2),
+            encoding: Encoding::Category(HashMap::from([("admin".into(), 0.0), ("student".into(), 1.0)])),
+        },
+        // Integer division by zero has no result: days = 500 makes this row fail.
+        FeaturePlan {
+            name: "rate".into(),
+            source: Source::Program(program("100000 / (input.days - 500)")),
+            encoding: Encoding::Number,
+        },
+        FeaturePlan { name: "n".into(), source: Source::Field(0), encoding: Encoding::Number },
+    ];
+    let rule = |source: &str, reason: &str| QualityRule { when: program(source), reason: reason.into() };
+    let events = EventsPlan {
+        system: "crm".into(),
+        resource: "leads".into(),
+        key: vec!["id".into()],
+        watermark: "updated_at".into(),
+        watermark_type: Type::Time,
+        fields: schema.fields.iter().map(|field| field.name.to_string()).collect(),
+        poll: Duration::from_millis(100),
+        overlap: Duration::from_secs(1),
+        sweep: Duration::from_secs(60),
+        target: Some(TargetPlan {
+            system: "crm".into(),
+            resource: "leads".into(),
+            key: vec!["id".into()],
+            set: wishes.set,
+            stamp: Some("scored_at".into()),
+            same_row: wishes.same_row,
+        }),
+    };
+    let integration = IntegrationPlan {
+        name: INTEGRATION.into(),
+        purpose: "tests".into(),
+        owner: "tests".into(),
+        model: "score".into(),
+        alias: "champion".into(),
+        signature: Arc::new(signature()),
+        subject: Some(program("input.n")),
+        input: InputPlan {
+            schema,
+            defaults: vec![(4, Value::Int(7))],
+            quarantine: vec![rule("input.days > 900", "so old that somebody should look at it")],
+            reject: vec![rule("has(input.balance) && input.balance < -100000.0", "no such debt exists")],
+        },
+        features,
+        output_range: (0.0, 1.0),
+        bands: vec![
+            BandPlan { name: "green".into(), test: Threshold::AtLeast(0.7) },
+            BandPlan { name: "yellow".into(), test: Threshold::Above(0.4) },
+            BandPlan { name: "red".into(), test: Threshold::Otherwise },
+        ],
+        fallback: wishes.fallback,
+        explain: wishes.explain,
+        record: wishes.record,
+        retention: "standard".into(),
+        region: "eu".into(),
+        policy: "00".repeat(32).into(),
+        api: Some(ApiPlan { deadline: Duration::from_secs(5) }),
+        events: Some(events),
+        cache: None,
+        embed: None,
+    };
+    Arc::new(Plan {
+        project: "tests".into(),
+        digest: "11".repeat(32).into(),
+        systems: BTreeMap::new(),
+        models: BTreeMap::new(),
+        integrations: BTreeMap::from([(INTEGRATION.into(), Arc::new(integration))]),
+        limits: ServerLimits { in_flight: wishes.in_flight, body_bytes: 1 << 20, depth: 8 },
+    })
+}
+
+/// A formula as a model. Refuses a whole batch when one row's balance is 13, gives NaN for 14 and 2.0 for 15.
+pub(crate) struct FnModel {
+    pub(crate) signature: Signature,
+    pub(crate) down: AtomicBool,
+    pub(crate) calls: AtomicU64,
+}
+
+impl FnModel {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { signature: signature(), down: AtomicBool::new(false), calls: AtomicU64::new(0) })
+    }
+
+    fn terms(row: &[f64]) -> Vec<f64> {
+        let or = |value: f64, missing: f64| if value.is_nan() { missing } else { value };
+        vec![or(row[0], -10.0) / 1e4, or(row[1], 0.5), -or(row[2], 0.0) / 1e5, 0.0]
+    }
+}
+
+impl Model for FnModel {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn predict(&self, rows: &Matrix) -> Result<Vec<f64>> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let all = || (0..rows.rows()).map(|index| rows.row(index));
+        #[expect(clippy::float_cmp, reason = "the very values that tests send")]
+        if self.down.load(Ordering::Relaxed) || all().any(|row| row[0] == 13.0) {
+            return Err(Error::new(ErrorKind::Unavailable, "model_broken", "the model is broken"));
+        }
+        #[expect(clippy::float_cmp, reason = "the very values that tests send")]
+        let output = |row: &[f64]| match row[0] {
+            balance if balance == 14.0 => f64::NAN,
+            balance if balance == 15.0 => 2.0,
+            _ => 1.0 / (1.0 + (-Self::terms(row).iter().sum::<f64>()).exp()),
+        };
+        Ok(all().map(output).collect())
+    }
+
+    fn margin(&self, rows: &Matrix) -> Result<Vec<f64>> {
+        Ok((0..rows.rows()).map(|index| Self::terms(rows.row(index)).iter().sum()).collect())
+    }
+
+    fn explain(&self, rows: &Matrix) -> Result<Vec<Vec<Contributions>>> {
+        let explain = |index| {
+            let values = Self::terms(rows.row(index));
+            vec![Contributions { base: 0.0, margin: values.iter().sum(), values }]
+        };
+        Ok((0..rows.rows()).map(explain).collect())
+    }
+}
+
+/// Remembers what was handed to the outbox.
+#[derive(Default)]
+pub(crate) struct Sink(pub(crate) Mutex<Vec<(u64, Decision, Vec<Delivery>)>>);
+
+impl DeliverySink for Sink {
+    fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]) {
+        self.0.lock().unwrap().push((seq, decision.clone(), deliveries.to_vec()));
+    }
+}
+
+pub(crate) fn runtime(wishes: Wishes, model: Option<Arc<dyn Model>>) -> Runtime {
+    let reference = ModelRef { name: "score".into(), version: "v1".into(), digest: "22".repeat(32).into() };
+    let models = model.map(|model| (("score".to_owned(), "v1".to_owned()), Slot { reference, model }));
+    let champion = BTreeMap::from([("champion".to_owned(), "v1".to_owned())]);
+    Runtime::new(plan(wishes), models.into_iter().collect(), &BTreeMap::from([("score".to_owned(), champion)])).unwrap()
+}
+
+/// An engine with everything around it.
+pub(crate) struct Bench {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) ledger: Arc<FakeLedger>,
+    pub(crate) model: Arc<FnModel>,
+    pub(crate) sink: Arc<Sink>,
+}
+
+pub(crate) fn bench(context: &Context, seed: u64, wishes: Wishes) -> Bench {
+    let (ledger, model, sink) = (FakeLedger::new(context, seed), FnModel::new(), Arc::new(Sink::default()));
+    let engine = Engine::new(Parts {
+        context: context.clone(),
+        ledger: ledger.clone(),
+        runtime: runtime(wishes, Some(model.clone())),
+        deliveries: Some(sink.clone()),
+    });
+    Bench { engine, ledger, model, sink }
+}
+
+pub(crate) fn caller() -> Caller {
+    Caller { id: "key_1".into(), scope: "acme".into(), integrations: None }
+}
+
+pub(crate) fn json(text: &str) -> Item {
+    Item { input: Input::Json(text.to_owned().into()), idempotency_key: None, row: None }
+}
+
+pub(crate) fn keyed(text: &str, key: &str) -> Item {
+    Item { idempotency_key: Some(key.into()), ..json(text) }
+}
+
+pub(crate) fn ask(items: Vec<Item>) -> Ask {
+    Ask { caller: caller(), door: Door::Api, integration: INTEGRATION.into(), explain: false, deadline: None, items }
+}

@@ -1,0 +1,8 @@
+//! The path under the virtual clock and the seeded scheduler: by examples, against itself (a batch of n is n batches of
+//! one), and under failures at random.
+
+mod batch_is_n;
+mod by_example;
+mod common;
+mod exits;
+mod single_flight;
