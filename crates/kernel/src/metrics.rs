@@ -126,13 +126,14 @@ impl Histogram {
 enum Metric {
     Counter(Counter),
     Gauge(Gauge),
+    Total(Gauge),
     Histogram(Histogram),
 }
 
 impl Metric {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Counter(_) => "counter",
+            Self::Counter(_) | Self::Total(_) => "counter",
             Self::Gauge(_) => "gauge",
             Self::Histogram(_) => "histogram",
         }
@@ -171,6 +172,14 @@ impl Registry {
     pub fn gauge(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
         match self.register(name, help, labels, || Metric::Gauge(Gauge::default())) {
             Some(Metric::Gauge(gauge)) => gauge,
+            _ => Gauge::default(),
+        }
+    }
+
+    /// A counter that is set rather than counted up, because something else counts (the operating system's seconds).
+    pub fn total(&self, name: &'static str, help: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
+        match self.register(name, help, labels, || Metric::Total(Gauge::default())) {
+            Some(Metric::Total(gauge)) => gauge,
             _ => Gauge::default(),
         }
     }
@@ -228,7 +237,7 @@ fn render_one(text: &mut String, name: &str, labels: &str, metric: &Metric) {
     let braced = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
     let _: std::fmt::Result = match metric {
         Metric::Counter(counter) => writeln!(text, "{name}{braced} {}", counter.get()),
-        Metric::Gauge(gauge) => writeln!(text, "{name}{braced} {}", number(gauge.get())),
+        Metric::Gauge(gauge) | Metric::Total(gauge) => writeln!(text, "{name}{braced} {}", number(gauge.get())),
         Metric::Histogram(histogram) => {
             let comma = if labels.is_empty() { "" } else { "," };
             let mut total = 0;
@@ -295,6 +304,7 @@ mod tests {
     fn a_name_keeps_its_kind() {
         let registry = Registry::default();
         registry.counter("x", "X.", &[]).increment();
+        registry.total("x", "X.", &[]).set(7.0);
         registry.gauge("x", "X.", &[]).set(5.0);
         assert!(registry.render().ends_with("\nx 1\n"));
     }

@@ -4,6 +4,7 @@
 pub mod disk;
 pub mod keys;
 pub mod lock;
+pub mod process;
 pub mod runtime;
 pub mod secrets;
 pub mod stores;

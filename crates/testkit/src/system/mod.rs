@@ -121,6 +121,11 @@ impl FakeSystem {
         self.with(resource, |table| table.written.get(&Key(key.to_vec())).copied().unwrap_or(0))
     }
 
+    /// Every row that the connector changed, whole, as it stood right after the change, in order.
+    pub fn history(&self, resource: &str) -> Vec<Fields> {
+        self.with(resource, |table| table.history.clone())
+    }
+
     /// How often the connector has changed any row.
     pub fn all_writes(&self) -> u64 {
         lock(&self.state).tables.values().flat_map(|table| table.written.values()).sum()

@@ -83,6 +83,7 @@ pub(super) struct Table {
     pub(super) mark: Option<Mark>,
     pub(super) rows: BTreeMap<Key, StoredRow>,
     pub(super) written: BTreeMap<Key, u64>,
+    pub(super) history: Vec<Fields>,
     pub(super) refused: BTreeSet<Key>,
 }
 
@@ -92,8 +93,8 @@ fn of(fields: &Fields, name: &str) -> Value {
 
 impl Table {
     pub(super) fn new(key: Vec<String>, schema: Schema, mark: Option<Mark>) -> Self {
-        let (rows, written, refused) = Default::default();
-        Self { key, schema, mark, rows, written, refused }
+        let (rows, written, history, refused) = Default::default();
+        Self { key, schema, mark, rows, written, history, refused }
     }
 
     /// The trigger.
@@ -150,6 +151,7 @@ impl Table {
         self.touch(&mut fields, now);
         if let Some(row) = self.rows.get_mut(&key) {
             row.fields.extend(fields);
+            self.history.push(row.fields.clone());
         }
         *self.written.entry(key).or_default() += 1;
         Written::Delivered { old: Some(old) }
