@@ -2,7 +2,10 @@
 
 use tendon_kernel::sockets::model::Contributions;
 
-use super::Ensemble;
+use super::{
+    Ensemble,
+    node::{Row, category_bit},
+};
 
 /// How far `base + Σ values` may be from the margin, relative to the sum of the magnitudes involved: the rounding of a
 /// few thousand additions stays orders of magnitude below.
@@ -29,6 +32,8 @@ impl Ensemble {
         for (index, (row, margins)) in
             rows.chunks_exact(self.columns).zip(margins.chunks_exact(self.outputs)).enumerate()
         {
+            let categories: Vec<u64> = row.iter().copied().map(category_bit).collect();
+            let row = Row { values: row, categories: &categories };
             let mut outputs = Vec::with_capacity(self.outputs);
             for (output, (margin, base)) in margins.iter().zip(self.explainer.base()).enumerate() {
                 let values = self.explainer.explain(&self.nodes, &self.words, row, output, &mut scratch);

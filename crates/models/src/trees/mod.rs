@@ -38,8 +38,8 @@ pub(crate) struct Ensemble {
     /// Large sets of categories.
     words: Vec<u32>,
     roots: Vec<Root>,
-    /// Whether rows without NaN can take the plain step, and all rows the step that knows NaN only.
-    plain: bool,
+    /// The smallest mode of the step that serves all nodes.
+    mode: u8,
     columns: usize,
     outputs: usize,
     explainer: Explainer,
@@ -66,8 +66,8 @@ impl Ensemble {
             roots.push(pack(spec, &mut nodes, &mut words, &mut places));
             explainer.add(spec, &places, columns);
         }
-        let plain = nodes.iter().all(|node| node.is_plain());
-        Ok(Self { nodes, words, roots, plain, columns, outputs, explainer })
+        let mode = nodes.iter().map(|node| node.mode()).max().unwrap_or(0);
+        Ok(Self { nodes, words, roots, mode, columns, outputs, explainer })
     }
 }
 

@@ -27,12 +27,30 @@ pub(crate) const ZERO: f64 = 1e-35_f32 as f64;
 
 /// How much of the general step a row needs. A smaller mode is only a faster way to the same answer.
 pub(crate) mod mode {
-    /// All splits compare, no value of the row is NaN, zero is never missing.
+    /// All splits compare, zero is never missing; no value of the row is NaN.
     pub(crate) const PLAIN: u8 = 0;
     /// All splits compare, zero is never missing.
     pub(crate) const NAN: u8 = 1;
+    /// Comparisons and small sets of categories, zero is never missing; no value of the row is NaN.
+    pub(crate) const CATEGORIES: u8 = 2;
+    /// Comparisons and small sets of categories, zero is never missing.
+    pub(crate) const CATEGORIES_NAN: u8 = 3;
     /// Everything.
-    pub(crate) const FULL: u8 = 2;
+    pub(crate) const FULL: u8 = 4;
+}
+
+/// A row of features, and for the modes from [`mode::CATEGORIES`] on the [`category_bit`] of each.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) values: &'a [f64],
+    pub(crate) categories: &'a [u64],
+}
+
+/// A value as a category: the bit of its code, or 0 where no small set can have it. Computed once per value, so that a
+/// node only has to look whether its set has the bit. The cast cuts towards zero and saturates: −0.5 is category 0.
+pub(crate) fn category_bit(value: f64) -> u64 {
+    let code = value as i32 as u32;
+    if value.is_nan() || code >= u64::BITS { 0 } else { 1 << code }
 }
 
 /// A split or a leaf.
@@ -90,43 +108,58 @@ impl Node {
         self.meta >> 31
     }
 
-    /// Whether the plain comparison answers this split for rows without NaN.
-    pub(crate) fn is_plain(self) -> bool {
-        self.meta & (ZERO_IS_MISSING | CATEGORY) == 0
+    /// The smallest mode that serves this node for rows with NaN.
+    pub(crate) fn mode(self) -> u8 {
+        if self.meta & (ZERO_IS_MISSING | WIDE) != 0 {
+            mode::FULL
+        } else if self.meta & CATEGORY != 0 {
+            mode::CATEGORIES_NAN
+        } else {
+            mode::NAN
+        }
     }
 
-    /// Whether the row goes left here (meaningless at a leaf).
+    /// 0 when the row goes left here, 1 when it goes right (meaningless at a leaf).
+    ///
+    /// Arithmetic instead of conditions, down to the type: which way a row goes is what no branch predictor can know.
     #[inline(always)]
-    pub(crate) fn goes_left<const MODE: u8>(self, words: &[u32], row: &[f64]) -> bool {
-        let value = row[(self.meta & FEATURE) as usize];
-        let below = value <= f64::from_bits(self.bits);
+    pub(crate) fn side<const MODE: u8>(self, words: &[u32], row: Row<'_>) -> u32 {
+        let feature = (self.meta & FEATURE) as usize;
+        let value = row.values[feature];
+        let flag = |bit: u32| (self.meta / bit) & 1;
+        let below = u32::from(value <= f64::from_bits(self.bits));
         if MODE == mode::PLAIN {
-            return below;
+            return below ^ 1;
         }
-        let missing_left = self.meta & MISSING_LEFT != 0;
+        let nan = u32::from(value.is_nan());
         if MODE == mode::NAN {
-            return below | (value.is_nan() & missing_left);
+            return (below | (nan & flag(MISSING_LEFT))) ^ 1;
         }
-        if self.meta & CATEGORY != 0 {
-            return self.has_category(words, value);
+        if MODE == mode::FULL && self.meta & WIDE != 0 {
+            return u32::from(!self.has_category(words, value));
         }
-        let missing = value.is_nan() | ((self.meta & ZERO_IS_MISSING != 0) & (value.abs() <= ZERO));
-        (missing & missing_left) | (!missing & below)
+        let member = u32::from(self.bits & row.categories[feature] != 0);
+        let number = match MODE {
+            mode::CATEGORIES => below,
+            mode::CATEGORIES_NAN => below | (nan & flag(MISSING_LEFT)),
+            _ => {
+                let missing = nan | (u32::from(value.abs() <= ZERO) & flag(ZERO_IS_MISSING));
+                (missing & flag(MISSING_LEFT)) | ((missing ^ 1) & below)
+            }
+        };
+        number ^ ((number ^ member) & flag(CATEGORY)) ^ 1
     }
 
     /// The index of the child the row goes to; of the leaf itself at a leaf.
     #[inline(always)]
-    pub(crate) fn step<const MODE: u8>(self, words: &[u32], row: &[f64]) -> u32 {
-        self.left + (u32::from(!self.goes_left::<MODE>(words, row)) & self.is_split())
+    pub(crate) fn step<const MODE: u8>(self, words: &[u32], row: Row<'_>) -> u32 {
+        self.left + (self.side::<MODE>(words, row) & self.is_split())
     }
 
-    /// The cast cuts towards zero and saturates, so −0.5 is category 0 and 1e300 is in no set.
-    #[inline(always)]
+    /// Membership in a large set.
+    #[inline(never)]
     fn has_category(self, words: &[u32], value: f64) -> bool {
         let code = value as i32 as u32;
-        if self.meta & WIDE == 0 {
-            return !value.is_nan() & (code < 64) & (self.bits >> (code & 63) & 1 != 0);
-        }
         let (place, length) = ((self.bits & 0xffff_ffff) as usize, (self.bits >> 32) as u32);
         let word = code / 32;
         !value.is_nan() && word < length && words[place + word as usize] >> (code % 32) & 1 != 0
@@ -140,14 +173,21 @@ mod tests {
     fn left(test: &Test, value: f64) -> bool {
         let mut words = vec![0xdead_beef];
         let node = Node::split(0, test, 7, &mut words);
-        let full = node.goes_left::<{ mode::FULL }>(&words, &[value]);
-        if node.is_plain() {
-            assert_eq!(node.goes_left::<{ mode::NAN }>(&words, &[value]), full, "{test:?} {value}");
+        let row = Row { values: &[value], categories: &[category_bit(value)] };
+        let full = node.side::<{ mode::FULL }>(&words, row) == 0;
+        if node.mode() <= mode::CATEGORIES_NAN {
+            assert_eq!(node.side::<{ mode::CATEGORIES_NAN }>(&words, row) == 0, full, "{test:?} {value}");
             if !value.is_nan() {
-                assert_eq!(node.goes_left::<{ mode::PLAIN }>(&words, &[value]), full, "{test:?} {value}");
+                assert_eq!(node.side::<{ mode::CATEGORIES }>(&words, row) == 0, full, "{test:?} {value}");
             }
         }
-        assert_eq!(node.step::<{ mode::FULL }>(&words, &[value]), if full { 7 } else { 8 });
+        if node.mode() <= mode::NAN {
+            assert_eq!(node.side::<{ mode::NAN }>(&words, row) == 0, full, "{test:?} {value}");
+            if !value.is_nan() {
+                assert_eq!(node.side::<{ mode::PLAIN }>(&words, row) == 0, full, "{test:?} {value}");
+            }
+        }
+        assert_eq!(node.step::<{ mode::FULL }>(&words, row), if full { 7 } else { 8 });
         full
     }
 

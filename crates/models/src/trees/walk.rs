@@ -5,58 +5,90 @@
 //! rows stay in the first-level cache. The sum of an output runs over its trees in their order, always: floating-point
 //! addition is not associative, and the result has to equal the trainer's bit for bit.
 
-use super::{Ensemble, Root, node::mode};
+use super::{
+    Ensemble, Root,
+    node::{Row, category_bit, mode},
+};
 
 /// Chains that run at once: enough to cover the latency of the second-level cache, few enough for the registers.
 const LANES: usize = 8;
 /// Rows of a block: 64 rows of 32 features are 16 KiB.
 const BLOCK: usize = 64;
 
+/// Some rows, one after the other.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    values: &'a [f64],
+    /// As long as `values` where the mode needs them, else empty.
+    categories: &'a [u64],
+    columns: usize,
+}
+
+impl<'a> Rows<'a> {
+    fn count(self) -> usize {
+        self.values.len() / self.columns
+    }
+
+    #[inline(always)]
+    fn row<const MODE: u8>(self, index: usize) -> Row<'a> {
+        let range = index * self.columns..(index + 1) * self.columns;
+        let categories = if MODE >= mode::CATEGORIES { &self.categories[range.clone()] } else { &[][..] };
+        Row { values: &self.values[range], categories }
+    }
+}
+
 impl Ensemble {
     /// The margins of `rows` (row-major, `columns` values each, a whole number of rows): `rows × outputs` values.
     pub(crate) fn margins(&self, rows: &[f64]) -> Vec<f64> {
-        let count = rows.len() / self.columns;
-        let mut sums = vec![0.0; count * self.outputs];
-        for (block, sums) in rows.chunks(BLOCK * self.columns).zip(sums.chunks_mut(BLOCK * self.outputs)) {
-            match (self.plain, block.iter().any(|value| value.is_nan())) {
-                (true, false) => self.block::<{ mode::PLAIN }>(block, sums),
-                (true, true) => self.block::<{ mode::NAN }>(block, sums),
-                (false, _) => self.block::<{ mode::FULL }>(block, sums),
+        let columns = self.columns;
+        let mut sums = vec![0.0; rows.len() / columns * self.outputs];
+        let mut categories = Vec::new();
+        for (values, sums) in rows.chunks(BLOCK * columns).zip(sums.chunks_mut(BLOCK * self.outputs)) {
+            if self.mode >= mode::CATEGORIES {
+                categories.clear();
+                categories.extend(values.iter().copied().map(category_bit));
+            }
+            let rows = Rows { values, categories: &categories, columns };
+            let nan = || values.iter().any(|value| value.is_nan());
+            match self.mode {
+                mode::FULL => self.block::<{ mode::FULL }>(rows, sums),
+                mode::CATEGORIES_NAN if nan() => self.block::<{ mode::CATEGORIES_NAN }>(rows, sums),
+                mode::CATEGORIES_NAN => self.block::<{ mode::CATEGORIES }>(rows, sums),
+                _ if nan() => self.block::<{ mode::NAN }>(rows, sums),
+                _ => self.block::<{ mode::PLAIN }>(rows, sums),
             }
         }
         sums
     }
 
-    fn block<const MODE: u8>(&self, rows: &[f64], sums: &mut [f64]) {
-        let whole = rows.len() / self.columns / LANES * LANES;
-        let (together, single) = rows.split_at(whole * self.columns);
-        let (together_sums, single_sums) = sums.split_at_mut(whole * self.outputs);
-        if whole > 0 {
+    fn block<const MODE: u8>(&self, rows: Rows<'_>, sums: &mut [f64]) {
+        let together = rows.count() / LANES * LANES;
+        if together > 0 {
             for (tree, root) in self.roots.iter().enumerate() {
                 let output = tree % self.outputs;
-                let sums = together_sums.chunks_exact_mut(LANES * self.outputs);
-                for (rows, sums) in together.chunks_exact(LANES * self.columns).zip(sums) {
-                    let values = self.one_tree::<MODE>(*root, rows);
-                    for (sum, value) in sums.iter_mut().skip(output).step_by(self.outputs).zip(values) {
+                for first in (0..together).step_by(LANES) {
+                    let values = self.one_tree::<MODE>(*root, rows, first);
+                    let sums = sums[first * self.outputs..].iter_mut().skip(output).step_by(self.outputs);
+                    for (sum, value) in sums.zip(values) {
                         *sum += value;
                     }
                 }
             }
         }
-        for (row, sums) in single.chunks_exact(self.columns).zip(single_sums.chunks_exact_mut(self.outputs)) {
-            self.one_row::<MODE>(row, sums);
+        for index in together..rows.count() {
+            self.one_row::<MODE>(rows.row::<MODE>(index), &mut sums[index * self.outputs..(index + 1) * self.outputs]);
         }
     }
 
-    /// The leaf values of `LANES` rows in one tree.
+    /// The leaf values of `LANES` rows from `first` on in one tree.
     #[inline(always)]
-    fn one_tree<const MODE: u8>(&self, root: Root, rows: &[f64]) -> [f64; LANES] {
-        let rows: [&[f64]; LANES] = std::array::from_fn(|lane| &rows[lane * self.columns..(lane + 1) * self.columns]);
+    fn one_tree<const MODE: u8>(&self, root: Root, rows: Rows<'_>, first: usize) -> [f64; LANES] {
+        let rows: [Row<'_>; LANES] = std::array::from_fn(|lane| rows.row::<MODE>(first + lane));
         self.run::<MODE>([root.node; LANES], root.depth, |lane| rows[lane])
     }
 
     /// Adds the leaf values of one row to its sums, `LANES` trees at a time.
-    fn one_row<const MODE: u8>(&self, row: &[f64], sums: &mut [f64]) {
+    fn one_row<const MODE: u8>(&self, row: Row<'_>, sums: &mut [f64]) {
         let mut output = 0;
         for group in self.roots.chunks(LANES) {
             let mut start = [0; LANES];
@@ -82,7 +114,7 @@ impl Ensemble {
         &self,
         mut at: [u32; LANES],
         depth: u32,
-        row: impl Fn(usize) -> &'a [f64],
+        row: impl Fn(usize) -> Row<'a>,
     ) -> [f64; LANES] {
         let nodes = self.nodes.as_slice();
         for _ in 0..depth {
