@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `[--long] [--seconds N] [PART…]`
+/// `[--long] [--readme] [--seconds N] [PART…]`
 fn bench(options: &[&str]) -> Res<()> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     if !process::is_pinned() {
@@ -95,7 +95,11 @@ fn bench(options: &[&str]) -> Res<()> {
         }
     }
     let machine = machine();
-    println!("{}\n\n{}", machine["text"].as_str().unwrap_or_default(), table::markdown(&rows));
+    let shown = format!("{}\n\n{}", machine["text"].as_str().unwrap_or_default(), table::markdown(&rows));
+    println!("{shown}");
+    if options.contains(&"--readme") {
+        into_readme(&shown)?;
+    }
     let path = Path::new("bench/results/latest.json");
     let text = format!("{:#}\n", table::json(&machine, &rows));
     fs::create_dir_all("bench/results")
@@ -103,6 +107,16 @@ fn bench(options: &[&str]) -> Res<()> {
         .map_err(|error| format!("{} could not be written: {error}", path.display()))?;
     eprintln!("bench: {} figures, also in {}", rows.len(), path.display());
     Ok(())
+}
+
+/// Puts the table between the marks of the README.
+fn into_readme(shown: &str) -> Res<()> {
+    let failed = |error: std::io::Error| format!("README.md: {error}");
+    let readme = fs::read_to_string("README.md").map_err(failed)?;
+    let (before, rest) = readme.split_once("<!-- bench: begin -->").ok_or("README.md has no `bench: begin`")?;
+    let (_, after) = rest.split_once("<!-- bench: end -->").ok_or("README.md has no `bench: end`")?;
+    let text = format!("{before}<!-- bench: begin -->\n{shown}\n<!-- bench: end -->{after}");
+    fs::write("README.md", text).map_err(failed)
 }
 
 fn wanted(part: &str, options: &[&str]) -> bool {

@@ -22,7 +22,8 @@ const HELP: &str = "cargo xtask <task>
   tidy             the house rules that no compiler knows (see CONTRIBUTING.md)
   docs [--check]   write docs/reference/ from the code, or compare it
   supply           licences, yanked and advised-against packages of the dependency tree
-  bench [--long]   the benchmark table, with machine and method; also bench/results/latest.json
+  bench [--long] [--readme] [http|trees|ledger|watch]
+                   the benchmark table, with machine and method; also bench/results/latest.json (and into the README)
 ";
 
 /// What every task returns: nothing, or a sentence that says what was attempted and what to do.

@@ -22,8 +22,8 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
         measures.get(name).map(|nanos| nanos / 1e3).ok_or_else(|| format!("nobody measured {name}"))
     };
     for (name, what, peer, most) in [
-        ("predict_1", "1 row", "ort", 0.5),
-        ("predict_1024", "1,024 rows, per row", "ort", 0.8),
+        ("predict_1", "1 row", "onnxruntime", 0.5),
+        ("predict_1024", "1,024 rows, per row", "onnxruntime", 0.8),
         ("predict_1", "1 row", "lightgbm", f64::INFINITY),
         ("predict_1024", "1,024 rows, per row", "lightgbm", f64::INFINITY),
     ] {
@@ -31,7 +31,7 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
         let row = Row::new("trees", what, figure, "µs").against(format!("{peer} ({other:.1} µs)"), other);
         rows.push(if most.is_finite() { row.aim(format!("≤ {most}×"), figure <= most * other) } else { row });
     }
-    let (figure, other) = (micros(&ours, "explain_1")?, micros(&peers, "lightgbm_explain_1")?);
+    let (figure, other) = (micros(&ours, "explain_1")?, micros(&peers, "lightgbm_contrib_1")?);
     let row =
         Row::new("trees", "TreeSHAP, 1 row", figure, "µs").against(format!("pred_contrib ({other:.0} µs)"), other);
     rows.push(row.aim("≤ 0.2× (5 times as fast)", figure <= 0.2 * other));
