@@ -16,7 +16,7 @@ mod world;
 pub use disk::MemDisk;
 pub use rng::Rng;
 pub use secrets::{TestKeys, TestSecrets};
-pub use sim::{Outcome, Sim};
+pub use sim::{Outcome, Sim, sweep};
 pub use store::{MemStore, Promise};
 pub use system::FakeSystem;
 

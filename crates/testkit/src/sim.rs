@@ -10,7 +10,7 @@ use std::{
     io::Write as _,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context as Poller, Poll},
     time::Duration,
@@ -25,8 +25,8 @@ use crate::{
     world::{Picked, World},
 };
 
-/// More polls than any run needs: who exceeds them spins without waiting for anything.
-const MOST_POLLS: u64 = 200_000_000;
+/// More polls than a run needs: who exceeds them waits for what never comes while others tick, or spins.
+const PATIENCE: u64 = 20_000_000;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +57,30 @@ impl<T> Outcome<T> {
     }
 }
 
+/// Runs a test for seeds 0 to `count`; `TENDON_SEEDS` (a factor) runs more, `TENDON_SEED` only the one to look at again.
+///
+/// # Panics
+/// When the test panics; the seed was told before on standard error.
+pub fn sweep(count: u64, test: impl Fn(u64)) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("TENDON_SEED") {
+        Some(seed) => seed..seed.saturating_add(1),
+        None => 0..count.saturating_mul(number("TENDON_SEEDS").unwrap_or(1)),
+    };
+    for seed in seeds {
+        let told = TellSeed { seed, task: "test" };
+        test(seed);
+        drop(told);
+    }
+}
+
 /// A world of its own. See the module's head.
 pub struct Sim {
     world: Arc<World>,
     disk: Arc<MemDisk>,
     stores: Mutex<Vec<Arc<MemStore>>>,
     metrics: Arc<Registry>,
+    patience: AtomicU64,
 }
 
 /// Tells the seed when a run panics: the one thing needed to see it again.
@@ -85,12 +103,17 @@ impl Sim {
     pub fn new(seed: u64) -> Self {
         let world = World::new(seed);
         let disk = Arc::new(MemDisk::new(Arc::clone(&world)));
-        Self { world, disk, stores: Mutex::default(), metrics: Arc::default() }
+        Self { world, disk, stores: Mutex::default(), metrics: Arc::default(), patience: AtomicU64::new(PATIENCE) }
     }
 
     /// The seed.
     pub fn seed(&self) -> u64 {
         self.world.seed
+    }
+
+    /// Sets how many polls one run may take (20 million, when not set) before it panics with the names of its tasks.
+    pub fn patience(&self, polls: u64) {
+        self.patience.store(polls, Ordering::Relaxed);
     }
 
     /// What code under test gets.
@@ -142,7 +165,14 @@ impl Sim {
             *lock(&slot) = Some(value);
             flag.store(true, Ordering::Relaxed);
         });
+        let last = self.world.polls().saturating_add(self.patience.load(Ordering::Relaxed));
         while !finished.load(Ordering::Relaxed) {
+            assert!(
+                self.world.polls() < last,
+                "simulation: seed {}: the run does not end; these tasks are alive: {}",
+                self.seed(),
+                self.world.waiting().join(", ")
+            );
             match self.step(None) {
                 Step::Went => {}
                 Step::Crashed => return Outcome::Crashed,
@@ -219,7 +249,6 @@ impl Sim {
             Picked::Nothing => return Step::Still,
             Picked::Gone => return Step::Went,
         };
-        assert!(self.world.polls() < MOST_POLLS, "seed {}: task `{}` spins without end", self.seed(), task.name);
         let told = TellSeed { seed: self.seed(), task: task.name };
         let waker = task.waker();
         let poll = task.future.as_mut().poll(&mut Poller::from_waker(&waker));

@@ -115,6 +115,21 @@ fn a_hang_is_named_with_its_seed() {
     assert!(text.contains("seed 77") && text.contains("stuck-writer") && text.contains("root"), "{text}");
 }
 
+#[test]
+fn a_run_that_waits_while_others_tick_ends_with_a_panic() {
+    let sim = Sim::new(78);
+    sim.patience(1000);
+    let context = sim.context();
+    sim.spawn("ticker", async move {
+        loop {
+            context.clock.sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let panic = catch_unwind(AssertUnwindSafe(|| sim.run(std::future::pending::<()>()))).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    assert!(text.contains("seed 78") && text.contains("root, ticker"), "{text}");
+}
+
 /// Starts another task when it is dropped, as a guard that cleans up may.
 struct Restless(tendon_kernel::context::Context, Arc<AtomicU32>);
 
