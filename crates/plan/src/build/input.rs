@@ -83,6 +83,7 @@ impl Work<'_> {
     }
 
     /// `system.resource` → the system's and the resource's names, if both are there and the resource is known.
+    /// After a slip with one likely meaning, that one is taken, so that the rest is checked as well.
     pub(super) fn resource(&mut self, reference: &At<String>) -> Option<(String, Resource)> {
         let text = reference.text();
         let Some((system, name)) = text.split_once('.') else {
@@ -90,26 +91,29 @@ impl Work<'_> {
             self.findings.add(reference.mark, "bad_reference", message, |finding| finding.allow("system.resource"));
             return None;
         };
+        let mut system = system;
         if !self.project.systems.contains_key(system) {
             let known: Vec<&str> = self.project.systems.keys().map(AsRef::as_ref).collect();
-            let suggestion = nearest(system, known.iter().copied()).map(|known| format!("{known}.{name}"));
+            let meant = nearest(system, known.iter().copied());
+            let suggestion = meant.map(|known| format!("{known}.{name}"));
             let message = format!("there is no system {system}");
             self.findings.add(reference.mark, "unknown_system", message, |finding| {
                 finding.allow(known.join(", ")).suggest(suggestion)
             });
-            return None;
+            system = meant?;
         }
         // A system without a catalog was reported where it is declared.
         let catalog = self.facts.catalogs.get(system)?;
         let Some(resource) = catalog.resource(name) else {
             let known: Vec<&str> = catalog.resources.iter().map(|resource| resource.name.as_str()).collect();
-            let suggestion = nearest(name, known.iter().copied()).map(|known| format!("{system}.{known}"));
-            let mark = reference.inside(system.len() + 1);
+            let meant = nearest(name, known.iter().copied());
+            let suggestion = meant.map(|known| format!("{system}.{known}"));
+            let mark = reference.inside(text.len() - name.len());
             let message = format!("system {system} has no resource {name}");
             self.findings.add(mark, "unknown_resource", message, |finding| {
                 finding.allow(known.join(", ")).suggest(suggestion)
             });
-            return None;
+            return meant.and_then(|meant| catalog.resource(meant)).map(|resource| (system.to_owned(), resource.clone()));
         };
         Some((system.to_owned(), resource.clone()))
     }

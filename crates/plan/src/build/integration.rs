@@ -94,7 +94,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         bands: !bands.is_empty() || raw.bands.is_some(),
     };
     let input = work.input(input_raw, &names, &candidates);
-    let features = work.features(input_raw, &signature, &names, &candidates, mark);
+    let features = work.features(input_raw, &signature, &names, &candidates, raw.model.as_ref()?.mark);
     let subject = work.subject(raw.subject.as_ref(), &names);
     let fallback = FallbackPlan { rules: work.fallback_rules(raw, &names), default: fallback_at };
     let explain = work.explain(raw.explain.as_ref(), &names);

@@ -14,7 +14,7 @@ use crate::{
 /// Alias of the newest version, unless the facts say otherwise.
 pub(crate) const CHAMPION: &str = "champion";
 
-/// A resolved `name@alias`.
+/// A resolved `name@alias`. After a slip it holds what was probably meant, so that the rest is checked as well.
 pub(super) struct Chosen {
     pub(super) model: Arc<str>,
     pub(super) alias: Arc<str>,
@@ -36,26 +36,30 @@ impl Work<'_> {
     pub(super) fn model(&mut self, reference: &At<String>) -> Option<Chosen> {
         let text = reference.text();
         let (name, alias) = text.split_once('@').unwrap_or((text, CHAMPION));
-        let Some((model, _)) = self.project.models.get_key_value(name) else {
+        let mut name = name;
+        if !self.project.models.contains_key(name) {
             let known: Vec<&str> = self.project.models.keys().map(AsRef::as_ref).collect();
-            let suggestion = nearest(name, known.iter().copied()).map(|known| format!("{known}@{alias}"));
+            let meant = nearest(name, known.iter().copied());
+            let suggestion = meant.map(|known| format!("{known}@{alias}"));
             let message = format!("there is no model {name}");
             self.findings.add(reference.mark, "unknown_model", message, |finding| {
                 finding.allow(known.join(", ")).suggest(suggestion)
             });
-            return None;
-        };
+            name = meant?;
+        }
         // A model without a usable version was reported where it is declared.
         let facts = self.facts.models.get(name).filter(|facts| !facts.versions.is_empty())?;
-        let Some(version) = version(facts, alias) else {
+        let version = if let Some(version) = version(facts, alias) {
+            version
+        } else {
             let mut known: Vec<&str> = facts.aliases.keys().map(String::as_str).collect();
             known.extend([CHAMPION].iter().filter(|name| !facts.aliases.contains_key(**name)));
             known.extend(facts.versions.iter().map(|version| version.version.as_str()));
             let suggestion = nearest(alias, known.iter().copied()).map(|known| format!("{name}@{known}"));
-            let mark = reference.inside(name.len() + 1);
+            let mark = reference.inside(text.len() - alias.len());
             let message = format!("model {name} has no alias or version {alias}");
             self.findings.add(mark, "unknown_alias", message, |finding| finding.allow(known.join(", ")).suggest(suggestion));
-            return None;
+            facts.versions.last()?
         };
         let signature = Arc::new(version.signature.clone());
         if signature.outputs != 1 {
@@ -63,8 +67,7 @@ impl Work<'_> {
             self.findings.add(reference.mark, "many_outputs", message, |finding| {
                 finding.allow("a model with one output (binary classification, regression, ranking)")
             });
-            return None;
         }
-        Some(Chosen { model: Arc::clone(model), alias: Arc::from(alias), signature })
+        Some(Chosen { model: Arc::from(name), alias: Arc::from(alias), signature })
     }
 }

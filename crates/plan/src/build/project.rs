@@ -145,7 +145,7 @@ impl SystemCheck<'_> {
 
     fn kind<'k>(&mut self, kinds: &[&'k ConnectorKind]) -> Option<&'k ConnectorKind> {
         let wanted = self.raw.kind.as_ref()?;
-        let found = kinds.iter().find(|kind| kind.name == wanted.text()).copied();
+        let mut found = kinds.iter().find(|kind| kind.name == wanted.text()).copied();
         if found.is_none() {
             let mut names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
             names.sort_unstable();
@@ -154,6 +154,8 @@ impl SystemCheck<'_> {
             self.findings.add(wanted.mark, "unknown_kind", message, |finding| {
                 finding.allow(names.join(", ")).suggest(suggestion)
             });
+            // What was probably meant: its settings are checked all the same.
+            found = suggestion.and_then(|meant| kinds.iter().find(|kind| kind.name == meant)).copied();
         }
         let writes = self.raw.write.0.first();
         if let Some((resource, _)) = writes.filter(|_| found.is_some_and(|kind| !kind.capability.write)) {
@@ -190,9 +192,11 @@ impl SystemCheck<'_> {
     ) -> BTreeMap<String, Vec<String>> {
         let mut allowed = BTreeMap::new();
         for (resource, fields) in lists.iter() {
-            let names = fields.iter().map(|field| field.text().to_owned()).collect();
-            allowed.insert(resource.text().to_owned(), names);
-            let Some(catalog) = catalog else { continue };
+            let mut listed: Vec<String> = fields.iter().map(|field| field.text().to_owned()).collect();
+            let Some(catalog) = catalog else {
+                allowed.insert(resource.text().to_owned(), listed);
+                continue;
+            };
             let Some(known) = catalog.resource(resource.text()) else {
                 let names: Vec<&str> = catalog.resources.iter().map(|resource| resource.name.as_str()).collect();
                 let suggestion = nearest(resource.text(), names.iter().copied());
@@ -205,11 +209,14 @@ impl SystemCheck<'_> {
             for field in fields.iter().filter(|field| known.schema.field(field.text()).is_none()) {
                 let names: Vec<&str> = known.schema.fields.iter().map(|field| field.name.as_ref()).collect();
                 let suggestion = nearest(field.text(), names.iter().copied());
+                // What was probably meant counts as listed, so that one slip is not reported at each use.
+                listed.extend(suggestion.map(str::to_owned));
                 let message = format!("{verb}: {}.{} has no field {}", self.name.text(), known.name, field.text());
                 self.findings.add(field.mark, "unknown_field", message, |finding| {
                     finding.allow(names.join(", ")).suggest(suggestion)
                 });
             }
+            allowed.insert(resource.text().to_owned(), listed);
         }
         allowed
     }

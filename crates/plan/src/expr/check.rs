@@ -147,7 +147,10 @@ impl Checker<'_> {
     fn unknown_variable(&mut self, node: &IdedExpr, name: &str) {
         let variables = self.env.variables();
         let field = self.env.input.field(name).is_some() || self.env.others.iter().any(|other| other == name);
-        let message = if matches!(name, "output" | "band" | "decision") {
+        let later = matches!(name, "output" | "band" | "decision");
+        let message = if name == "band" && self.env.output {
+            "band does not exist: the integration has no bands".to_owned()
+        } else if later {
             format!("{name} does not exist yet where this expression runs")
         } else {
             format!("unknown name {name}")
@@ -155,7 +158,7 @@ impl Checker<'_> {
         let suggestion = if field {
             Some(format!("input.{name}"))
         } else {
-            nearest(name, variables.iter().copied()).map(str::to_owned)
+            nearest(name, variables.iter().copied()).filter(|_| !later).map(str::to_owned)
         };
         self.report(node, "unknown_variable", message, Some(variables.join(", ")), suggestion);
     }
@@ -233,7 +236,7 @@ impl Checker<'_> {
             let text = self.text_of(node);
             let message = format!("{text} can be null, and {user} needs a value");
             let suggestion = match &checked.code {
-                Code::Field(_) => Some(format!("{text} != null && …, {text} != null ? … : …, or a default for the field")),
+                Code::Field(_) => Some(format!("{text} != null && … (or a default for the field)")),
                 _ => Some("a guard with != null".to_owned()),
             };
             self.report(node, "possible_null", message, None, suggestion);

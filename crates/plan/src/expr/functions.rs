@@ -223,7 +223,13 @@ fn to_double(value: &V<'_>) -> Result<f64, Fault> {
     match value {
         V::Int(value) => Ok(as_double(*value)),
         V::Double(value) => Ok(*value),
-        other => other.text().and_then(|text| text.parse().ok()).ok_or(Fault::Conversion),
+        other => {
+            let text = other.text().ok_or(Fault::Conversion)?;
+            let value: f64 = text.parse().map_err(|_| Fault::Conversion)?;
+            // "1e400" is out of range; only a text that says so is infinite.
+            let said = value.is_finite() || !text.contains(|c: char| c.is_ascii_digit());
+            if said { Ok(value) } else { Err(Fault::Overflow) }
+        }
     }
 }
 

@@ -30,7 +30,16 @@ impl Parsed {
         limits(source)?;
         match Parser::new().max_recursion_depth(DEEPEST * 2).parse_with_source_info(source) {
             Ok((tree, info)) => Ok(Self { source: source.to_owned(), tree, info }),
-            Err(errors) => Err(errors.errors.into_iter().take(3).map(|error| syntax(source, &error)).collect()),
+            Err(errors) => Err(match assignment(source) {
+                Some(offset) => vec![ExprFinding {
+                    offset,
+                    code: "expression_syntax",
+                    message: "an expression assigns nothing: = is no operator".to_owned(),
+                    allowed: None,
+                    suggestion: Some("==".to_owned()),
+                }],
+                None => errors.errors.iter().take(1).map(|error| syntax(source, error)).collect(),
+            }),
         }
     }
 
@@ -118,6 +127,26 @@ fn limits(source: &str) -> Result<(), Vec<ExprFinding>> {
     Ok(())
 }
 
+/// A single `=`, outside of quotes.
+fn assignment(source: &str) -> Option<usize> {
+    let bytes = source.as_bytes();
+    let mut quote = None;
+    for (at, byte) in source.bytes().enumerate() {
+        match (quote, byte) {
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (Some(open), close) if open == close => quote = None,
+            (None, b'=') => {
+                let near = [at.checked_sub(1).and_then(|at| bytes.get(at)), bytes.get(at + 1)];
+                if !near.iter().any(|near| matches!(near, Some(b'=' | b'<' | b'>' | b'!'))) {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 fn syntax(source: &str, error: &cel::parser::ParseError) -> ExprFinding {
     let line = usize::try_from(error.pos.0).unwrap_or(0).saturating_sub(1);
     let start: usize = source.split_inclusive('\n').take(line).map(str::len).sum();
@@ -126,15 +155,11 @@ fn syntax(source: &str, error: &cel::parser::ParseError) -> ExprFinding {
     let message = message.strip_prefix("Syntax error:").unwrap_or(message).trim();
     // The generated parser lists every token it would have taken; nobody reads forty of them.
     let message = message.split(" expecting {").next().unwrap_or(message);
-    let equals = source.bytes().enumerate().any(|(at, byte)| {
-        let around = [at.checked_sub(1).and_then(|at| source.as_bytes().get(at)), source.as_bytes().get(at + 1)];
-        byte == b'=' && !around.iter().any(|near| matches!(near, Some(b'=' | b'<' | b'>' | b'!')))
-    });
     ExprFinding {
         offset: (start + column).min(source.len()),
         code: "expression_syntax",
         message: format!("the expression cannot be read: {message}"),
         allowed: None,
-        suggestion: equals.then(|| "== to compare".to_owned()),
+        suggestion: None,
     }
 }

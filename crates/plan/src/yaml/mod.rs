@@ -114,17 +114,22 @@ impl Node {
         node.mark
     }
 
-    /// What it is, for messages.
-    pub(crate) fn describe(&self) -> &'static str {
+    /// Whether it is null or left empty.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(scalar) if scalar.meaning() == Plain::Null)
+    }
+
+    /// What it is, for messages. Texts are not shown: one at the wrong place may be a secret.
+    pub(crate) fn describe(&self) -> String {
         match &self.kind {
-            Kind::List(_) => "a list",
-            Kind::Map(_) => "a mapping",
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map(_) => "a mapping".to_owned(),
             Kind::Scalar(scalar) => match scalar.meaning() {
-                Plain::Null => "nothing",
-                Plain::Bool(_) => "a bool",
-                Plain::Int(_) => "a whole number",
-                Plain::Float(_) => "a number",
-                Plain::Text => "a text",
+                Plain::Null => "nothing".to_owned(),
+                Plain::Bool(value) => value.to_string(),
+                Plain::Int(value) => format!("the number {value}"),
+                Plain::Float(value) => format!("the number {value}"),
+                Plain::Text => "a text".to_owned(),
             },
         }
     }

@@ -31,6 +31,12 @@ impl<'a> Shape<'a> {
     /// Whether the node has the schema's shape at its own level; what is wrong below is reported and taken out.
     fn fit(&mut self, node: &mut Node, schema: &'a Json, name: &str) -> bool {
         let schema = self.resolve(schema);
+        if node.is_nothing() {
+            let allowed = self.allowed(schema);
+            let message = format!("{name} has no value: give it one or leave it out");
+            self.findings.add(node.mark, "no_value", message, |finding| finding.allow(allowed));
+            return false;
+        }
         let choices = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Json::as_array);
         if let Some(choices) = choices {
             return self.choose(node, choices, name);
@@ -70,7 +76,7 @@ impl<'a> Shape<'a> {
         if let Some(choice) = fitting {
             return self.fit(node, choice, name);
         }
-        let allowed: Vec<String> = choices.iter().map(|choice| self.allowed(choice)).filter(|text| text != "nothing").collect();
+        let allowed: Vec<String> = choices.iter().map(|choice| self.allowed(choice)).collect();
         let message = format!("{name} is {}", node.describe());
         self.findings.add(node.mark, "wrong_type", message, |finding| finding.allow(allowed.join(" or ")));
         false
@@ -91,7 +97,7 @@ impl<'a> Shape<'a> {
             Kind::List(_) => has("array"),
             Kind::Map(_) => has("object"),
             Kind::Scalar(scalar) => match scalar.meaning() {
-                Plain::Null => has("null"),
+                Plain::Null => false,
                 Plain::Bool(_) => has("boolean"),
                 Plain::Int(value) => {
                     let least = schema.get("minimum").and_then(Json::as_f64);
@@ -121,14 +127,13 @@ impl<'a> Shape<'a> {
             _ => return String::new(),
         };
         let least = schema.get("minimum").and_then(Json::as_f64);
-        let words = types.iter().filter(|name| **name != "null" || types.len() == 1).map(|name| match *name {
+        let words = types.iter().map(|name| match *name {
             "string" => "a text (in quotes if it looks like a number)".to_owned(),
             "integer" => least.map_or("a whole number".to_owned(), |least| format!("a whole number from {least} up")),
             "number" => "a number".to_owned(),
             "boolean" => "true or false".to_owned(),
             "array" => "a list".to_owned(),
-            "object" => "a mapping".to_owned(),
-            _ => "nothing".to_owned(),
+            _ => "a mapping".to_owned(),
         });
         words.collect::<Vec<_>>().join(" or ")
     }
@@ -136,9 +141,6 @@ impl<'a> Shape<'a> {
     /// Enumerations and formats of scalars.
     fn word_fits(&mut self, node: &Node, schema: &'a Json, name: &str) -> bool {
         let Kind::Scalar(scalar) = &node.kind else { return true };
-        if matches!(scalar.meaning(), Plain::Null) {
-            return true;
-        }
         if let Some(words) = schema.get("enum").and_then(Json::as_array) {
             let words: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
             return self.word(node, &words, name);
@@ -156,13 +158,13 @@ impl<'a> Shape<'a> {
 
     fn word(&mut self, node: &Node, words: &[&str], name: &str) -> bool {
         let text = match &node.kind {
-            Kind::Scalar(scalar) => scalar.text.as_str(),
+            Kind::Scalar(scalar) => scalar.text.clone(),
             _ => node.describe(),
         };
-        if words.contains(&text) {
+        if words.contains(&text.as_str()) {
             return true;
         }
-        let suggestion = nearest(text, words.iter().copied());
+        let suggestion = nearest(&text, words.iter().copied());
         let message = format!("{name} cannot be {text}");
         self.findings.add(node.mark, "unknown_value", message, |finding| finding.allow(words.join(", ")).suggest(suggestion));
         false
@@ -172,6 +174,8 @@ impl<'a> Shape<'a> {
         let properties = schema.get("properties").and_then(Json::as_object);
         let more = schema.get("additionalProperties");
         let mut kept = Vec::new();
+        // Keys that are there, also those taken out, and those that were meant by a slip: none of them is missing.
+        let mut present: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
         for mut entry in std::mem::take(entries) {
             let of = properties.and_then(|known| known.get(&entry.key)).or(more.filter(|more| more.is_object()));
             match of {
@@ -181,14 +185,16 @@ impl<'a> Shape<'a> {
                         kept.push(entry);
                     }
                 }
-                None if more == Some(&Json::Bool(false)) => self.unknown_key(&entry, properties, name),
+                None if more == Some(&Json::Bool(false)) => {
+                    present.extend(self.unknown_key(&entry, properties, name).map(str::to_owned));
+                }
                 None => kept.push(entry),
             }
         }
         *entries = kept;
         let required = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
         for key in required {
-            if !entries.iter().any(|entry| entry.key == key) && !self.reported(mark, key) {
+            if !present.iter().any(|present| present == key) {
                 let about = properties.and_then(|known| known.get(key)).and_then(|of| of.get("description")).and_then(Json::as_str).unwrap_or("");
                 let about = about.split("\n").next().unwrap_or("").to_owned();
                 let message = format!("{name} has no {key}");
@@ -198,16 +204,12 @@ impl<'a> Shape<'a> {
         }
     }
 
-    /// Whether the key stands there with a value that was taken out (so it is not missing as well).
-    fn reported(&self, mark: Mark, key: &str) -> bool {
-        let start = format!("{key} ");
-        self.findings.list.iter().any(|finding| finding.line >= mark.line && finding.message.starts_with(&start))
-    }
-
-    fn unknown_key(&mut self, entry: &Entry, properties: Option<&Map<String, Json>>, name: &str) {
+    /// Reports a key; gives the one that was probably meant.
+    fn unknown_key<'p>(&mut self, entry: &Entry, properties: Option<&'p Map<String, Json>>, name: &str) -> Option<&'p str> {
         let keys: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
         let suggestion = nearest(&entry.key, keys.iter().copied());
         let message = format!("{name} has no key {}", entry.key);
         self.findings.add(entry.mark, "unknown_key", message, |finding| finding.allow(keys.join(", ")).suggest(suggestion));
+        suggestion
     }
 }

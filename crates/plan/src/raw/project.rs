@@ -1,0 +1,78 @@
+//! The shape of `tendon.yaml`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Span;
+use crate::yaml::{At, Ordered};
+
+/// `tendon.yaml`: the systems, the models and the limits of a project.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "tendon.yaml")]
+#[schemars(extend("required" = ["project"]))]
+pub(crate) struct ProjectRaw {
+    /// Name of the project: letters, digits, `-`, `_`.
+    #[schemars(required)]
+    pub(crate) project: Option<At<String>>,
+    /// The systems that the business runs, by name.
+    pub(crate) systems: Ordered<SystemRaw>,
+    /// The models, by name.
+    pub(crate) models: Ordered<ModelRaw>,
+    /// Limits of the running process.
+    pub(crate) server: Option<ServerRaw>,
+}
+
+/// A system. Beside the keys below, it takes the settings of its kind (`tendon check --schema` lists them).
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["kind"]))]
+pub(crate) struct SystemRaw {
+    /// Connector kind, for example `sqlite`.
+    #[schemars(required)]
+    pub(crate) kind: Option<At<String>>,
+    /// Fields that may be read, by resource. Nothing else is ever read.
+    pub(crate) read: Ordered<Vec<At<String>>>,
+    /// Fields that may be written, by resource. Nothing else is ever written.
+    pub(crate) write: Ordered<Vec<At<String>>>,
+    /// How hard the system may be used, all integrations together.
+    pub(crate) limits: Option<LimitsRaw>,
+}
+
+/// How hard a system may be used.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LimitsRaw {
+    /// Requests under way at once (default 4).
+    #[schemars(range(min = 1))]
+    pub(crate) concurrency: Option<u32>,
+    /// Rows per second at the most (default: no limit).
+    pub(crate) rate: Option<At<f64>>,
+    /// Longest wait for one request (default 10s).
+    pub(crate) timeout: Option<Span>,
+}
+
+/// A model.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["path"]))]
+pub(crate) struct ModelRaw {
+    /// Folder with one file or folder per version, or one file; relative to the project.
+    #[schemars(required)]
+    pub(crate) path: Option<At<String>>,
+}
+
+/// Limits of the process.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ServerRaw {
+    /// Decisions under way at once; more are shed (default 1024).
+    #[schemars(range(min = 1))]
+    pub(crate) in_flight: Option<u32>,
+    /// Largest request body in bytes (default 1048576).
+    #[schemars(range(min = 1))]
+    pub(crate) body_bytes: Option<u32>,
+    /// Deepest nesting of a request body (default 32).
+    #[schemars(range(min = 1))]
+    pub(crate) depth: Option<u32>,
+}
