@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use tendon_engine::record_format::More;
 use tendon_kernel::{
-    Error, ErrorKind, Result, Timestamp, Value,
+    Error, ErrorKind, Result, Value,
     decision::Door,
     sockets::{
         connector::Row,

@@ -1,0 +1,197 @@
+//! A whole trunk in a simulated town: what outlives a power cut (the disk, the CRM, the clients) and the process that does
+//! not (ledger, engine, outbox, watch).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tendon_engine::{
+    Engine, Parts as EngineParts, Runtime, Slot,
+    outbox::{Outbox, OutboxProjection, Parts as OutboxParts},
+    systems::{Limits, System},
+};
+use tendon_flows::watch::{Parts as WatchParts, WatchProjection, Watches};
+use tendon_kernel::{
+    Error, ErrorKind, Result,
+    schema::Catalog,
+    sockets::{
+        connector::{Capability, Connector, ConnectorKind},
+        ledger::{Ledger, ModelRef},
+        model::{Contributions, Feature, FeatureKind, Matrix, Model, OutputKind, Signature},
+    },
+};
+use tendon_ledger::{Book, Parts as LedgerParts, Settings};
+use tendon_plan::{
+    Facts, Plan,
+    facts::{ModelFacts, VersionFact},
+};
+use tendon_testkit::{FakeSystem, MemStore, Sim, TestKeys};
+
+use crate::people::Client;
+
+/// The town's model: a share of a hundred. For 13 it answers nonsense, so that the ladder is climbed too.
+pub struct Tiny(Signature);
+
+impl Tiny {
+    fn signature() -> Signature {
+        Signature {
+            features: vec![Feature { name: "x".into(), kind: FeatureKind::Number, range: None }],
+            output: OutputKind::Probability,
+            outputs: 1,
+            objective: "share".into(),
+        }
+    }
+
+    /// What the town's rows are worth: the oracle of the checks.
+    pub fn score(x: i64) -> f64 {
+        if x == 13 { 0.1 } else { x.rem_euclid(100) as f64 / 100.0 }
+    }
+}
+
+impl Model for Tiny {
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    fn predict(&self, rows: &Matrix) -> Result<Vec<f64>> {
+        let score = |index: usize| match rows.row(index)[0] {
+            13.0 => f64::NAN,
+            x => x.rem_euclid(100.0) / 100.0,
+        };
+        Ok((0..rows.rows()).map(score).collect())
+    }
+
+    fn margin(&self, rows: &Matrix) -> Result<Vec<f64>> {
+        self.predict(rows)
+    }
+
+    fn explain(&self, _rows: &Matrix) -> Result<Vec<Vec<Contributions>>> {
+        Err(Error::new(ErrorKind::Unsupported, "no_explanation", "the town's model cannot explain"))
+    }
+}
+
+/// What outlives a power cut.
+pub struct Town {
+    pub sim: Sim,
+    pub crm: Arc<FakeSystem>,
+    pub store: Arc<MemStore>,
+    pub keys: Arc<TestKeys>,
+    pub plan: Arc<Plan>,
+    pub clients: Vec<Arc<Mutex<Client>>>,
+}
+
+/// What does not: one run of the process.
+pub struct Process {
+    pub ledger: Arc<Book>,
+    pub engine: Arc<Engine>,
+    pub outbox: Outbox,
+    pub watches: Watches,
+}
+
+/// Everything a process needs to start, movable into the simulation.
+#[derive(Clone)]
+pub struct Start {
+    context: tendon_kernel::context::Context,
+    crm: Arc<FakeSystem>,
+    store: Arc<MemStore>,
+    keys: Arc<TestKeys>,
+    plan: Arc<Plan>,
+}
+
+impl Town {
+    pub fn start(&self) -> Start {
+        Start {
+            context: self.sim.context(),
+            crm: Arc::clone(&self.crm),
+            store: Arc::clone(&self.store),
+            keys: Arc::clone(&self.keys),
+            plan: Arc::clone(&self.plan),
+        }
+    }
+}
+
+impl Start {
+    /// Starts the process as the app does: record first, then whoever writes into it.
+    pub async fn up(self) -> Result<Process> {
+        let ledger = tendon_ledger::open(LedgerParts {
+            context: self.context.clone(),
+            store: self.store.clone(),
+            keys: self.keys.clone(),
+            projections: vec![Arc::new(OutboxProjection), Arc::new(WatchProjection)],
+            origin: "tendon.local/town/main".into(),
+            folder: "ledger/main".into(),
+            settings: Settings { slots_ahead: 64, ..Settings::default() },
+        })
+        .await?;
+        let limits = Limits { timeout: Duration::from_secs(5), ..Limits::default() };
+        let connector: Arc<dyn Connector> = self.crm.clone();
+        let system = Arc::new(System::new("crm", connector, limits, self.context.clone()));
+        let systems = BTreeMap::from([(Arc::<str>::from("crm"), system)]);
+        let book: Arc<dyn Ledger> = ledger.clone();
+        let outbox = Outbox::start(OutboxParts {
+            context: self.context.clone(),
+            ledger: book.clone(),
+            store: self.store.clone(),
+            systems: systems.clone(),
+            custody: BTreeMap::new(),
+        });
+        let engine = Engine::new(EngineParts {
+            context: self.context.clone(),
+            ledger: book.clone(),
+            runtime: runtime(&self.plan)?,
+            deliveries: Some(Arc::new(outbox.clone())),
+        });
+        let parts = WatchParts { context: self.context, engine: engine.clone(), ledger: book, store: self.store };
+        let watches = Watches::start(&parts, self.plan.integrations.values(), &systems)?;
+        Ok(Process { ledger, engine, outbox, watches })
+    }
+}
+
+fn runtime(plan: &Arc<Plan>) -> Result<Runtime> {
+    let reference = ModelRef { name: "tiny".into(), version: "1".into(), digest: "0".repeat(64).into() };
+    let slot = Slot { reference, model: Arc::new(Tiny(Tiny::signature())) };
+    let models = BTreeMap::from([(("tiny".to_owned(), "1".to_owned()), slot)]);
+    let aliases = BTreeMap::from([("tiny".to_owned(), BTreeMap::from([("champion".to_owned(), "1".to_owned())]))]);
+    Runtime::new(Arc::clone(plan), models, &aliases)
+}
+
+fn fake_kind() -> ConnectorKind {
+    ConnectorKind {
+        name: "fake",
+        summary: "a system of the simulation",
+        capability: Capability { catalog: true, read_by_key: true, scan: true, watch: true, write: true },
+        schema: || serde_json::json!({"type": "object"}),
+        validate: |_| Ok(()),
+        build: |_| {
+            Err(Error::new(ErrorKind::Unsupported, "built_by_hand", "the simulation builds its systems by hand"))
+        },
+    }
+}
+
+/// The plan of the town, made by the same function as every plan.
+pub fn plan(catalog: Catalog) -> Arc<Plan> {
+    let version = VersionFact {
+        version: "1".into(),
+        digest: "0".repeat(64),
+        format: "tiny".into(),
+        signature: Tiny::signature(),
+    };
+    let model = ModelFacts {
+        versions: vec![version],
+        broken: Vec::new(),
+        aliases: BTreeMap::from([("champion".to_owned(), "1".to_owned())]),
+    };
+    let facts = Facts {
+        catalogs: BTreeMap::from([("crm".to_owned(), catalog)]),
+        models: BTreeMap::from([("tiny".to_owned(), model)]),
+    };
+    let sources = tendon_plan::Sources(vec![
+        ("tendon.yaml".into(), include_str!("project/tendon.yaml").into()),
+        ("integrations/score.yaml".into(), include_str!("project/score.yaml").into()),
+    ]);
+    let outcome = tendon_plan::plan(&sources, &facts, &[&fake_kind()]);
+    let findings: Vec<_> = outcome.findings.iter().map(ToString::to_string).collect();
+    Arc::new(outcome.plan.unwrap_or_else(|| panic!("the town's plan: {findings:#?}")))
+}
