@@ -97,7 +97,7 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps) -
     let Ask { caller, door, explain, items, .. } = ask;
     let mut answers: Vec<Option<Result<Answer>>> = Vec::new();
     answers.resize_with(items.len(), || None);
-    let mut rest: Vec<(usize, Item)> = items.into_iter().enumerate().collect();
+    let mut rest: Vec<Placed> = items.into_iter().enumerate().collect();
     while !rest.is_empty() {
         let (wave, later) = split(rest);
         rest = later;
@@ -147,8 +147,11 @@ fn case(engine: &Engine, place: usize, item: Item) -> Case {
     case
 }
 
+/// An item with its position in the ask.
+type Placed = (usize, Item);
+
 /// The items whose key was not seen yet, and the rest.
-fn split(items: Vec<(usize, Item)>) -> (Vec<(usize, Item)>, Vec<(usize, Item)>) {
+fn split(items: Vec<Placed>) -> (Vec<Placed>, Vec<Placed>) {
     if items.len() == 1 {
         return (items, Vec::new());
     }

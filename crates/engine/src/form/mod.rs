@@ -3,6 +3,8 @@
 
 mod check;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
