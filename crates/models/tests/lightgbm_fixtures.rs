@@ -1,5 +1,5 @@
 //! A few real LightGBM files with LightGBM's own results, for a machine without Python. Written by
-//! `oracle/lightgbm_oracle.py FOLDER --fixtures`.
+//! `oracle/lightgbm_oracle.py FOLDER --fixtures`; those named `v3_` by LightGBM 3.3.5, which wrote version 3 of the format.
 
 mod common;
 
@@ -21,8 +21,19 @@ fn read(name: &str) -> String {
 
 #[test]
 fn fixtures_score_as_recorded() {
-    let names =
-        ["binary", "custom", "multiclass", "regression_cat_zero_missing", "rf_binary", "single_leaf", "tweedie"];
+    let names = [
+        "binary",
+        "custom",
+        "multiclass",
+        "regression_cat_zero_missing",
+        "rf_binary",
+        "single_leaf",
+        "tweedie",
+        "v3_binary",
+        "v3_multiclass_numeric",
+        "v3_regression_cat_zero_missing",
+        "v3_rf_regression",
+    ];
     for name in names {
         let worst = common::compare(&folder(), name);
         assert_eq!(worst.rows, 60);

@@ -56,3 +56,24 @@ fn gap(contributions: &Contributions) -> f64 {
     let size: f64 = contributions.values.iter().fold(contributions.base.abs(), |size, value| size + value.abs());
     (sum - contributions.margin).abs() / size.max(1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_that_miss_the_margin_are_seen() {
+        let contributions = |margin| Contributions { base: 0.5, values: vec![1.0, -2.0], margin };
+        assert_eq!(gap(&contributions(-0.5)), 0.0);
+        assert!(gap(&contributions(-0.5 + 1e-7)) > TOLERANCE);
+        assert!(gap(&contributions(f64::NAN)).is_nan());
+    }
+
+    #[test]
+    fn leaves_too_large_to_add_are_no_explanation() {
+        let tree = |value| super::super::spec::Tree { splits: vec![], leaves: vec![value], counts: None };
+        let ensemble = Ensemble::new(&[tree(1.7e308), tree(1.7e308)], 1, 1).unwrap();
+        let error = ensemble.explain(&[0.0]).unwrap_err();
+        assert!(matches!(error, Unexplained::NotAdditive { row: 0, output: 0, .. }), "{error:?}");
+    }
+}

@@ -5,6 +5,8 @@ mod node;
 mod quadrature;
 mod shap;
 pub(crate) mod spec;
+#[cfg(test)]
+mod testing;
 mod walk;
 
 pub(crate) use explain::Unexplained;

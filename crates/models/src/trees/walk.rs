@@ -138,7 +138,8 @@ mod tests {
 
     use super::super::{
         Ensemble,
-        spec::{Child, Missing, Split, Test, Tree},
+        spec::{Child, Tree},
+        testing::{left, tree, value},
     };
 
     /// The definition, without any packing.
@@ -158,64 +159,6 @@ mod tests {
             sums[index % outputs] += value;
         }
         sums
-    }
-
-    fn left(test: &Test, value: f64) -> bool {
-        match test {
-            Test::Threshold { threshold, missing, default_left } => {
-                let value = if value.is_nan() && *missing != Missing::Nan { 0.0 } else { value };
-                let zero = value.abs() <= f64::from(1e-35_f32);
-                match missing {
-                    Missing::Zero if zero => *default_left,
-                    Missing::Nan if value.is_nan() => *default_left,
-                    _ => value <= *threshold,
-                }
-            }
-            Test::Categories { bits } => {
-                !value.is_nan()
-                    && value > -1.0
-                    && bits.get((value / 32.0) as usize).is_some_and(|word| word >> (value as u64 % 32) & 1 == 1)
-            }
-        }
-    }
-
-    fn test() -> impl Strategy<Value = Test> {
-        let missing = prop_oneof![Just(Missing::None), Just(Missing::Zero), Just(Missing::Nan)];
-        prop_oneof![
-            3 => (value(), missing, any::<bool>()).prop_filter_map("threshold is a number", |(threshold, missing, default_left)| {
-                (!threshold.is_nan()).then_some(Test::Threshold { threshold, missing, default_left })
-            }),
-            1 => prop::collection::vec(any::<u32>(), 0..5).prop_map(|bits| Test::Categories { bits }),
-        ]
-    }
-
-    fn value() -> impl Strategy<Value = f64> {
-        prop_oneof![
-            4 => -3.0..3.0,
-            1 => (-3i32..200).prop_map(f64::from),
-            1 => prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e-36, -1e-36, 1e300]),
-        ]
-    }
-
-    /// Grows a tree by splitting the leaf that the numbers point to.
-    fn tree(columns: u32) -> impl Strategy<Value = Tree> {
-        prop::collection::vec((any::<u32>(), 0..columns, test(), -1.0..1.0), 0..12).prop_map(|steps| {
-            let mut tree = Tree { splits: vec![], leaves: vec![0.25], counts: None };
-            for (pick, feature, test, value) in steps {
-                let (new, leaf) = (tree.splits.len() as u32, pick % tree.leaves.len() as u32);
-                for split in &mut tree.splits {
-                    for child in [&mut split.left, &mut split.right] {
-                        if *child == Child::Leaf(leaf) {
-                            *child = Child::Split(new);
-                        }
-                    }
-                }
-                let right = Child::Leaf(tree.leaves.len() as u32);
-                tree.splits.push(Split { feature, test, left: Child::Leaf(leaf), right });
-                tree.leaves.push(value);
-            }
-            tree
-        })
     }
 
     proptest! {
