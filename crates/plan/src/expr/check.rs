@@ -53,6 +53,11 @@ pub(super) fn check(parsed: &Parsed, env: &Env<'_>) -> Result<Checked, Vec<ExprF
     if checker.findings.is_empty() { Ok(checked) } else { Err(checker.findings) }
 }
 
+/// Whether a node is the variable `input`; `.input` is its name from the root.
+pub(super) fn is_input(node: &IdedExpr) -> bool {
+    matches!(&node.expr, Expr::Ident(name) if name.strip_prefix('.').unwrap_or(name) == "input")
+}
+
 pub(super) struct Checker<'a> {
     pub(super) parsed: &'a Parsed,
     pub(super) env: &'a Env<'a>,
@@ -126,6 +131,7 @@ impl Checker<'_> {
     }
 
     fn ident(&mut self, node: &IdedExpr, name: &str) -> Checked {
+        let name = name.strip_prefix('.').unwrap_or(name);
         let (code, ty) = match name {
             "now" => (Code::Now, Ty::Timestamp),
             "output" if self.env.output => (Code::Output, Ty::Double),
@@ -133,7 +139,7 @@ impl Checker<'_> {
             "decision" if self.env.decision => (Code::Decision, Ty::String),
             "input" => {
                 let message = "input is the whole record: name one of its fields".to_owned();
-                self.report(node, "expression_type", message, Some("input.<field>".to_owned()), None);
+                self.report(node, "expression_unsupported", message, Some("input.<field>".to_owned()), None);
                 return Checked::unknown();
             }
             _ => {
@@ -164,7 +170,7 @@ impl Checker<'_> {
     }
 
     fn select(&mut self, node: &IdedExpr, operand: &IdedExpr, field: &str, test: bool, present: &Present) -> Checked {
-        if !matches!(&operand.expr, Expr::Ident(name) if name == "input") {
+        if !is_input(operand) {
             let inner = self.node(operand, present);
             if inner.ty != Ty::Unknown {
                 let message = format!("a {} has no fields", inner.ty);
@@ -273,7 +279,7 @@ impl Checker<'_> {
 
     fn negate(&mut self, inner: &IdedExpr, present: &Present) -> Checked {
         let value = self.value(inner, present, "-");
-        if !value.ty.numeric() && value.ty != Ty::Duration {
+        if !value.ty.numeric() {
             self.wrong_operands(inner, "-", &[&value.ty], "int, double", None);
             return Checked::unknown();
         }

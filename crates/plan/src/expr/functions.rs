@@ -172,7 +172,6 @@ impl Function {
         };
         let time = match value {
             V::Time(time) => *time,
-            V::Duration(micros) if self == F::GetMilliseconds => return Ok(micros / 1000 % 1000),
             V::Duration(micros) => return Ok(micros / unit),
             _ => return Err(Fault::Unusable),
         };
@@ -249,8 +248,7 @@ fn to_text<'a>(value: &V<'a>) -> Outcome<'a> {
         V::Text(_) | V::Owned(_) => value.clone(),
         V::Bool(value) => V::Owned(value.to_string().into()),
         V::Int(value) => V::Owned(value.to_string().into()),
-        V::Double(value) if value.is_infinite() => V::Text(if *value > 0.0 { "+Inf" } else { "-Inf" }),
-        V::Double(value) => V::Owned(value.to_string().into()),
+        V::Double(value) => V::Owned(text::double_text(*value).into()),
         V::Time(time) => V::Owned(text::time_text(*time).into()),
         V::Duration(micros) => V::Owned(text::duration_text(*micros).into()),
         _ => return Err(Fault::Unusable),

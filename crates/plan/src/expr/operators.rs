@@ -164,7 +164,6 @@ pub(crate) fn negate<'a>(value: &V<'_>) -> Outcome<'a> {
     match value {
         V::Int(value) => value.checked_neg().map(V::Int).ok_or(Fault::Overflow),
         V::Double(value) => Ok(V::Double(-value)),
-        V::Duration(value) => span(value.checked_neg()),
         V::Null => Err(Fault::Null),
         _ => Err(Fault::Unusable),
     }

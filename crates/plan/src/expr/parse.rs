@@ -7,7 +7,7 @@ use cel::{
     parser::Parser,
 };
 
-use super::ExprFinding;
+use super::{ExprFinding, check::is_input};
 
 /// Longest accepted expression in bytes.
 const LONGEST: usize = 4096;
@@ -69,7 +69,7 @@ impl Parsed {
 fn collect(node: &IdedExpr, names: &mut BTreeSet<String>) {
     match &node.expr {
         Expr::Select(select) => {
-            if matches!(&select.operand.expr, Expr::Ident(name) if name == "input") {
+            if is_input(&select.operand) {
                 names.insert(select.field.clone());
             }
             collect(&select.operand, names);

@@ -70,6 +70,21 @@ pub(crate) fn duration_text(micros: i64) -> String {
     format!("{}s", seconds(micros))
 }
 
+/// Writes a double as Go's `%g` does: the shortest digits that read back, with an exponent when it is far from zero.
+pub(crate) fn double_text(value: f64) -> String {
+    if !value.is_finite() {
+        return if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let text = format!("{value:e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..6).contains(&exponent) {
+        return value.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+}
+
 /// A duration in seconds.
 pub(crate) fn seconds(micros: i64) -> f64 {
     super::value::as_double(micros) / 1e6

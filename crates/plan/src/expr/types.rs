@@ -70,7 +70,7 @@ impl Ty {
 impl fmt::Display for Ty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Null => f.write_str("null"),
+            Self::Null => f.write_str("null_type"),
             Self::Bool => f.write_str("bool"),
             Self::Int => f.write_str("int"),
             Self::Double => f.write_str("double"),

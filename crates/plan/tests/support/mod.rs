@@ -13,7 +13,7 @@ use tendon_kernel::{
 use tendon_plan::facts::{Facts, ModelFacts, VersionFact};
 
 /// A database kind: `path` is required, `schema` optional.
-pub static SQLITE: ConnectorKind = ConnectorKind {
+pub(crate) static SQLITE: ConnectorKind = ConnectorKind {
     name: "sqlite",
     summary: "an SQLite database",
     capability: Capability { catalog: true, read_by_key: true, scan: true, watch: true, write: true },
@@ -23,7 +23,7 @@ pub static SQLITE: ConnectorKind = ConnectorKind {
 };
 
 /// A kind that only reads.
-pub static FILES: ConnectorKind = ConnectorKind {
+pub(crate) static FILES: ConnectorKind = ConnectorKind {
     name: "files",
     summary: "files",
     capability: Capability { catalog: true, read_by_key: false, scan: true, watch: false, write: false },
@@ -64,7 +64,7 @@ fn build(_: Build) -> tendon_kernel::Result<Arc<dyn Connector>> {
 }
 
 /// The CRM and the model of the demo, in small.
-pub fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     let field = |name: &str, kind, required| Field { required, ..Field::new(name, kind) };
     let leads = Resource {
         name: "leads".to_owned(),
