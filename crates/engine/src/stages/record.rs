@@ -140,6 +140,7 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
         State::Open | State::Answered(_) => None,
     };
     // What others rely on (a key, a delivery) is durable even where answers need not be.
+    let asked = case.output.is_some() || case.attempt.is_some();
     let buffered = plan.record == RecordPlan::Buffered && case.claim.is_none() && case.deliveries.is_empty();
     Decision {
         id: case.id,
@@ -152,7 +153,7 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
         classes: case.classes.take(),
         band: case.band.take(),
         degraded: case.rung,
-        model: batch.slot.as_ref().map(|slot| slot.reference.clone()),
+        model: asked.then(|| batch.slot.as_ref().map(|slot| slot.reference.clone())).flatten(),
         route: Arc::clone(&ROUTES[0]),
         repaired: std::mem::take(&mut case.repaired),
         error,

@@ -1,9 +1,10 @@
 //! The path by examples: each way through it and out of it, and what stands in the ledger afterwards.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::common::{Bench, Faults, Wishes, ask, bench, json, keyed, program, runtime};
+use crate::common::{Bench, Faults, FnModel, Wishes, ask, bench, json, keyed, plan, program, runtime};
 use tendon_engine::{
+    Runtime, Slot,
     ask::{Answer, Answers, Ask, Input, Item, SourceRow},
     record_format::{More, Snapshot},
     replay::replay,
@@ -11,7 +12,7 @@ use tendon_engine::{
 use tendon_kernel::{
     ErrorKind, Result, Timestamp, Value,
     decision::{Door, Outcome, Rung},
-    sockets::ledger::EntryKind,
+    sockets::ledger::{EntryKind, ModelRef},
 };
 use tendon_plan::plan::{ExplainPlan, FallbackPlan, RecordPlan};
 use tendon_testkit::Sim;
@@ -364,4 +365,55 @@ fn replay_shows_what_changed() {
     assert_eq!(differing, ["band"]);
     let error = replay(&bench.ledger.decisions()[0], &runtime(Wishes::default(), None)).unwrap_err();
     assert_eq!(error.code(), "model_not_loaded");
+}
+
+#[test]
+fn what_happened_is_counted() {
+    let (sim, bench) = world();
+    for text in [r#"{"n": 1}"#, r#"{"n": 2}"#, "{"] {
+        drop(one(&sim, &bench, json(text)));
+    }
+    drop(one(&sim, &bench, keyed(r#"{"n": 1}"#, "k")));
+    drop(one(&sim, &bench, keyed(r#"{"n": 1}"#, "k")));
+    let text = sim.context().metrics.render();
+    for line in [
+        "tendon_decisions_total{integration=\"lead-score\",outcome=\"ok\"} 3",
+        "tendon_decisions_total{integration=\"lead-score\",outcome=\"rejected\"} 1",
+        "tendon_decisions_total{integration=\"lead-score\",outcome=\"failed\"} 0",
+        "tendon_replayed_total{integration=\"lead-score\"} 1",
+        "tendon_stage_seconds_count{stage=\"record\"} 5",
+        "tendon_decisions_in_flight 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn a_request_under_way_ends_with_the_plan_it_began_with() {
+    let (sim, bench) = world();
+    bench.ledger.set(Faults { slow: true, ..Faults::default() });
+    let engine = Arc::clone(&bench.engine);
+    let fallback = FallbackPlan { rules: Vec::new(), default: Some(0.1) };
+    let (before, after) = sim
+        .run(async move {
+            let under_way = engine.decide(ask(vec![json(r#"{"n": 1}"#)]));
+            let reload = async {
+                engine.install(runtime(Wishes { fallback, ..Wishes::default() }, None));
+                engine.decide(ask(vec![json(r#"{"n": 1}"#)])).await
+            };
+            futures_util::future::join(under_way, reload).await
+        })
+        .done();
+    let outcome = |answers: Result<Answers>| answers.unwrap().items.remove(0).unwrap().decision.outcome;
+    assert_eq!((outcome(before), outcome(after)), (Outcome::Ok, Outcome::Degraded));
+}
+
+#[test]
+fn a_model_with_another_signature_is_not_installed() {
+    let mut model = FnModel::new();
+    Arc::get_mut(&mut model).unwrap().signature.features.swap(0, 1);
+    let reference = ModelRef { name: "score".into(), version: "champion".into(), digest: "33".into() };
+    let models = BTreeMap::from([(("score".to_owned(), "champion".to_owned()), Slot { reference, model })]);
+    let error = Runtime::new(plan(Wishes::default()), models, &BTreeMap::new()).err().unwrap();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Config, "signature_changed"));
 }

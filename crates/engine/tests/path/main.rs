@@ -5,4 +5,5 @@ mod batch_is_n;
 mod by_example;
 mod common;
 mod exits;
+mod real_model;
 mod single_flight;
