@@ -144,8 +144,10 @@ pub(crate) async fn write_whole(context: &Context, folder: &str, name: &str, byt
     let temporary = format!("tmp/{}", path.replace('/', "-"));
     let io = |error: std::io::Error| disk_error("replace a file", &path, &error);
     context.disk.create_folder("tmp").map_err(io)?;
-    let file = context.disk.open(&temporary, Open::ReadWrite).map_err(io)?;
-    file.set_len(0).map_err(io)?;
+    // Always a new file: after a power cut the temporary name of an earlier one may still lead to what is now the target,
+    // and emptying it would empty the target (simulation seed 1487).
+    drop(context.disk.remove(&temporary));
+    let file = context.disk.open(&temporary, Open::CreateNew).map_err(io)?;
     file.write_at(bytes, 0).map_err(io)?;
     file.sync().await.map_err(io)?;
     context.disk.rename(&temporary, &path).map_err(io)?;

@@ -202,10 +202,14 @@ impl Shared {
         let now = self.context.clock.now();
         let mut drafts = Vec::with_capacity(results.len());
         let mut ended = Vec::with_capacity(results.len());
+        let mut passed_over = Vec::new();
         for (mut pending, written) in results {
             pending.attempts = pending.attempts.saturating_add(1);
             match self.ending(&pending, written) {
                 Some(ending) => {
+                    if ending.passes_over() {
+                        passed_over.push(pending.clone());
+                    }
                     drafts.push(self.ending_draft(&pending, ending, now));
                     ended.push(pending);
                 }
@@ -223,6 +227,8 @@ impl Shared {
             Ok(()) => {
                 let mut state = desk.lock();
                 ended.iter().for_each(|pending| state.queue.finish(pending));
+                drop(state);
+                passed_over.iter().for_each(|pending| self.tell_passed_over(pending));
             }
             // Not recorded is not done: the next attempt finds our values there and says so.
             Err(error) => {

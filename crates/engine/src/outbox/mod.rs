@@ -33,6 +33,7 @@ use self::{
 };
 pub use self::{
     desk::DeskState,
+    outcome::{PassedOver, passed_over},
     projection::{LetterRow, OutboxProjection, RECORD_INDEX},
     queue::Place,
 };
@@ -99,6 +100,13 @@ struct Shared {
     desks: BTreeMap<Arc<str>, Desk>,
     custody: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>,
     erasures: Mutex<VecDeque<([u8; 16], u64)>>,
+    listeners: Mutex<Vec<Arc<dyn PassedOverListener>>>,
+}
+
+/// Hears of rows that were passed over, so that whoever watches them looks again.
+pub trait PassedOverListener: Send + Sync {
+    /// The delivery of a decision of this integration left the row as it was.
+    fn passed_over(&self, integration: &str, row: PassedOver);
 }
 
 impl Outbox {
@@ -112,6 +120,7 @@ impl Outbox {
             desks,
             custody: parts.custody,
             erasures: Mutex::new(VecDeque::new()),
+            listeners: Mutex::default(),
         });
         for name in shared.desks.keys() {
             let (task, name) = (Arc::clone(&shared), Arc::clone(name));
@@ -159,6 +168,11 @@ impl Outbox {
         for desk in self.shared.desks.values() {
             self.shared.end_erased(desk.remove_subject(subject));
         }
+    }
+
+    /// Tells a listener of every row passed over from now on.
+    pub fn listen(&self, listener: Arc<dyn PassedOverListener>) {
+        self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// State of each system's desk, by system.
@@ -335,6 +349,14 @@ impl Shared {
         let (retention, region) =
             self.custody.get(&pending.integration).cloned().unwrap_or(("standard".into(), "".into()));
         Custody { retention, region }
+    }
+
+    fn tell_passed_over(&self, pending: &Pending) {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for listener in listeners {
+            let row = PassedOver { seq: pending.place.0, key: outcome::key_values(pending) };
+            listener.passed_over(&pending.integration, row);
+        }
     }
 
     /// Records that deliveries ended because their subject was erased. If the ledger is stopped the rows stay in the

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tendon_kernel::{
     Error, ErrorKind, Result, Timestamp, Value,
-    sockets::ledger::{Body, Draft, EntryKind, Facts},
+    sockets::ledger::{Body, Draft, Entry, EntryKind, Facts},
 };
 
 use super::queue::Pending;
@@ -25,11 +25,36 @@ pub(super) struct OutcomeForm {
     pub(super) message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     old: Option<OldValues>,
+    /// Key of the row that was not written although nobody refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passed_over: Option<KeyValues>,
 }
 
 /// Fields and the values they held.
 #[derive(Serialize, Deserialize)]
 struct OldValues(#[serde(with = "wire::pairs")] Vec<(String, Value)>);
+
+/// Values of key fields.
+#[derive(Serialize, Deserialize)]
+struct KeyValues(#[serde(with = "wire::list")] Vec<Value>);
+
+/// A row that a delivery passed over: what its decision saw does not stand for it any more.
+pub struct PassedOver {
+    /// Position of the decision.
+    pub seq: u64,
+    /// Key of the row.
+    pub key: Vec<Value>,
+}
+
+/// The row that an entry says was passed over; `None` for any other entry.
+///
+/// # Errors
+/// `Corrupt` when a delivery outcome cannot be read.
+pub fn passed_over(entry: &Entry) -> Result<Option<PassedOver>> {
+    let Some(body) = entry.body.as_ref().filter(|_| entry.facts.kind == EntryKind::Delivery) else { return Ok(None) };
+    let form = OutcomeForm::decode(&body.more)?;
+    Ok(form.passed_over.map(|key| PassedOver { seq: form.seq, key: key.0 }))
+}
 
 impl OutcomeForm {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
@@ -63,6 +88,16 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    /// Whether the row was left as it was because it had changed or gone: then the watch has to look at it again, even if
+    /// it looks just as the decision saw it (changed and taken back between two looks).
+    pub(super) fn passes_over(&self) -> bool {
+        match self {
+            Self::Superseded => true,
+            Self::Dead(error) => error.kind() == ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self {
             Self::Delivered(_) => "delivered",
@@ -72,6 +107,11 @@ impl Ending {
             Self::Retry => "retry",
         }
     }
+}
+
+/// Key of the row that a delivery is for.
+pub(super) fn key_values(pending: &Pending) -> Vec<Value> {
+    pending.delivery.key.iter().map(|(_, value)| value.clone()).collect()
 }
 
 /// Retention class and region that outcomes of an integration inherit.
@@ -85,6 +125,7 @@ pub(super) struct Custody {
 pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: Custody) -> Draft {
     let word = ending.word();
     let erased = matches!(ending, Ending::Erased);
+    let passed_over = ending.passes_over().then(|| key_values(pending));
     let (old, error) = match ending {
         Ending::Delivered(old) => (old, None),
         Ending::Dead(error) => (None, Some(error)),
@@ -100,6 +141,7 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
         code: error.as_ref().map(|error| error.code().to_owned()).unwrap_or_default(),
         message: error.as_ref().map(ToString::to_string).unwrap_or_default(),
         old: old.map(|values| OldValues(names.zip(values).collect())),
+        passed_over: passed_over.map(KeyValues),
     };
     let facts = Facts {
         kind: EntryKind::Delivery,

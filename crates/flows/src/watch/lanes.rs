@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tendon_engine::{
     ask::{Ask, Caller, Input, Item, SourceRow},
+    outbox::PassedOver,
     systems::System,
 };
 use tendon_kernel::{
@@ -42,6 +43,8 @@ pub(super) struct Lanes<'a> {
     mark: Option<Mark>,
     started: bool,
     sweep: Option<Sweep>,
+    /// Keys of rows that deliveries passed over, not yet looked at again.
+    look: Vec<Vec<Value>>,
     next_sweep: Duration,
     state: WatchState,
 }
@@ -66,6 +69,7 @@ impl<'a> Lanes<'a> {
             mark: None,
             started: false,
             sweep: None,
+            look: Vec::new(),
             next_sweep: Duration::ZERO,
             state: WatchState::default(),
         }
@@ -76,7 +80,14 @@ impl<'a> Lanes<'a> {
     }
 
     /// One round. Returns whether there is more to do at once.
-    pub(super) async fn round(&mut self, again: Vec<Vec<Value>>, stop: &watch::Receiver<bool>) -> Result<bool, Held> {
+    pub(super) async fn round(
+        &mut self,
+        again: Vec<Vec<Value>>,
+        passed_over: &[PassedOver],
+        stop: &watch::Receiver<bool>,
+    ) -> Result<bool, Held> {
+        passed_over.iter().for_each(|row| self.memory.passed_over(row));
+        self.look.extend(passed_over.iter().map(|row| row.key.clone()));
         if !again.is_empty()
             && let Err(error) = self.again(&again).await
         {
@@ -87,6 +98,7 @@ impl<'a> Lanes<'a> {
 
     async fn lanes(&mut self, stop: &watch::Receiver<bool>) -> Result<bool> {
         self.start().await?;
+        self.look().await?;
         self.live(stop).await?;
         self.state.up_to_date_at = Some(self.parts.context.clock.now());
         self.memory.trim().await?;
@@ -180,15 +192,26 @@ impl<'a> Lanes<'a> {
         Ok(())
     }
 
-    /// Asks about rows again, whatever was seen of them.
-    async fn again(&mut self, keys: &[Vec<Value>]) -> Result<()> {
+    /// Looks at rows that deliveries passed over.
+    async fn look(&mut self) -> Result<()> {
+        for keys in self.look.clone().chunks(PAGE) {
+            let rows = self.rows(keys).await?;
+            self.decide(rows, Door::Events).await?;
+        }
+        self.look.clear();
+        Ok(())
+    }
+
+    async fn rows(&self, keys: &[Vec<Value>]) -> Result<Vec<Change>> {
         let resource = self.events.resource.as_ref();
         let rows = self.system.read(resource, &self.events.key, &self.events.fields, keys).await?;
-        let fresh: Vec<_> = rows
-            .into_iter()
-            .map(|row| Change { mark: Value::Null, row })
-            .map(|change| (self.memory.seen(&change.row), change))
-            .collect();
+        Ok(rows.into_iter().map(|row| Change { mark: Value::Null, row }).collect())
+    }
+
+    /// Asks about rows again, whatever was seen of them.
+    async fn again(&mut self, keys: &[Vec<Value>]) -> Result<()> {
+        let rows = self.rows(keys).await?;
+        let fresh = rows.into_iter().map(|change| (self.memory.seen(&change.row), change)).collect();
         self.ask(fresh, Door::Events).await
     }
 

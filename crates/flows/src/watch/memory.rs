@@ -4,7 +4,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use tendon_engine::record_format::More;
+use tendon_engine::{
+    outbox::{self, PassedOver},
+    record_format::More,
+};
 use tendon_kernel::{
     Error, ErrorKind, Result, Value,
     decision::Door,
@@ -17,6 +20,9 @@ use tendon_kernel::{
 
 /// Row token → digest of what its last decision saw.
 const SEEN: Table = Table("watch_seen");
+/// Row token → position of a decision whose delivery passed the row over: if that is the row's last decision, the row
+/// counts as never seen.
+const PASSED_OVER: Table = Table("watch_passed_over");
 /// Integration → watermark of the last decided live change.
 const CURSORS: Table = Table("watch_cursors");
 /// Digests kept in memory because the projection may not have them yet.
@@ -31,18 +37,23 @@ impl Projection for WatchProjection {
     }
 
     fn tables(&self) -> &'static [Table] {
-        &[CURSORS, SEEN]
+        &[CURSORS, PASSED_OVER, SEEN]
     }
 
     fn project(&self, entry: &Entry, tokens: &dyn Tokens, batch: &mut Batch) -> Result<()> {
+        let integration = &entry.facts.integration;
+        if let Some(row) = outbox::passed_over(entry)? {
+            batch.put(PASSED_OVER, row_token(tokens, integration, &row.key), row.seq.to_be_bytes());
+        }
         let Some(body) = entry.body.as_ref().filter(|body| !body.more.is_empty()) else { return Ok(()) };
         if entry.facts.kind != EntryKind::Decision {
             return Ok(());
         }
         let Some(row) = More::parse(&body.more)?.row else { return Ok(()) };
-        batch.put(SEEN, row_token(tokens, &entry.facts.integration, &row.key), row.digest);
+        let seen = [row.digest.as_slice(), entry.seq.to_be_bytes().as_slice()].concat();
+        batch.put(SEEN, row_token(tokens, integration, &row.key), seen);
         if let Some(mark) = Mark::of(&row.mark) {
-            batch.put(CURSORS, entry.facts.integration.as_bytes(), mark.encode()?);
+            batch.put(CURSORS, integration.as_bytes(), mark.encode()?);
         }
         Ok(())
     }
@@ -92,8 +103,16 @@ pub(super) struct Memory {
     ledger: Arc<dyn Ledger>,
     store: Arc<dyn Store>,
     tokens: Arc<dyn Tokens>,
-    overlay: HashMap<[u8; 16], [u8; 16]>,
+    overlay: HashMap<[u8; 16], Last>,
+    passed_over: HashMap<[u8; 16], u64>,
     newest: u64,
+}
+
+/// A row's last decision: the digest it saw and its position.
+#[derive(Clone, Copy)]
+struct Last {
+    digest: [u8; 16],
+    seq: u64,
 }
 
 /// A row with its name and digest.
@@ -111,7 +130,8 @@ impl Memory {
     ) -> Self {
         let tokens = ledger.tokens();
         let fields = format!("{integration}\u{0}{}", fields.join("\u{0}"));
-        Self { integration: integration.clone(), fields, ledger, store, tokens, overlay: HashMap::new(), newest: 0 }
+        let (overlay, passed_over) = Default::default();
+        Self { integration: integration.clone(), fields, ledger, store, tokens, overlay, passed_over, newest: 0 }
     }
 
     /// Where the live lane stopped.
@@ -126,25 +146,50 @@ impl Memory {
         Seen { token, digest: self.tokens.token("watch-digest", &named(&self.fields, &row.values)) }
     }
 
-    /// Whether the row's last decision saw exactly this.
+    /// Whether the row's last decision saw exactly this, and its delivery did not pass the row over.
     pub(super) async fn knows(&self, seen: &Seen) -> Result<bool> {
-        if let Some(digest) = self.overlay.get(&seen.token) {
-            return Ok(*digest == seen.digest);
+        let Some(last) = self.last(&seen.token).await?.filter(|last| last.digest == seen.digest) else {
+            return Ok(false);
+        };
+        if self.passed_over.get(&seen.token) == Some(&last.seq) {
+            return Ok(false);
         }
-        Ok(self.store.get(SEEN, &seen.token).await?.is_some_and(|digest| digest == seen.digest))
+        let kept = self.store.get(PASSED_OVER, &seen.token).await?;
+        Ok(kept.as_deref() != Some(last.seq.to_be_bytes().as_slice()))
+    }
+
+    async fn last(&self, token: &[u8; 16]) -> Result<Option<Last>> {
+        if let Some(last) = self.overlay.get(token) {
+            return Ok(Some(*last));
+        }
+        let Some(kept) = self.store.get(SEEN, token).await? else { return Ok(None) };
+        let parts = kept.split_at_checked(16).map(|(digest, seq)| (digest.try_into(), seq.try_into()));
+        match parts {
+            Some((Ok(digest), Ok(seq))) => Ok(Some(Last { digest, seq: u64::from_be_bytes(seq) })),
+            _ => Err(unreadable()),
+        }
     }
 
     /// Remembers that a decision about the row was recorded.
     pub(super) fn recorded(&mut self, seen: &Seen, seq: u64) {
-        self.overlay.insert(seen.token, seen.digest);
+        self.overlay.insert(seen.token, Last { digest: seen.digest, seq });
         self.newest = self.newest.max(seq);
+    }
+
+    /// Remembers that a delivery passed a row over.
+    pub(super) fn passed_over(&mut self, row: &PassedOver) {
+        let token = row_token(self.tokens.as_ref(), &self.integration, &row.key);
+        self.passed_over.insert(token, row.seq);
     }
 
     /// Keeps memory bounded: once the projection has caught up, it is asked instead.
     pub(super) async fn trim(&mut self) -> Result<()> {
-        if self.overlay.len() > OVERLAY_LIMIT {
-            self.ledger.projected(self.newest).await?;
+        if self.overlay.len() + self.passed_over.len() > OVERLAY_LIMIT {
+            // The outcomes that passed rows over were appended before we heard of them, so they are below the size.
+            let size = self.ledger.state().size;
+            self.ledger.projected(self.newest.max(size.saturating_sub(1))).await?;
             self.overlay.clear();
+            self.passed_over.clear();
         }
         Ok(())
     }

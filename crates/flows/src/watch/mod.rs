@@ -20,11 +20,12 @@ use std::{
 
 use tendon_engine::{
     Engine,
+    outbox::{PassedOver, PassedOverListener},
     record_format::More,
     systems::{System, backoff},
 };
 use tendon_kernel::{
-    Error, ErrorKind, Result, Timestamp,
+    Error, ErrorKind, Result, Timestamp, Value,
     context::Context,
     sockets::{
         ledger::{Entry, Ledger},
@@ -84,7 +85,9 @@ struct Desk {
     plan: Arc<IntegrationPlan>,
     state: Mutex<WatchState>,
     /// Rows somebody asked to be looked at again, whatever they saw last.
-    again: Mutex<Vec<Vec<tendon_kernel::Value>>>,
+    again: Mutex<Vec<Vec<Value>>>,
+    /// Rows that a delivery passed over: to be looked at now.
+    passed_over: Mutex<Vec<PassedOver>>,
     wake: Notify,
     ended: watch::Sender<bool>,
 }
@@ -113,6 +116,7 @@ impl Watches {
                 plan: plan.clone(),
                 state: Mutex::default(),
                 again: Mutex::default(),
+                passed_over: Mutex::default(),
                 wake: Notify::new(),
                 ended: watch::channel(false).0,
             });
@@ -166,6 +170,15 @@ impl Watches {
     }
 }
 
+impl PassedOverListener for Watches {
+    fn passed_over(&self, integration: &str, row: PassedOver) {
+        if let Some(desk) = self.desks.get(integration) {
+            desk.passed_over.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+            desk.wake.notify_one();
+        }
+    }
+}
+
 impl Desk {
     async fn run(&self, stop: watch::Receiver<bool>) {
         if let Some(events) = &self.plan.events {
@@ -179,7 +192,8 @@ impl Desk {
         let mut failures = 0;
         while !*stop.borrow() {
             let keys = std::mem::take(&mut *self.again.lock().unwrap_or_else(PoisonError::into_inner));
-            let result = lanes.round(keys, stop).await;
+            let passed_over = std::mem::take(&mut *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner));
+            let result = lanes.round(keys, &passed_over, stop).await;
             self.note(&lanes, result.as_ref().err());
             let wait = match result {
                 Ok(more) => {
@@ -203,7 +217,7 @@ impl Desk {
         }
     }
 
-    fn note(&self, lanes: &Lanes<'_>, failure: Option<&(Error, Vec<Vec<tendon_kernel::Value>>)>) {
+    fn note(&self, lanes: &Lanes<'_>, failure: Option<&(Error, Vec<Vec<Value>>)>) {
         let mut state = lanes.state();
         state.failing = failure.map(|(error, _)| error.to_string());
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;

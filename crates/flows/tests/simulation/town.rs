@@ -87,7 +87,7 @@ pub struct Process {
     pub ledger: Arc<Book>,
     pub engine: Arc<Engine>,
     pub outbox: Outbox,
-    pub watches: Watches,
+    pub watches: Arc<Watches>,
 }
 
 /// Everything a process needs to start, movable into the simulation.
@@ -144,7 +144,8 @@ impl Start {
             deliveries: Some(Arc::new(outbox.clone())),
         });
         let parts = WatchParts { context: self.context, engine: engine.clone(), ledger: book, store: self.store };
-        let watches = Watches::start(&parts, self.plan.integrations.values(), &systems)?;
+        let watches = Arc::new(Watches::start(&parts, self.plan.integrations.values(), &systems)?);
+        outbox.listen(watches.clone());
         Ok(Process { ledger, engine, outbox, watches })
     }
 }
