@@ -20,7 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(model), Some(rows)) = (arguments.next(), arguments.next()) else {
         return Err("usage: tree_bench MODEL ROWS".into());
     };
-    let (_, model) = tendon_models::load(Some(&model), &fs::read(&model)?)?;
+    let file = fs::read(&model)?;
+    report("load", 1, || tendon_models::load(None, black_box(&file)).map(drop))?;
+    let (_, model) = tendon_models::load(Some(&model), &file)?;
     let columns = model.signature().features.len();
     let values: Vec<f64> = fs::read(&rows)?.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
     let count = values.len() / columns;

@@ -24,14 +24,18 @@ pub fn encode(feature: &Feature, cell: Cell<'_>) -> f64 {
         (_, Cell::Missing) => f64::NAN,
         (FeatureKind::Number | FeatureKind::CategoryCode, Cell::Number(number)) => number,
         (FeatureKind::Number | FeatureKind::CategoryCode, Cell::Text(text)) => text.trim().parse().unwrap_or(f64::NAN),
-        (FeatureKind::Category { values }, Cell::Text(text)) => {
-            code(values.iter().position(|value| value == text).or_else(|| {
-                let number = text.trim().parse().ok()?;
-                position_of_number(values, number)
-            }))
-        }
+        (FeatureKind::Category { values }, Cell::Text(text)) => code(position_of_text(values, text)),
         (FeatureKind::Category { values }, Cell::Number(number)) => code(position_of_number(values, number)),
     }
+}
+
+fn position_of_text(values: &[String], text: &str) -> Option<usize> {
+    let position = |matches: &dyn Fn(&str) -> bool| values.iter().position(|value| matches(value));
+    // Categories that are truth values stand in the model as JSON; other writers say `True`.
+    let is_truth = |value: &str| matches!(value, "true" | "false") && value.eq_ignore_ascii_case(text);
+    position(&|value| value == text)
+        .or_else(|| position_of_number(values, text.trim().parse().ok()?))
+        .or_else(|| position(&is_truth))
 }
 
 fn position_of_number(values: &[String], number: f64) -> Option<usize> {
@@ -70,5 +74,9 @@ mod tests {
         assert_eq!(encode(&grade, Cell::Number(3.0)), 1.0);
         assert_eq!(encode(&grade, Cell::Text("7.0")), 2.0);
         assert!(encode(&grade, Cell::Number(2.0)).is_nan());
+        let truth = feature(FeatureKind::Category { values: vec!["false".into(), "true".into()] });
+        assert_eq!(encode(&truth, Cell::Text("true")), 1.0);
+        assert_eq!(encode(&truth, Cell::Text("False")), 0.0);
+        assert!(encode(&truth, Cell::Text("yes")).is_nan());
     }
 }

@@ -55,6 +55,27 @@ fn the_signature_tells_what_the_file_tells() {
 }
 
 #[test]
+fn texts_of_categories_come_from_the_last_line() {
+    let text = read("binary");
+    let kinds = |lists: &str| {
+        let text = text.replace("pandas_categorical:null", &format!("pandas_categorical:{lists}"));
+        let (_, model) = tendon_models::load(None, text.as_bytes())?;
+        Ok::<_, tendon_kernel::Error>(model.signature().features.iter().map(|f| f.kind.clone()).collect::<Vec<_>>())
+    };
+    let category = |values: &[&str]| FeatureKind::Category { values: values.iter().map(|&v| v.into()).collect() };
+    let told = kinds(r#"[["\u00e9", "a \"b\" c"], [1, 3.5, true]]"#).unwrap();
+    assert_eq!(told[4..6], [category(&["é", "a \"b\" c"]), category(&["1", "3.5", "true"])]);
+    assert_eq!(told[6], FeatureKind::Number);
+    // Nobody can tell whose three lists are: the columns stay codes.
+    let unknown = kinds(r#"[["a"], ["b"], ["c"]]"#).unwrap();
+    assert_eq!(unknown[4..6], [FeatureKind::CategoryCode, FeatureKind::CategoryCode]);
+    for broken in ["[[", "7", "[7]", "[[null]]"] {
+        let error = kinds(broken).unwrap_err();
+        assert!(error.to_string().contains("`pandas_categorical:`"), "{broken}: {error}");
+    }
+}
+
+#[test]
 fn a_matrix_of_another_width_is_refused() {
     let (_, model) = tendon_models::load(None, read("binary").as_bytes()).unwrap();
     for matrix in [Matrix { values: vec![0.0; 7], columns: 7 }, Matrix { values: vec![0.0; 9], columns: 8 }] {

@@ -1,7 +1,8 @@
 //! LightGBM's text format, versions 3 and 4, as `Booster.save_model` writes it.
 //!
 //! The result equals LightGBM's own: the same way through every tree (missing values and categories included), the same
-//! order of additions. Only `exp` and `ln` of the output transform come from another implementation.
+//! order of additions. Only `exp` and `ln` of the output transform come from another implementation. As in LightGBM, the
+//! margin of a random forest (and what is explained) is the sum of its trees, its output their mean.
 
 mod features;
 mod header;
