@@ -1,2 +1,73 @@
-//! app: see ARCHITECTURE.md.
-fn main() {}
+//! The binary `tendon`: commands, wiring, start, reload, stop. The only room that knows all others.
+
+mod again;
+mod assemble;
+mod cli;
+mod commands;
+mod control;
+mod deliveries;
+// mod demo;
+mod facts;
+mod failure;
+mod flows;
+mod installed;
+mod objects;
+mod orders;
+mod output;
+mod process;
+mod project;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tendon_platform::telemetry::{self, LogFormat};
+
+use crate::{
+    cli::{Cli, Command, Format},
+    failure::Failure,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let format = cli.output;
+    match start(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            output::failure(format, &failure);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn start(cli: Cli) -> failure::Outcome {
+    // A program that serves tells what it does; a command speaks for itself.
+    let level = if matches!(cli.command, Command::Up(_)) { "info" } else { "warn" };
+    LogFormat::from_env()
+        .and_then(|format| telemetry::init(format, level))
+        .map_err(|error| Failure::from(error).could_not_run())?;
+    end_on_panic();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new("no_runtime", format!("the runtime could not be started: {error}"), "").could_not_run()
+    })?;
+    runtime.block_on(commands::run(cli))
+}
+
+/// A panic is a defect: what it left behind is unknown, recovery is not. So the process ends, and a supervisor starts it
+/// again from the ledger.
+fn end_on_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        output::failure(
+            Format::Text,
+            &Failure::new(
+                "panic",
+                "a defect of tendon ended the process",
+                "start it again: nothing recorded is lost; please report the lines above",
+            ),
+        );
+        std::process::exit(101);
+    }));
+}

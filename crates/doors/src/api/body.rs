@@ -50,5 +50,5 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes> {
 
 fn too_large(limit: usize) -> Error {
     Error::new(ErrorKind::Invalid, "body_too_large", "the request body is larger than allowed")
-        .hint(format!("at most {limit} bytes; `limits.body` in tendon.yaml sets it"))
+        .hint(format!("at most {limit} bytes; `server.body_bytes` in tendon.yaml sets it"))
 }

@@ -3,7 +3,7 @@
 /// Sorted by code.
 pub(super) const CODES: &[(&str, u16, &str)] = &[
     ("body_broken", 400, "the connection ended before the body was complete"),
-    ("body_too_large", 413, "the body is larger than `limits.body`"),
+    ("body_too_large", 413, "the body is larger than `server.body_bytes`"),
     ("decision_erased", 410, "the decision was erased together with its subject"),
     ("decision_not_found", 404, "no decision has this id"),
     ("idempotency_key", 400, "the header `Idempotency-Key` cannot be used"),
@@ -20,7 +20,7 @@ pub(super) const CODES: &[(&str, u16, &str)] = &[
     ("scope_missing", 403, "the API key's scopes do not allow this"),
     ("slow_body", 408, "the body did not arrive in time"),
     ("timeout_header", 400, "the deadline header is no duration"),
-    ("too_deep", 400, "the body is nested deeper than `limits.depth`"),
+    ("too_deep", 400, "the body is nested deeper than `server.depth`"),
     ("unknown_member", 400, "the body has a member other than `input`"),
     ("unknown_parameter", 400, "the query is not known"),
     ("wrong_method", 405, "the address does not know this method"),

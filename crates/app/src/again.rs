@@ -1,0 +1,55 @@
+//! Recorded decisions again: explained and replayed with the plan and the model that made them, wherever those are kept.
+
+use std::sync::Arc;
+
+use futures_util::future::FutureExt as _;
+use tendon_doors::api::Explain;
+use tendon_engine::{
+    Engine,
+    replay::{ReplayReport, replay as replay_with},
+    stored,
+};
+use tendon_kernel::{
+    Result,
+    decision::{Explanation, Outcome},
+    sockets::ledger::Entry,
+};
+
+use crate::{installed, objects::Objects};
+
+/// Explains a decision from its entry.
+///
+/// # Errors
+/// As [`stored::explain`], and as the objects'.
+pub(crate) fn explain(engine: &Engine, objects: &Objects, entry: &Entry) -> Result<Explanation> {
+    let runtime = engine.runtime();
+    let Some(model) = &entry.facts.model else { return stored::explain(entry, None) };
+    if let Some(slot) = runtime.slot(&model.digest) {
+        return stored::explain(entry, Some(&*slot.model));
+    }
+    let slot = installed::slot(objects, model)?;
+    stored::explain(entry, slot.as_ref().map(|slot| &*slot.model))
+}
+
+/// The same for the door.
+pub(crate) fn explainer(engine: Arc<Engine>, objects: Objects) -> Explain {
+    Arc::new(move |entry| {
+        let (engine, objects) = (engine.clone(), objects.clone());
+        async move { explain(&engine, &objects, &entry) }.boxed()
+    })
+}
+
+/// Replays a decision with the plan and the model that made it.
+///
+/// # Errors
+/// As [`replay_with`], and as the objects'.
+pub(crate) fn replay(engine: &Engine, objects: &Objects, entry: &Entry) -> Result<ReplayReport> {
+    let recorded = stored::decision(entry)?;
+    let model = entry.facts.model.as_ref().filter(|_| recorded.outcome == Outcome::Ok);
+    let runtime = engine.runtime();
+    let loaded = model.is_none_or(|model| runtime.slot(&model.digest).is_some());
+    if loaded && runtime.plan().digest == entry.facts.plan {
+        return replay_with(entry, &runtime);
+    }
+    replay_with(entry, &installed::recall(objects, &entry.facts.plan, model)?)
+}

@@ -1,0 +1,63 @@
+//! The command line: what can be typed. Each command's own arguments stand in its file under `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands::{check, decisions, keys, ledger, letters, models, systems, up};
+
+/// Joins AI models to the systems a business already runs on: every prediction validated, explained, recorded, and written
+/// back to where it is needed.
+#[derive(Debug, Parser)]
+#[command(name = "tendon", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    after_help = "Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 findings or failed, 2 could not run."
+)]
+pub(crate) struct Cli {
+    /// The project's folder; default: the current folder or the nearest one above it that holds a tendon.yaml.
+    #[arg(long, global = true, value_name = "D")]
+    pub(crate) project: Option<PathBuf>,
+
+    /// How data is printed.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs: one JSON document.
+    Json,
+}
+
+/// The commands, in the order a newcomer meets them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Validate the project: exit 0 clean, 1 findings, 2 could not run.
+    Check(check::Args),
+    /// Run the project.
+    Up(up::Args),
+    /// Look at models and score files of rows with them.
+    #[command(subcommand)]
+    Models(models::Command),
+    /// Test systems and show what they hold.
+    #[command(subcommand)]
+    Systems(systems::Command),
+    /// Look up, explain and replay decisions.
+    #[command(subcommand)]
+    Decisions(decisions::Command),
+    /// Dead letters: records and deliveries that could not go on.
+    #[command(subcommand)]
+    Letters(letters::Command),
+    /// Verify the ledger, export proofs, erase a subject.
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+    /// API keys: who may ask.
+    #[command(subcommand)]
+    Keys(keys::Command),
+}

@@ -1,0 +1,75 @@
+//! `tendon check`: everything that is wrong with a project, at once.
+
+use std::{process::ExitCode, sync::Arc};
+
+use serde_json::json;
+use tendon_kernel::sockets::secrets::Secrets;
+use tendon_plan::finding::Severity;
+use tendon_platform::ProjectSecrets;
+
+use crate::{
+    assemble,
+    cli::Format,
+    failure::{Failure, Outcome},
+    output,
+    project::Project,
+};
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print the JSON Schema of the configuration files for editors, and check nothing.
+    #[arg(long)]
+    schema: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the project cannot be read.
+pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args, format: Format) -> Outcome {
+    if args.schema {
+        let schema = tendon_plan::schema::editor_schema(tendon_connectors::ALL);
+        output::data(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let project = find()?;
+    let context = tendon_platform::context(&project.state()).map_err(|error| Failure::from(error).could_not_run())?;
+    let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
+    let found = assemble::assemble(&project, &context, &secrets).await.map_err(Failure::could_not_run)?;
+    let findings = &found.outcome.findings;
+    match format {
+        Format::Json => {
+            let unreachable = found.unreachable.iter();
+            let unreachable = unreachable.map(|(system, error, kept)| {
+                json!({
+                    "system": system, "code": error.code(), "message": error.to_string(), "earlier_catalog_used": kept,
+                })
+            });
+            let document = json!({
+                "clean": found.outcome.clean(),
+                "findings": findings,
+                "unreachable": unreachable.collect::<Vec<_>>(),
+                "plan": found.outcome.plan.as_ref().map(|plan| plan.digest.clone()),
+            });
+            output::data(&serde_json::to_string_pretty(&document).unwrap_or_default());
+        }
+        Format::Text => {
+            for finding in findings {
+                output::data(&finding.to_string());
+            }
+        }
+    }
+    for (system, error, kept) in &found.unreachable {
+        let then =
+            if *kept { "checked against what it said last time" } else { "what uses it could not be checked fully" };
+        output::say(&format!("note: system {system} does not answer ({error}); {then}"));
+    }
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warning).count();
+    output::say(&match (errors, warnings) {
+        (0, 0) => "the project is clean".to_owned(),
+        _ => format!("{errors} errors, {warnings} warnings"),
+    });
+    Ok(if found.outcome.clean() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}

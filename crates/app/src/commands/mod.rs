@@ -1,0 +1,71 @@
+//! One file per command: its arguments and what it does with them.
+
+pub(crate) mod check;
+pub(crate) mod decisions;
+pub(crate) mod keys;
+pub(crate) mod ledger;
+pub(crate) mod letters;
+pub(crate) mod models;
+pub(crate) mod systems;
+pub(crate) mod up;
+
+use std::process::ExitCode;
+
+use serde_json::Value as Json;
+
+use crate::{
+    cli::{Cli, Command, Format},
+    control,
+    failure::{Failure, Outcome},
+    orders::{self, Order},
+    output,
+    project::Project,
+    wiring::{self, Purpose},
+};
+
+/// Runs the command.
+///
+/// # Errors
+/// As the command's.
+pub(crate) async fn run(cli: Cli) -> Outcome {
+    let find = || Project::find(cli.project.as_deref());
+    match cli.command {
+        Command::Check(args) => check::run(find, &args, cli.output).await,
+        Command::Up(args) => up::run(&find()?, &args).await,
+        Command::Models(command) => models::run(find, command, cli.output).await,
+        Command::Systems(command) => systems::run(&find()?, command, cli.output).await,
+        Command::Decisions(command) => decisions::run(&find()?, command, cli.output).await,
+        Command::Letters(command) => letters::run(&find()?, command, cli.output).await,
+        Command::Ledger(command) => ledger::run(find, command, cli.output).await,
+        Command::Keys(command) => keys::run(&find()?, command, cli.output).await,
+    }
+}
+
+/// Has an order carried out: by the running process, or here with the project's lock held.
+///
+/// # Errors
+/// The order's.
+pub(crate) async fn order(project: &Project, order: Order) -> Result<Json, Failure> {
+    if let Some(data) = control::send(&project.state(), &order).await? {
+        return Ok(data);
+    }
+    let parts = wiring::open(project, Purpose::Command).await?;
+    let result = orders::carry_out(&parts, order).await.map_err(Failure::from);
+    parts.close().await;
+    result
+}
+
+/// Has an order carried out and prints what comes back.
+///
+/// # Errors
+/// The order's.
+pub(crate) async fn show(
+    project: &Project,
+    format: Format,
+    what: Order,
+    text: impl FnOnce(&Json) -> String,
+) -> Outcome {
+    let data = order(project, what).await?;
+    output::document(format, &data, text);
+    Ok(ExitCode::SUCCESS)
+}

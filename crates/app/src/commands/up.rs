@@ -1,0 +1,34 @@
+//! `tendon up`: runs the project until it is told to stop.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use crate::{
+    failure::Outcome,
+    output,
+    process::{self, stop_signal},
+    project::Project,
+};
+
+/// How to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to listen. Beyond loopback, put a TLS proxy in front.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8400")]
+    listen: SocketAddr,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When it cannot start.
+pub(crate) async fn run(project: &Project, args: &Args) -> Outcome {
+    // Installed before anything else, so that a signal during the start ends in order too.
+    let stop = stop_signal();
+    tokio::pin!(stop);
+    let process = process::start(project, args.listen).await?;
+    output::say(&format!("tendon is ready on http://{}", process.address));
+    stop.await;
+    output::say("stopping: running requests are finished, then the ledger is closed");
+    process.stop().await;
+    Ok(ExitCode::SUCCESS)
+}

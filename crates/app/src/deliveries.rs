@@ -1,0 +1,57 @@
+//! The outbox in use, exchangeable while decisions go on: a reload that changes systems starts a new one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tendon_engine::{DeliverySink, outbox::Outbox};
+use tendon_kernel::decision::{Decision, Delivery};
+
+type Waiting = Vec<(u64, Decision, Vec<Delivery>)>;
+
+/// Hands accepted deliveries to the outbox in use.
+pub(crate) struct Deliveries {
+    current: ArcSwap<Outbox>,
+    /// While the outbox is exchanged: what was accepted meanwhile.
+    waiting: Mutex<Option<Waiting>>,
+}
+
+impl Deliveries {
+    /// Starts with an outbox.
+    pub(crate) fn new(outbox: Outbox) -> Self {
+        Self { current: ArcSwap::from_pointee(outbox), waiting: Mutex::new(None) }
+    }
+
+    /// The outbox in use.
+    pub(crate) fn current(&self) -> Arc<Outbox> {
+        self.current.load_full()
+    }
+
+    /// From here on accepted deliveries wait for [`Deliveries::resume`].
+    pub(crate) fn pause(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+    }
+
+    /// Puts another outbox in use and gives it what was accepted meanwhile.
+    pub(crate) fn resume(&self, outbox: Outbox) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (seq, decision, deliveries) in waiting.take().unwrap_or_default() {
+            outbox.accepted(seq, &decision, &deliveries);
+        }
+        self.current.store(Arc::new(outbox));
+    }
+}
+
+impl DeliverySink for Deliveries {
+    fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]) {
+        if deliveries.is_empty() {
+            return;
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match waiting.as_mut() {
+            Some(waiting) => waiting.push((seq, decision.clone(), deliveries.to_vec())),
+            None => {
+                self.current.load().accepted(seq, decision, deliveries);
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A plan with its models, ready to be put in force; kept by digest and recorded when it takes effect.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tendon_engine::{Runtime, Slot};
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result,
+    context::Context,
+    sockets::{
+        ledger::{Body, Draft, EntryKind, Facts as EntryFacts, Ledger, ModelRef},
+        store::{Batch, Store, Table},
+    },
+};
+use tendon_plan::{Facts, Finding, Plan, Severity, Sources};
+
+use crate::{
+    assemble::Assembled,
+    facts::{Loaded, ModelFiles},
+    failure::Failure,
+    objects::Objects,
+};
+
+/// Small facts of the process itself.
+const PROCESS: Table = Table("process");
+/// Under which key the plan in force stands there.
+const IN_FORCE: &[u8] = b"in_force";
+
+/// What may be put in force.
+pub(crate) struct Installed {
+    pub(crate) plan: Arc<Plan>,
+    sources: Sources,
+    facts: Facts,
+    models: BTreeMap<String, ModelFiles>,
+}
+
+/// A plan as it is kept: enough to make it again.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Kept {
+    sources: Vec<(String, String)>,
+    facts: Facts,
+}
+
+impl Installed {
+    /// Takes a project whose plan was made.
+    ///
+    /// # Errors
+    /// The findings, when there is no plan.
+    pub(crate) fn from(assembled: Assembled) -> Result<Self, Failure> {
+        let Assembled { sources, facts, models, outcome, .. } = assembled;
+        match outcome.plan {
+            Some(plan) => Ok(Self { plan: Arc::new(plan), sources, facts, models }),
+            None => Err(refused(&outcome.findings)),
+        }
+    }
+
+    /// The digest of all that is in force: the plan and each model version.
+    pub(crate) fn digest(&self) -> String {
+        let models = self.loaded().map(|loaded| {
+            format!("{}@{}={}", loaded.reference.name, loaded.reference.version, loaded.reference.digest)
+        });
+        let text = format!("{} {}", self.plan.digest, models.collect::<Vec<_>>().join(" "));
+        crate::facts::sha256(text.as_bytes())
+    }
+
+    fn loaded(&self) -> impl Iterator<Item = &Loaded> {
+        self.models.values().flat_map(|files| &files.loaded)
+    }
+
+    /// What the path runs on.
+    ///
+    /// # Errors
+    /// `Config` when a schema or a model does not fit the plan.
+    pub(crate) fn runtime(&self) -> Result<Runtime> {
+        let slots = self.loaded().map(|loaded| (loaded.reference.clone(), loaded.model.clone()));
+        let slots = slots.map(|(reference, model)| Slot { reference, model }).collect();
+        runtime(self.plan.clone(), slots, &self.facts)
+    }
+
+    /// Keeps plan and models by digest, before a decision can name them.
+    ///
+    /// # Errors
+    /// `Unavailable` when they cannot be written.
+    pub(crate) fn keep(&self, objects: &Objects) -> Result<()> {
+        for loaded in self.loaded() {
+            objects.put(&loaded.reference.digest, &loaded.bytes)?;
+        }
+        let kept = Kept { sources: self.sources.0.clone(), facts: self.facts.clone() };
+        let text = serde_json::to_vec(&kept).map_err(|error| {
+            Error::new(ErrorKind::Internal, "plan_not_kept", "the plan cannot be written as JSON").private(error)
+        })?;
+        objects.put(&self.plan.digest, &text)
+    }
+
+    /// Records that this is in force now, unless it was before.
+    ///
+    /// # Errors
+    /// As the ledger's and the store's.
+    pub(crate) async fn record(
+        &self,
+        store: &Arc<dyn Store>,
+        ledger: &Arc<dyn Ledger>,
+        context: &Context,
+    ) -> Result<bool> {
+        let digest = self.digest();
+        let before = store.get(PROCESS, IN_FORCE).await?;
+        if before.as_deref() == Some(digest.as_bytes()) {
+            return Ok(false);
+        }
+        let none: Arc<str> = Arc::from("");
+        let facts = EntryFacts {
+            kind: EntryKind::Config,
+            id: Id::new(context),
+            at: context.clock.now(),
+            integration: none.clone(),
+            model: None,
+            route: none.clone(),
+            reason: Arc::from("installed"),
+            caller: Arc::from("process"),
+            policy: none.clone(),
+            plan: self.plan.digest.clone(),
+            retention: Arc::from("standard"),
+            region: none,
+        };
+        let models: Vec<&ModelRef> = self.loaded().map(|loaded| &loaded.reference).collect();
+        let more = serde_json::json!({ "plan": self.plan.digest, "models": models }).to_string().into_bytes();
+        ledger.commit(vec![Draft { facts, body: Body { more, ..Body::default() }, claim: None }]).await?;
+        let mut batch = Batch::default();
+        batch.put(PROCESS, IN_FORCE, digest.into_bytes());
+        store.write(batch).await?;
+        Ok(true)
+    }
+}
+
+/// A plan that was in force once, with the models it had, made again from what was kept.
+///
+/// # Errors
+/// `NotFound` when plan or model were not kept; `Corrupt` when they do not give the same plan any more.
+pub(crate) fn recall(objects: &Objects, plan: &str, model: Option<&ModelRef>) -> Result<Runtime> {
+    let missing = |what: &str, digest: &str| {
+        Error::new(
+            ErrorKind::NotFound,
+            "object_missing",
+            format!("the {what} of the decision is not among the objects"),
+        )
+        .with("digest", digest)
+        .hint("restore .tendon/objects from a backup")
+    };
+    let text = objects.get(plan)?.ok_or_else(|| missing("plan", plan))?;
+    let unreadable =
+        || Error::new(ErrorKind::Corrupt, "object_unreadable", "a kept plan cannot be read").with("digest", plan);
+    let kept: Kept = serde_json::from_slice(&text).map_err(|error| unreadable().private(error))?;
+    let made =
+        tendon_plan::plan(&Sources(kept.sources), &kept.facts, tendon_connectors::ALL).plan.ok_or_else(unreadable)?;
+    let slots = match model {
+        None => Vec::new(),
+        Some(model) => vec![slot(objects, model)?.ok_or_else(|| missing("model", &model.digest))?],
+    };
+    runtime(Arc::new(made), slots, &kept.facts)
+}
+
+/// A model version from the objects.
+///
+/// # Errors
+/// `Unavailable` when it cannot be read, or the format's own.
+pub(crate) fn slot(objects: &Objects, model: &ModelRef) -> Result<Option<Slot>> {
+    let Some(bytes) = objects.get(&model.digest)? else { return Ok(None) };
+    if crate::facts::sha256(&bytes) != *model.digest {
+        return Err(Error::new(ErrorKind::Corrupt, "object_damaged", "a kept model is not what its digest says")
+            .with("digest", &model.digest)
+            .hint("restore .tendon/objects from a backup"));
+    }
+    let (_, loaded) = tendon_models::load(None, &bytes)?;
+    Ok(Some(Slot { reference: model.clone(), model: loaded }))
+}
+
+fn runtime(plan: Arc<Plan>, slots: Vec<Slot>, facts: &Facts) -> Result<Runtime> {
+    let key = |slot: &Slot| (slot.reference.name.to_string(), slot.reference.version.to_string());
+    let models = slots.into_iter().map(|slot| (key(&slot), slot)).collect();
+    let aliases = facts.models.iter().map(|(name, facts)| (name.clone(), facts.aliases.clone())).collect();
+    Runtime::new(plan, models, &aliases)
+}
+
+fn refused(findings: &[Finding]) -> Failure {
+    let errors: Vec<String> =
+        findings.iter().filter(|finding| finding.severity == Severity::Error).map(ToString::to_string).collect();
+    let shown = errors.iter().take(3).map(|line| format!("\n  {line}")).collect::<String>();
+    Failure::new(
+        "config_invalid",
+        format!("the project's configuration has {} errors:{shown}", errors.len()),
+        "`tendon check` lists all of them",
+    )
+}

@@ -1,0 +1,100 @@
+//! Orders about decisions: what the ledger keeps of them, why they are what they are, and whether they come out again.
+
+use serde_json::{Value as Json, json};
+use tendon_engine::outbox;
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result, Timestamp,
+    sockets::ledger::{Entry, EntryKind, Query},
+};
+
+use crate::{again, wiring::Parts};
+
+pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
+    let (entry, entries) = find(parts, id).await?;
+    let mut shown = summary(&entry);
+    let Some(body) = &entry.body else { return Err(erased()) };
+    shown["decision"] = read(&body.output)?;
+    shown["deliveries"] = serde_json::to_value(outbox::report(&entries)?).unwrap_or_default();
+    let after = entries.iter().filter(|after| after.seq != entry.seq);
+    shown["entries"] =
+        after.map(|after| json!({ "seq": after.seq, "kind": after.facts.kind, "reason": after.facts.reason, "at": after.facts.at })).collect();
+    Ok(shown)
+}
+
+pub(super) async fn list(
+    parts: &Parts,
+    integration: Option<String>,
+    subject: Option<String>,
+    since: Option<&str>,
+    limit: usize,
+) -> Result<Json> {
+    let since = since.map(Timestamp::parse).transpose()?;
+    parts.settle().await?;
+    let found = parts.ledger.list(Query { integration, subject, since, before: None, limit }).await?;
+    let rows = found.iter().map(|entry| {
+        let mut row = summary(entry);
+        let decision = entry.body.as_ref().and_then(|body| read(&body.output).ok());
+        row["erased"] = entry.body.is_none().into();
+        for name in ["output", "band"] {
+            row[name] = decision.as_ref().and_then(|decision| decision.get(name)).cloned().unwrap_or_default();
+        }
+        row
+    });
+    Ok(rows.collect())
+}
+
+pub(super) async fn explain(parts: &Parts, id: &str) -> Result<Json> {
+    let (entry, _) = find(parts, id).await?;
+    if entry.body.is_none() {
+        return Err(erased());
+    }
+    let explanation = again::explain(&parts.engine, &parts.objects, &entry)?;
+    Ok(json!({ "id": entry.facts.id, "explanation": explanation }))
+}
+
+pub(super) async fn replay(parts: &Parts, id: &str) -> Result<Json> {
+    let (entry, _) = find(parts, id).await?;
+    if entry.body.is_none() {
+        return Err(erased());
+    }
+    let report = again::replay(&parts.engine, &parts.objects, &entry)?;
+    serde_json::to_value(&report).map_err(|error| {
+        Error::new(ErrorKind::Internal, "answer_not_written", "the replay cannot be written as JSON").private(error)
+    })
+}
+
+/// The decision's entry and all with its id.
+async fn find(parts: &Parts, id: &str) -> Result<(Entry, Vec<Entry>)> {
+    let entries = parts.ledger.entries_of(Id::parse(id)?).await?;
+    let decision = entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision).cloned();
+    decision.map(|entry| (entry, entries)).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "decision_not_found", format!("no decision has the id {id}"))
+            .hint("`tendon decisions list` shows recent ones")
+    })
+}
+
+fn summary(entry: &Entry) -> Json {
+    json!({
+        "id": entry.facts.id,
+        "seq": entry.seq,
+        "at": entry.facts.at,
+        "integration": entry.facts.integration,
+        "outcome": entry.facts.reason,
+        "route": entry.facts.route,
+        "model": entry.facts.model.as_ref().map(|model| format!("{}@{}", model.name, model.version)),
+        "caller": entry.facts.caller,
+        "plan": entry.facts.plan,
+    })
+}
+
+fn read(text: &[u8]) -> Result<Json> {
+    serde_json::from_slice(text).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of the decision cannot be read")
+            .private(error)
+    })
+}
+
+fn erased() -> Error {
+    Error::new(ErrorKind::Gone, "decision_erased", "the decision was erased together with its subject")
+        .hint("that it was made can still be proved: `tendon ledger export --proof ID`")
+}

@@ -1,0 +1,33 @@
+//! Orders about the ledger that need the running process: erasure, and proofs of recent decisions.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use tendon_kernel::{
+    Id, Result,
+    sockets::ledger::{EntryKind, Facts},
+};
+
+use crate::wiring::Parts;
+
+pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
+    let none: Arc<str> = Arc::from("");
+    let facts = Facts {
+        kind: EntryKind::Erasure,
+        id: Id::new(&parts.context),
+        at: parts.context.clock.now(),
+        integration: none.clone(),
+        model: None,
+        route: none.clone(),
+        reason: Arc::from("erased"),
+        caller: Arc::from("cli"),
+        policy: none.clone(),
+        plan: parts.engine.runtime().plan().digest.clone(),
+        retention: Arc::from("standard"),
+        region: none,
+    };
+    let erased = parts.ledger.erase(subject, facts).await?;
+    // After the ledger: what waits for this subject ends, recorded as erased.
+    parts.deliveries.current().erased(subject, erased.seq);
+    Ok(json!({ "seq": erased.seq, "decisions": erased.decisions }))
+}

@@ -1,0 +1,45 @@
+//! Orders about dead letters.
+
+use serde_json::{Value as Json, json};
+use tendon_engine::outbox::RECORD_INDEX;
+use tendon_kernel::{Error, ErrorKind, Result};
+
+use crate::wiring::Parts;
+
+pub(super) async fn list(parts: &Parts, limit: usize) -> Result<Json> {
+    parts.settle().await?;
+    document(&parts.deliveries.current().letters(None, limit).await?)
+}
+
+pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
+    parts.settle().await?;
+    let (_, letter) = parts.deliveries.current().letter(id).await?;
+    document(&letter)
+}
+
+pub(super) async fn retry(parts: &Parts, id: &str) -> Result<Json> {
+    parts.settle().await?;
+    let outbox = parts.deliveries.current();
+    let ((_, index), _) = outbox.letter(id).await?;
+    let whole_record = index == RECORD_INDEX;
+    if whole_record && !parts.flows.running() {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            "not_running",
+            "the letter's row is asked about again by a running process only",
+        )
+        .hint("start `tendon up`, then retry the letter"));
+    }
+    let entry = outbox.retry(id).await?;
+    if whole_record {
+        // No delivery died but the record itself: its row is asked about again, as it is now.
+        parts.flows.ask_again(&entry)?;
+    }
+    Ok(json!({ "letter": id, "decision": entry.facts.id, "state": "queued" }))
+}
+
+fn document(value: &(impl serde::Serialize + ?Sized)) -> Result<Json> {
+    serde_json::to_value(value).map_err(|error| {
+        Error::new(ErrorKind::Internal, "answer_not_written", "dead letters cannot be written as JSON").private(error)
+    })
+}

@@ -1,0 +1,63 @@
+//! What commands ask of a project's state: carried out by the running process, which they reach through the control
+//! socket, or by the command itself when nothing runs. The same code either way.
+
+mod decisions;
+mod keys;
+mod ledger;
+mod letters;
+
+use serde_json::Value as Json;
+use tendon_doors::keys::Scope;
+use tendon_kernel::Result;
+
+use crate::wiring::Parts;
+
+/// One thing to do. All data in and out is JSON.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Order {
+    /// Makes an API key.
+    KeysCreate { name: String, scopes: Vec<Scope> },
+    /// Lists API keys.
+    KeysList {},
+    /// Ends an API key.
+    KeysRevoke { key: String },
+    /// Shows one decision with its deliveries.
+    DecisionsShow { id: String },
+    /// Lists recent decisions.
+    DecisionsList { integration: Option<String>, subject: Option<String>, since: Option<String>, limit: usize },
+    /// Explains a decision.
+    DecisionsExplain { id: String },
+    /// Decides again from the record and compares.
+    DecisionsReplay { id: String },
+    /// Lists dead letters.
+    LettersList { limit: usize },
+    /// Shows a dead letter.
+    LettersShow { id: String },
+    /// Tries a dead letter again.
+    LettersRetry { id: String },
+    /// Erases a subject.
+    LedgerErase { subject: String },
+}
+
+/// Does it.
+///
+/// # Errors
+/// As each order's.
+pub(crate) async fn carry_out(parts: &Parts, order: Order) -> Result<Json> {
+    match order {
+        Order::KeysCreate { name, scopes } => keys::create(parts, &name, scopes).await,
+        Order::KeysList {} => keys::list(parts).await,
+        Order::KeysRevoke { key } => keys::revoke(parts, &key).await,
+        Order::DecisionsShow { id } => decisions::show(parts, &id).await,
+        Order::DecisionsList { integration, subject, since, limit } => {
+            decisions::list(parts, integration, subject, since.as_deref(), limit).await
+        }
+        Order::DecisionsExplain { id } => decisions::explain(parts, &id).await,
+        Order::DecisionsReplay { id } => decisions::replay(parts, &id).await,
+        Order::LettersList { limit } => letters::list(parts, limit).await,
+        Order::LettersShow { id } => letters::show(parts, &id).await,
+        Order::LettersRetry { id } => letters::retry(parts, &id).await,
+        Order::LedgerErase { subject } => ledger::erase(parts, &subject).await,
+    }
+}

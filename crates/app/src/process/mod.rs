@@ -1,0 +1,104 @@
+//! The running process: flows and doors around the open parts, reload, orderly stop.
+
+mod reload;
+mod signals;
+mod status;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::FutureExt as _;
+use tendon_doors::api::{self, Api, Counters, Http};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    again, control,
+    failure::Failure,
+    project::Project,
+    wiring::{self, Parts, Purpose},
+};
+pub(crate) use reload::Reload;
+pub(crate) use signals::stop_signal;
+use status::ProcessStatus;
+
+/// Longest wait for a whole request body.
+const BODY_WAIT: Duration = Duration::from_secs(15);
+
+/// A process that serves.
+pub(crate) struct Process {
+    pub(crate) parts: Arc<Parts>,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    stop: watch::Sender<bool>,
+    served: watch::Receiver<bool>,
+}
+
+/// Opens a project and starts everything. The listener opens after the projections have caught up.
+///
+/// # Errors
+/// When a part cannot be opened or the address is taken.
+pub(crate) async fn start(project: &Project, listen: SocketAddr) -> Result<Process, Failure> {
+    let parts = Arc::new(wiring::open(project, Purpose::Serve).await?);
+    let bound = TcpListener::bind(listen).await;
+    let listener = match bound {
+        Ok(listener) => listener,
+        Err(error) => {
+            parts.close().await;
+            return Err(not_bound(listen, &error));
+        }
+    };
+    let address = listener.local_addr().unwrap_or(listen);
+    let socket = control::bind(&project.state())
+        .map_err(|error| crate::failure::io("opening", &project.state().join("control.sock"), &error))?;
+    parts.flows.start(&parts.engine, &parts.ledger)?;
+
+    let reload = Reload::start(&parts);
+    let stopping = Arc::new(AtomicBool::new(false));
+    let api = Arc::new(Api {
+        engine: parts.engine.clone(),
+        explain: again::explainer(parts.engine.clone(), parts.objects.clone()),
+        keys: parts.keys.clone(),
+        context: parts.context.clone(),
+        status: Arc::new(ProcessStatus::new(parts.clone(), reload)),
+        counters: Counters::new(&parts.context.metrics),
+        body_timeout: BODY_WAIT,
+        stopping: stopping.clone(),
+    });
+    let (stop, mut stopped) = watch::channel(false);
+    let (tell, served) = watch::channel(false);
+    let serve = async move {
+        let stop = async {
+            let _ = stopped.wait_for(|stop| *stop).await;
+            stopping.store(true, Ordering::Relaxed);
+        };
+        api::serve(listener, api, Http::default(), stop).await;
+        tell.send_replace(true);
+    };
+    parts.context.spawn.spawn("http", serve.boxed());
+    parts.context.spawn.spawn("control", control::serve(socket, parts.clone()).boxed());
+    Ok(Process { parts, address, stop, served })
+}
+
+fn not_bound(listen: SocketAddr, error: &std::io::Error) -> Failure {
+    let message = format!("listening on {listen} failed: {error}");
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        return Failure::new("port_busy", message, "choose another one: --listen 127.0.0.1:PORT (demo: --port PORT)");
+    }
+    Failure::new("not_listening", message, "an address looks like 127.0.0.1:8400")
+}
+
+impl Process {
+    /// Stops: no new requests, running ones are finished, then flows, outbox and ledger end.
+    pub(crate) async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let _ = self.served.wait_for(|served| *served).await;
+        self.parts.close().await;
+        let _ = std::fs::remove_file(self.parts.project.state().join("control.sock"));
+    }
+}

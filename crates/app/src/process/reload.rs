@@ -1,0 +1,144 @@
+//! Reload: when a file of the project changes, or on SIGHUP, everything is read and judged again. What is good is put in
+//! force as a whole and recorded; what is not is refused, and the old keeps serving.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use futures_util::future::FutureExt as _;
+use tendon_engine::outbox::Outbox;
+use tokio::{
+    select,
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{assemble, failure::Failure, installed::Installed, project::MAIN, wiring::Parts};
+
+/// How often the files are looked at.
+const POLL: Duration = Duration::from_secs(1);
+
+/// One file as it is on disk: cheap to compare.
+type Look = Vec<(PathBuf, Option<SystemTime>, u64)>;
+
+/// The task that reloads.
+pub(crate) struct Reload {
+    refused: Mutex<Option<String>>,
+}
+
+impl Reload {
+    /// Starts watching the project's files.
+    pub(crate) fn start(parts: &Arc<Parts>) -> Arc<Self> {
+        let reload = Arc::new(Self { refused: Mutex::default() });
+        let (task, parts) = (reload.clone(), parts.clone());
+        let first = look(&parts);
+        parts.context.spawn.clone().spawn("reload", async move { task.run(parts, first).await }.boxed());
+        reload
+    }
+
+    /// Why the last change was refused; `None` when what is on disk is in force.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn run(&self, parts: Arc<Parts>, mut seen: Look) {
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        loop {
+            let asked = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let forced = select! {
+                biased;
+                _ = asked => true,
+                () = parts.context.clock.sleep(POLL) => false,
+            };
+            let now = look(&parts);
+            if now == seen && !forced {
+                continue;
+            }
+            // A file that is being written is looked at again until it rests.
+            if now != seen && !forced {
+                parts.context.clock.sleep(POLL / 4).await;
+                if look(&parts) != now {
+                    continue;
+                }
+            }
+            seen = now;
+            let outcome = self.reload(&parts).await;
+            let note = match outcome {
+                Ok(true) => {
+                    tracing::info!(plan = %parts.engine.runtime().plan().digest, "the changed project is in force");
+                    None
+                }
+                Ok(false) => None,
+                Err(failure) => {
+                    tracing::error!(code = %failure.code, "a change of the project is refused, the old keeps serving: {}", failure.message);
+                    Some(failure.message)
+                }
+            };
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = note;
+        }
+    }
+
+    /// Reads, judges and installs. False when nothing that matters changed.
+    async fn reload(&self, parts: &Arc<Parts>) -> Result<bool, Failure> {
+        let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets).await?;
+        let installed = Installed::from(assembled)?;
+        let runtime = installed.runtime()?;
+        installed.keep(&parts.objects)?;
+        if !installed.record(&parts.records, &parts.ledger, &parts.context).await? {
+            return Ok(false);
+        }
+        let same_plan = parts.engine.runtime().plan().digest == installed.plan.digest;
+        if same_plan {
+            parts.engine.install(runtime);
+            return Ok(true);
+        }
+        // Systems and watches may have changed: they are exchanged around the path, which goes on meanwhile.
+        let next = parts.flows.outbox(&installed.plan, &parts.ledger)?;
+        parts.flows.stop().await;
+        parts.deliveries.pause();
+        parts.deliveries.current().stop().await;
+        parts.engine.install(runtime);
+        // What the old outbox had accepted is found in the projection by the new one.
+        parts.settle().await?;
+        parts.deliveries.resume(Outbox::start(next));
+        parts.flows.start(&parts.engine, &parts.ledger)?;
+        Ok(true)
+    }
+}
+
+/// All files that make up the project, with time and length.
+fn look(parts: &Parts) -> Look {
+    let folder = &parts.project.folder;
+    let mut found = Look::new();
+    let mut add = |path: PathBuf| {
+        let meta = fs::metadata(&path).ok();
+        let time = meta.as_ref().and_then(|meta| meta.modified().ok());
+        found.push((path, time, meta.map_or(0, |meta| meta.len())));
+    };
+    add(folder.join(MAIN));
+    files(&folder.join("integrations")).into_iter().for_each(&mut add);
+    for model in parts.engine.runtime().plan().models.values() {
+        let place = folder.join(&model.path);
+        if place.is_dir() {
+            files(&place).into_iter().for_each(&mut add);
+        } else {
+            add(place);
+        }
+    }
+    found
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let list =
+        |folder: &Path| -> io::Result<Vec<PathBuf>> { fs::read_dir(folder)?.map(|item| Ok(item?.path())).collect() };
+    let mut files = list(folder).unwrap_or_default();
+    files.sort();
+    files
+}

@@ -1,0 +1,127 @@
+//! What the process tells of itself: readiness part by part, and the gauges that nobody sets as things happen.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use serde_json::json;
+use tendon_doors::api::{PartHealth, Status};
+use tendon_engine::systems::BreakerState;
+use tendon_kernel::metrics::Registry;
+
+use super::Reload;
+use crate::wiring::Parts;
+
+/// Looks at the parts when asked.
+pub(super) struct ProcessStatus {
+    parts: Arc<Parts>,
+    reload: Arc<Reload>,
+}
+
+impl ProcessStatus {
+    pub(super) fn new(parts: Arc<Parts>, reload: Arc<Reload>) -> Self {
+        Self { parts, reload }
+    }
+
+    fn ledger(&self) -> PartHealth {
+        let state = self.parts.ledger.state();
+        let ok = state.stopped.is_none();
+        let detail = json!({
+            "entries": state.size, "under_checkpoint": state.checkpoint, "projected": state.projected,
+            "stopped": state.stopped,
+        });
+        PartHealth { name: "ledger".into(), ok, vital: true, detail }
+    }
+
+    fn outbox(&self) -> PartHealth {
+        let states = self.parts.deliveries.current().states();
+        let waiting: usize = states.values().map(|state| state.waiting).sum();
+        let ok = states.values().all(|state| state.breaker == BreakerState::Closed);
+        let detail = json!({ "waiting": waiting, "more": states.values().any(|state| state.more), "systems": states });
+        PartHealth { name: "outbox".into(), ok, vital: false, detail }
+    }
+
+    fn systems(&self) -> Vec<PartHealth> {
+        let systems = self.parts.flows.systems();
+        let health = systems.iter().map(|(name, system)| {
+            let (breaker, failure) = system.breaker();
+            PartHealth {
+                name: format!("system:{name}"),
+                ok: breaker == BreakerState::Closed && failure.is_none(),
+                vital: false,
+                detail: json!({ "breaker": breaker, "last_failure": failure }),
+            }
+        });
+        health.collect()
+    }
+
+    fn watches(&self) -> Vec<PartHealth> {
+        let states = self.parts.flows.states();
+        let health = states.into_iter().map(|(name, state)| PartHealth {
+            name: format!("watch:{name}"),
+            ok: state.failing.is_none(),
+            vital: false,
+            detail: serde_json::to_value(&state).unwrap_or_default(),
+        });
+        health.collect()
+    }
+
+    fn models(&self) -> Vec<PartHealth> {
+        let runtime = self.parts.engine.runtime();
+        let health = runtime.plan().integrations.values().map(|one| {
+            let champion = runtime.champion(&one.name).map(|slot| slot.reference.clone());
+            PartHealth {
+                name: format!("model:{}", one.name),
+                ok: champion.is_some(),
+                vital: false,
+                detail: json!({ "model": one.model, "alias": one.alias, "version": champion.map(|found| found.version) }),
+            }
+        });
+        health.collect()
+    }
+
+    fn configuration(&self) -> PartHealth {
+        let refused = self.reload.refused();
+        let plan = self.parts.engine.runtime().plan().digest.clone();
+        let detail = json!({ "plan": plan, "refused_reload": refused });
+        PartHealth { name: "configuration".into(), ok: refused.is_none(), vital: false, detail }
+    }
+}
+
+impl Status for ProcessStatus {
+    fn parts(&self) -> BoxFuture<'_, Vec<PartHealth>> {
+        async move {
+            let mut parts = vec![self.ledger(), self.configuration(), self.outbox()];
+            parts.extend(self.systems());
+            parts.extend(self.watches());
+            parts.extend(self.models());
+            parts
+        }
+        .boxed()
+    }
+
+    fn measure(&self) -> BoxFuture<'_, ()> {
+        async move {
+            let registry: &Registry = &self.parts.context.metrics;
+            let state = self.parts.ledger.state();
+            let gauge = |name: &'static str, help: &'static str, value: u64| {
+                #[expect(clippy::cast_precision_loss, reason = "a metric; exact up to 2^53")]
+                registry.gauge(name, help, &[]).set(value as f64);
+            };
+            gauge("tendon_ledger_entries", "Durable entries of the ledger.", state.size);
+            gauge("tendon_ledger_checkpoint_entries", "Entries under the last signed checkpoint.", state.checkpoint);
+            gauge("tendon_ledger_projected_entries", "Entries that all projections have seen.", state.projected);
+            gauge("tendon_ledger_stopped", "1 while nothing can be recorded.", u64::from(state.stopped.is_some()));
+            let in_flight = u64::try_from(self.parts.engine.in_flight()).unwrap_or(u64::MAX);
+            gauge("tendon_decisions_in_flight", "Decisions under way.", in_flight);
+            for (system, state) in self.parts.deliveries.current().states() {
+                let labels = [("system", &*system)];
+                let waiting = registry.gauge("tendon_outbox_waiting", "Deliveries waiting in memory.", &labels);
+                #[expect(clippy::cast_precision_loss, reason = "a metric; exact up to 2^53")]
+                waiting.set(state.waiting as f64);
+                let open = registry.gauge("tendon_system_breaker_open", "1 while a system is not asked.", &labels);
+                open.set(if state.breaker == BreakerState::Closed { 0.0 } else { 1.0 });
+            }
+        }
+        .boxed()
+    }
+}

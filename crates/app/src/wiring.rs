@@ -1,0 +1,180 @@
+//! Everything that is wired together, on one screen: which kinds of parts this binary has, and how a project's parts are
+//! opened in an order that a crash at any moment cannot spoil.
+
+use std::{fs, os::unix::fs::DirBuilderExt as _, sync::Arc};
+
+use tendon_connectors::ALL as SYSTEM_KINDS;
+use tendon_doors::keys::KeyRing;
+use tendon_engine::{
+    Engine,
+    outbox::{Outbox, OutboxProjection},
+};
+use tendon_flows::watch::WatchProjection;
+use tendon_kernel::{
+    ErrorKind, Result,
+    context::Context,
+    sockets::{
+        ledger::{Ledger, Projection},
+        secrets::{Keys, Secret, Secrets},
+        store::Store,
+    },
+};
+use tendon_ledger::Book;
+use tendon_platform::{Durability, ProjectLock, ProjectSecrets, SealedKeys, SqliteStore};
+
+use crate::{
+    assemble,
+    deliveries::Deliveries,
+    failure::{self, Failure},
+    flows::Flows,
+    installed::Installed,
+    objects::Objects,
+    project::Project,
+};
+
+/// Environment variable with the master key (64 hexadecimal digits); without it the one beside the keys is used.
+const MASTER_KEY: &str = "TENDON_MASTER_KEY";
+/// The ledger's folder under the project's state; one writer per tree.
+pub(crate) const LEDGER: &str = "ledger/main";
+
+/// What the parts are opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To run: deliveries are carried out.
+    Serve,
+    /// For one command: systems are left alone.
+    Command,
+}
+
+/// A project's parts, open.
+pub(crate) struct Parts {
+    pub(crate) project: Project,
+    pub(crate) context: Context,
+    pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) objects: Objects,
+    pub(crate) records: Arc<dyn Store>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) deliveries: Arc<Deliveries>,
+    pub(crate) flows: Flows,
+    pub(crate) keys: Arc<KeyRing>,
+    _lock: ProjectLock,
+}
+
+/// What other rooms derive from the ledger.
+fn projections() -> Vec<Arc<dyn Projection>> {
+    vec![Arc::new(OutboxProjection), Arc::new(WatchProjection)]
+}
+
+/// Opens a project: lock, configuration, stores, ledger (recovered, its projections caught up), path, outbox, keys. Flows
+/// and doors are started by whoever runs it.
+///
+/// # Errors
+/// When the project runs already, its configuration has errors, or a part cannot be opened.
+pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, Failure> {
+    let state = project.state();
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&state);
+    made.map_err(|error| failure::io("making the folder", &state, &error))?;
+    let lock = ProjectLock::acquire(&state)?;
+    let context = tendon_platform::context(&state)?;
+    let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
+    let objects = Objects::of(&state);
+
+    let assembled = assemble::assemble(project, &context, &secrets).await?;
+    let installed = Installed::from(assembled)?;
+    installed.keep(&objects)?;
+
+    let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
+    let sealed: Arc<dyn Keys> = Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?);
+    let records: Arc<dyn Store> = Arc::new(SqliteStore::open(&state.join("records.db"), Durability::Records)?);
+    let projected = open_projections(project)?;
+    let book = tendon_ledger::open(tendon_ledger::Parts {
+        context: context.clone(),
+        store: projected.clone(),
+        keys: sealed,
+        projections: projections(),
+        origin: format!("tendon.local/{}/main", installed.plan.project),
+        folder: LEDGER.to_owned(),
+        settings: tendon_ledger::Settings::default(),
+    })
+    .await?;
+    let ledger: Arc<dyn Ledger> = book.clone();
+    settled(&*ledger).await?;
+
+    let flows = Flows::new(project, &context, &secrets, projected, purpose);
+    let outbox = Outbox::start(flows.outbox(&installed.plan, &ledger)?);
+    let deliveries = Arc::new(Deliveries::new(outbox));
+    let engine = Engine::new(tendon_engine::Parts {
+        context: context.clone(),
+        ledger: ledger.clone(),
+        runtime: installed.runtime()?,
+        deliveries: Some(deliveries.clone()),
+    });
+    if purpose == Purpose::Serve {
+        installed.record(&records, &ledger, &context).await?;
+    }
+    let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
+    let project = project.clone();
+    tracing::debug!(kinds = SYSTEM_KINDS.len(), plan = %installed.plan.digest, "the project is open");
+    Ok(Parts {
+        project,
+        context,
+        secrets,
+        objects,
+        records,
+        book,
+        ledger,
+        engine,
+        deliveries,
+        flows,
+        keys,
+        _lock: lock,
+    })
+}
+
+/// Waits until everything recorded so far is in the projections.
+async fn settled(ledger: &dyn Ledger) -> Result<()> {
+    match ledger.state().size.checked_sub(1) {
+        Some(last) => ledger.projected(last).await,
+        None => Ok(()),
+    }
+}
+
+/// Opens the store of projections. A damaged one is removed: the ledger fills it again.
+fn open_projections(project: &Project) -> Result<Arc<dyn Store>, Failure> {
+    let path = project.state().join("projections.db");
+    let store = match SqliteStore::open(&path, Durability::Projections) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            tracing::warn!(code = error.code(), "the projections are damaged; they are made again from the ledger");
+            SqliteStore::delete(&path)?;
+            SqliteStore::open(&path, Durability::Projections)?
+        }
+        other => other?,
+    };
+    Ok(Arc::new(store))
+}
+
+impl Parts {
+    /// Waits until everything recorded so far is in the projections.
+    ///
+    /// # Errors
+    /// As the ledger's.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        settled(&*self.ledger).await
+    }
+
+    /// Ends what runs, in the order of dependence: no new rows, no new deliveries, last records, ledger closed.
+    pub(crate) async fn close(&self) {
+        self.flows.stop().await;
+        self.deliveries.current().stop().await;
+        self.engine.flush_refusals();
+        if let Err(error) = self.book.close().await {
+            tracing::error!(
+                code = error.code(),
+                detail = error.private_detail(),
+                "the ledger could not be closed in order: {error}"
+            );
+        }
+    }
+}
