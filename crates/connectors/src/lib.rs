@@ -12,7 +12,7 @@
 //!
 //! Blocking drivers run on threads of their own (`worker`); the async runtime never waits for a disk here.
 
-//pub mod files;
+pub mod files;
 mod guard;
 mod settings;
 pub mod sqlite;
@@ -21,7 +21,7 @@ mod worker;
 use tendon_kernel::sockets::connector::ConnectorKind;
 
 /// Every kind of system, sorted by name.
-pub static ALL: &[&ConnectorKind] = &[&sqlite::KIND];
+pub static ALL: &[&ConnectorKind] = &[&files::KIND, &sqlite::KIND];
 
 /// A kind by its name.
 pub fn find(name: &str) -> Option<&'static ConnectorKind> {

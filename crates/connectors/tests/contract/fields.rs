@@ -10,6 +10,7 @@ use tendon_kernel::{
 use crate::{
     every,
     fixture::{Fixture, refusal, wait},
+    real,
     sample::{allowed, batch, leads, leads_with, names, scan, score, start, time, watch},
 };
 
@@ -98,7 +99,7 @@ fn resources_that_are_not_listed_cannot_be_read() {
 
 #[test]
 fn the_resource_key_comes_with_what_is_listed() {
-    every(
+    real(
         |capability| capability.scan,
         |system| {
             create(system);
@@ -139,7 +140,7 @@ fn fields_that_are_not_listed_cannot_be_written() {
 
 #[test]
 fn a_system_without_write_fields_is_read_only() {
-    every(
+    real(
         |capability| capability.write,
         |system| {
             create(system);
@@ -154,13 +155,13 @@ fn a_system_without_write_fields_is_read_only() {
 
 #[test]
 fn unknown_fields_and_resources_are_named_with_a_suggestion() {
-    every(
+    real(
         |capability| capability.scan,
         |system| {
             create(system);
             let mut more = allowed();
             more.read.entry("leads".to_owned()).or_default().push("balanse".to_owned());
-            more.read.insert("lead".to_owned(), names(&["name"]));
+            more.read.insert("lead".to_owned(), names(&["id", "name"]));
             let connector = system.connect(more);
             let mut request = scan(Vec::new(), 9);
             request.fields = names(&["balanse"]);

@@ -8,7 +8,7 @@ use tendon_kernel::{
     sockets::connector::{Allowed, Capability, Connector},
 };
 
-use crate::sqlite::SqliteFixture;
+use crate::{fake::FakeFixture, files::FilesFixture, sqlite::SqliteFixture};
 
 /// A system of one kind that the test owns.
 pub(crate) trait Fixture {
@@ -39,9 +39,11 @@ pub(crate) trait Fixture {
 /// Makes a fixture.
 pub(crate) type Make = fn() -> Box<dyn Fixture>;
 
-/// One line per kind.
+/// One line per kind, and the fake system of the simulation, so that fake and real agree.
 pub(crate) fn all() -> Vec<Make> {
-    vec![|| Box::new(SqliteFixture::new())]
+    vec![|| Box::new(FakeFixture::new()), || Box::new(FilesFixture::csv()), || Box::new(FilesFixture::jsonl()), || {
+        Box::new(SqliteFixture::new())
+    }]
 }
 
 /// Runs a future to its end.

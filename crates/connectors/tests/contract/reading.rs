@@ -11,6 +11,7 @@ use tendon_kernel::{
 use crate::{
     every,
     fixture::{Fixture, wait},
+    real,
     sample::{allowed, lead, leads, leads_with, names, scan},
 };
 
@@ -39,12 +40,11 @@ fn the_catalog_tells_keys_types_and_what_is_required() {
                 schema.fields.iter().map(|field| (field.name.to_string(), field.kind, field.required)).collect()
             };
             // A system without types of its own cannot type a field that never had a value.
-            let seen: Vec<_> = told(&found.schema);
-            for (expected, found) in told(&resource.schema).into_iter().zip(seen) {
-                if system.tells_required() || !["score", "scored_at"].contains(&expected.0.as_str()) {
-                    assert_eq!(expected, found);
-                }
+            let untyped = |name: &str| !system.tells_required() && ["score", "scored_at"].contains(&name);
+            for expected in told(&resource.schema).into_iter().filter(|(name, ..)| !untyped(name)) {
+                assert!(told(&found.schema).contains(&expected), "{}: {expected:?}", system.kind());
             }
+            assert_eq!(found.schema.fields.len(), resource.schema.fields.len());
             assert!(catalog.resources.windows(2).all(|pair| pair[0].name < pair[1].name));
         },
     );
@@ -63,7 +63,7 @@ fn a_probe_answers() {
 
 #[test]
 fn read_leaves_out_unknown_keys_and_repeats() {
-    every(reads, |system| {
+    real(reads, |system| {
         system.create(&leads(), &leads_with(1..=5));
         let keys = [3, 99, 1, 3, -1].map(|id| vec![Value::Int(id)]);
         let connector = system.connect(allowed());
@@ -169,7 +169,10 @@ fn a_key_may_have_several_fields() {
         for limit in [1, 2, 3, 7, 8] {
             assert_eq!(pages(system, &resource, limit), system.dump(&resource), "pages of {limit}");
         }
-        let allowed = Allowed { read: [("orders".to_owned(), names(&["note"]))].into(), write: BTreeMap::new() };
+        let allowed = Allowed {
+            read: [("orders".to_owned(), names(&["note", "region", "number"]))].into(),
+            write: BTreeMap::new(),
+        };
         if system.capability().read_by_key {
             let keys: Vec<Vec<Value>> =
                 [("a", 10), ("b", 2), ("é", 3)].map(|(r, n)| vec![Value::text(r), Value::Int(n)]).into();
@@ -183,7 +186,7 @@ fn a_key_may_have_several_fields() {
 
 #[test]
 fn a_key_that_does_not_tell_rows_apart_is_refused() {
-    every(scans, |system| {
+    real(scans, |system| {
         system.create(&leads(), &leads_with([1, 2]));
         let mut wrong = scan(Vec::new(), 10);
         wrong.key = names(&["age"]);

@@ -8,6 +8,7 @@ use tendon_kernel::{
 use crate::{
     every,
     fixture::wait,
+    real,
     sample::{allowed, at, batch, lead, leads, leads_with, score},
 };
 
@@ -70,7 +71,7 @@ fn null_and_hostile_values_arrive_as_they_are() {
 
 #[test]
 fn a_number_that_is_not_finite_is_refused_and_the_others_go_on() {
-    every(writes, |system| {
+    real(writes, |system| {
         system.create(&leads(), &leads_with(1..=3));
         let connector = system.connect(allowed());
         let writes = vec![score(1, 0.5, 50), score(2, f64::NAN, 50), score(3, f64::INFINITY, 50)];
