@@ -5,6 +5,7 @@
 
 mod check;
 mod people;
+mod plants;
 mod town;
 
 use std::{
@@ -29,6 +30,7 @@ use tendon_testkit::{
 
 use crate::{
     people::{Client, ROWS},
+    plants::Plant,
     town::{Process, Start, Town},
 };
 
@@ -59,7 +61,7 @@ fn crm(sim: &Sim, seed: u64) -> FakeSystem {
     crm
 }
 
-fn found(seed: u64) -> Town {
+fn found(seed: u64, plant: Plant) -> Town {
     let sim = Sim::new(seed);
     let crm = crm(&sim, seed);
     let connector: Arc<dyn Connector> = Arc::new(crm.clone());
@@ -70,6 +72,7 @@ fn found(seed: u64) -> Town {
         plan: town::plan(catalog),
         clients: (0..3).map(|number| Arc::new(Mutex::new(Client::new(seed, number)))).collect(),
         crm: Arc::new(crm),
+        plant,
         sim,
     }
 }
@@ -128,8 +131,8 @@ async fn rest(process: &Process, context: &Context) {
 }
 
 /// Lives through one town; returns the hash of its schedule.
-fn live(seed: u64) -> u64 {
-    let town = found(seed);
+fn live(seed: u64, plant: Plant) -> u64 {
+    let town = found(seed, plant);
     let mut rng = Rng::stream(seed, "town");
     for _ in 0..1 + rng.below(3) {
         storm(&town, &mut rng);
@@ -171,14 +174,16 @@ fn live(seed: u64) -> u64 {
 #[test]
 fn towns_come_to_rest_with_nothing_lost_and_nothing_twice() {
     if let Ok(seed) = std::env::var("TENDON_SEED") {
-        live(seed.parse().expect("TENDON_SEED is a number"));
+        live(seed.parse().expect("TENDON_SEED is a number"), Plant::None);
         return;
     }
     let seeds: u64 =
         std::env::var("TENDON_SEEDS").map_or(2_000, |seeds| seeds.parse().expect("TENDON_SEEDS is a number"));
     let halves: Vec<_> = (0..2u64)
         .map(|half| {
-            std::thread::spawn(move || (0..seeds).filter(|seed| seed % 2 == half).for_each(|seed| drop(live(seed))))
+            std::thread::spawn(move || {
+                (0..seeds).filter(|seed| seed % 2 == half).for_each(|seed| drop(live(seed, Plant::None)))
+            })
         })
         .collect();
     for half in halves {
@@ -188,6 +193,17 @@ fn towns_come_to_rest_with_nothing_lost_and_nothing_twice() {
 
 #[test]
 fn a_seed_replays_exactly() {
-    assert_eq!(live(4711), live(4711));
-    assert_ne!(live(4711), live(4712));
+    let hash = |seed| live(seed, Plant::None);
+    assert_eq!(hash(4711), hash(4711));
+    assert_ne!(hash(4711), hash(4712));
+}
+
+/// Each planted defect is caught within a few seeds: the checks can fail.
+#[test]
+fn planted_defects_are_caught() {
+    for plant in [Plant::NoSync, Plant::Unconditional] {
+        let caught = (0..200).find(|&seed| std::panic::catch_unwind(|| live(seed, plant)).is_err());
+        let seed = caught.unwrap_or_else(|| panic!("{plant:?} lived through 200 seeds unnoticed"));
+        println!("{plant:?} was caught by seed {seed}");
+    }
 }

@@ -29,7 +29,10 @@ use tendon_plan::{
 };
 use tendon_testkit::{FakeSystem, MemStore, Sim, TestKeys};
 
-use crate::people::Client;
+use crate::{
+    people::Client,
+    plants::{Careless, LyingDisk, Plant},
+};
 
 /// The town's model: a share of a hundred. For 13 it answers nonsense, so that the ladder is climbed too.
 pub struct Tiny(Signature);
@@ -80,6 +83,7 @@ pub struct Town {
     pub keys: Arc<TestKeys>,
     pub plan: Arc<Plan>,
     pub clients: Vec<Arc<Mutex<Client>>>,
+    pub plant: Plant,
 }
 
 /// What does not: one run of the process.
@@ -98,12 +102,18 @@ pub struct Start {
     store: Arc<MemStore>,
     keys: Arc<TestKeys>,
     plan: Arc<Plan>,
+    plant: Plant,
 }
 
 impl Town {
     pub fn start(&self) -> Start {
+        let mut context = self.sim.context();
+        if self.plant == Plant::NoSync {
+            context.disk = Arc::new(LyingDisk(context.disk));
+        }
         Start {
-            context: self.sim.context(),
+            context,
+            plant: self.plant,
             crm: Arc::clone(&self.crm),
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
@@ -126,7 +136,10 @@ impl Start {
         })
         .await?;
         let limits = Limits { timeout: Duration::from_secs(5), ..Limits::default() };
-        let connector: Arc<dyn Connector> = self.crm.clone();
+        let connector: Arc<dyn Connector> = match self.plant {
+            Plant::Unconditional => Arc::new(Careless(self.crm.clone())),
+            _ => self.crm.clone(),
+        };
         let system = Arc::new(System::new("crm", connector, limits, self.context.clone()));
         let systems = BTreeMap::from([(Arc::<str>::from("crm"), system)]);
         let book: Arc<dyn Ledger> = ledger.clone();
