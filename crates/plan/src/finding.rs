@@ -127,7 +127,13 @@ impl Findings {
     }
 
     /// Adds an error and gives it back to be told more.
-    pub(crate) fn add(&mut self, mark: Mark, code: &'static str, message: impl Into<String>, more: impl FnOnce(Finding) -> Finding) {
+    pub(crate) fn add(
+        &mut self,
+        mark: Mark,
+        code: &'static str,
+        message: impl Into<String>,
+        more: impl FnOnce(Finding) -> Finding,
+    ) {
         let finding = Finding::error(&self.file, mark, code, message);
         self.list.push(more(finding));
     }

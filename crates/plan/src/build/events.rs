@@ -22,16 +22,8 @@ use crate::{
 };
 
 /// Names that a watermark usually has.
-const WATERMARKS: [&str; 8] = [
-    "updated_at",
-    "modified_at",
-    "changed_at",
-    "last_modified",
-    "last_updated",
-    "updated",
-    "modified",
-    "updated_on",
-];
+const WATERMARKS: [&str; 8] =
+    ["updated_at", "modified_at", "changed_at", "last_modified", "last_updated", "updated", "modified", "updated_on"];
 
 /// The input that events bring.
 pub(super) struct Watched<'a> {
@@ -71,7 +63,8 @@ impl Work<'_> {
         let has = |change| on.value.contains(&change);
         if !(has(ChangeRaw::Insert) && has(ChangeRaw::Update)) {
             let message = "a watched table does not tell new rows from changed ones";
-            self.findings.add(on.mark, "changes_not_told_apart", message, |finding| finding.allow("on: [insert, update]"));
+            self.findings
+                .add(on.mark, "changes_not_told_apart", message, |finding| finding.allow("on: [insert, update]"));
         }
     }
 
@@ -79,7 +72,9 @@ impl Work<'_> {
         let input = watched.candidates.from.as_ref().map(|(system, resource)| format!("{system}.{resource}"));
         let Some(input) = input else {
             let message = "events need an input that comes from a system";
-            self.findings.add(mark, "events_without_system", message, |finding| finding.allow("input: { from: system.resource }"));
+            self.findings.add(mark, "events_without_system", message, |finding| {
+                finding.allow("input: { from: system.resource }")
+            });
             return None;
         };
         let from = match &raw.from {
@@ -89,7 +84,8 @@ impl Work<'_> {
         let found = self.resource(&from)?;
         if from.text() != input {
             let message = format!("events come from {}, but the input is made of {input}", from.text());
-            self.findings.add(from.mark, "events_elsewhere", message, |finding| finding.allow(&*input).suggest(Some(&*input)));
+            self.findings
+                .add(from.mark, "events_elsewhere", message, |finding| finding.allow(&*input).suggest(Some(&*input)));
             return None;
         }
         Some(found)
@@ -109,7 +105,8 @@ impl Work<'_> {
             let names: Vec<&str> = resource.schema.fields.iter().map(|field| field.name.as_ref()).collect();
             let suggestion = nearest(name, names.iter().copied());
             let message = format!("{system}.{} has no field {name}", resource.name);
-            self.findings.add(mark, "unknown_field", message, |finding| finding.allow(names.join(", ")).suggest(suggestion));
+            self.findings
+                .add(mark, "unknown_field", message, |finding| finding.allow(names.join(", ")).suggest(suggestion));
             return None;
         };
         if !self.readable(system, &resource.name).iter().any(|readable| readable == name) {
@@ -131,7 +128,8 @@ impl Work<'_> {
             let known = resource.key.iter().filter_map(|name| self.watched_field(mark, name, system, resource)).count();
             return (known == resource.key.len()).then(|| resource.key.clone());
         }
-        let known = raw.key.iter().filter_map(|name| self.watched_field(name.mark, name.text(), system, resource)).count();
+        let known =
+            raw.key.iter().filter_map(|name| self.watched_field(name.mark, name.text(), system, resource)).count();
         (known == raw.key.len()).then(|| raw.key.iter().map(|name| name.text().to_owned()).collect())
     }
 
@@ -141,7 +139,8 @@ impl Work<'_> {
             let field = self.watched_field(name.mark, name.text(), system, resource)?;
             if !grows(field) {
                 let message = format!("the watermark {} is a {}", name.text(), field.kind);
-                self.findings.add(name.mark, "watermark_type", message, |finding| finding.allow("a time or an int that grows"));
+                self.findings
+                    .add(name.mark, "watermark_type", message, |finding| finding.allow("a time or an int that grows"));
                 return None;
             }
             return Some(name.text().to_owned());
@@ -180,7 +179,8 @@ impl Work<'_> {
         let same_row = to_system == system && to.name == resource.name;
         let to_key = if same_row { key.unwrap_or_default().to_vec() } else { to.key.clone() };
         if !same_row && key.is_some_and(|key| key.len() != to.key.len()) {
-            let message = format!("the keys of {system}.{} and {to_system}.{} differ in length", resource.name, to.name);
+            let message =
+                format!("the keys of {system}.{} and {to_system}.{} differ in length", resource.name, to.name);
             self.say(raw.to.as_ref().map_or(mark, |to| to.mark), "key_mismatch", message);
         }
         let fields = self.set(&set.value, &to_system, &to, watched, same_row);
@@ -189,7 +189,8 @@ impl Work<'_> {
         if stamp.is_none() {
             let message = "no field is set to now: a late decision could overwrite a newer one";
             let soften = if same_row { Finding::warning } else { crate::finding::plain };
-            self.findings.add(set.mark, "no_stamp", message, |finding| soften(finding).allow("a time field set to now"));
+            self.findings
+                .add(set.mark, "no_stamp", message, |finding| soften(finding).allow("a time field set to now"));
         }
         Some(TargetPlan {
             system: to_system.into(),
@@ -209,7 +210,8 @@ impl Work<'_> {
         watched: &Watched<'_>,
         same_row: bool,
     ) -> Vec<(String, Program)> {
-        let allowed = self.project.systems.get(system).and_then(|system| system.allowed.write.get(&resource.name)).cloned();
+        let allowed =
+            self.project.systems.get(system).and_then(|system| system.allowed.write.get(&resource.name)).cloned();
         let allowed = allowed.unwrap_or_default();
         let mut fields = Vec::new();
         for (name, cel) in set.iter() {

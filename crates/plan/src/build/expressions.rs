@@ -33,12 +33,15 @@ impl Work<'_> {
         let compiled = self.compile(cel, env)?;
         if compiled.ty != Ty::Bool {
             let message = format!("the condition is a {}, not a bool", compiled.ty);
-            self.findings.add(cel.mark, "not_a_condition", message, |finding| finding.allow("an expression that is true or false"));
+            self.findings.add(cel.mark, "not_a_condition", message, |finding| {
+                finding.allow("an expression that is true or false")
+            });
             return None;
         }
         if compiled.nullable {
             let suggestion = Some(format!("{} == true", cel.text()));
-            self.findings.add(cel.mark, "possible_null", "the condition can be null", |finding| finding.suggest(suggestion));
+            self.findings
+                .add(cel.mark, "possible_null", "the condition can be null", |finding| finding.suggest(suggestion));
             return None;
         }
         Some(compiled.program)

@@ -46,7 +46,7 @@ impl Work<'_> {
         let from = raw.and_then(|raw| raw.from.as_ref());
         let inline = raw.and_then(|raw| raw.schema.as_ref());
         let mut candidates = match (from, inline) {
-            (Some(from), None) => self.from_resource(from)?,
+            (Some(from), None) => self.of_resource(from)?,
             (None, Some(schema)) => self.inline(&schema.value),
             (None, None) => of_signature(signature),
             (Some(from), Some(_)) => {
@@ -110,10 +110,11 @@ impl Work<'_> {
             let suggestion = meant.map(|known| format!("{system}.{known}"));
             let mark = reference.inside(text.len() - name.len());
             let message = format!("system {system} has no resource {name}");
-            self.findings.add(mark, "unknown_resource", message, |finding| {
-                finding.allow(known.join(", ")).suggest(suggestion)
-            });
-            return meant.and_then(|meant| catalog.resource(meant)).map(|resource| (system.to_owned(), resource.clone()));
+            self.findings
+                .add(mark, "unknown_resource", message, |finding| finding.allow(known.join(", ")).suggest(suggestion));
+            return meant
+                .and_then(|meant| catalog.resource(meant))
+                .map(|resource| (system.to_owned(), resource.clone()));
         };
         Some((system.to_owned(), resource.clone()))
     }
@@ -124,7 +125,7 @@ impl Work<'_> {
         system.and_then(|system| system.allowed.read.get(resource)).cloned().unwrap_or_default()
     }
 
-    fn from_resource(&mut self, from: &At<String>) -> Option<Candidates> {
+    fn of_resource(&mut self, from: &At<String>) -> Option<Candidates> {
         let (system, resource) = self.resource(from)?;
         let readable = self.readable(&system, &resource.name);
         if readable.is_empty() {
@@ -158,7 +159,8 @@ impl Work<'_> {
         };
         let text = kind == Type::Text;
         if !text && (!raw.values.is_empty() || raw.pattern.is_some() || raw.max_length.is_some()) {
-            let message = format!("{}: values, pattern and max_length are rules for a text, not for a {kind}", name.text());
+            let message =
+                format!("{}: values, pattern and max_length are rules for a text, not for a {kind}", name.text());
             self.findings.add(name.mark, "rule_does_not_fit", message, plain);
         }
         if let Some(range) = raw.range.as_ref().filter(|_| !matches!(kind, Type::Int | Type::Float)) {
@@ -169,7 +171,8 @@ impl Work<'_> {
             && regex::RegexBuilder::new(pattern.text()).size_limit(1 << 20).build().is_err()
         {
             let message = format!("{}: the pattern cannot be read", name.text());
-            self.findings.add(pattern.mark, "bad_pattern", message, |finding| finding.allow("a regular expression (RE2)"));
+            self.findings
+                .add(pattern.mark, "bad_pattern", message, |finding| finding.allow("a regular expression (RE2)"));
         }
         Field {
             required: raw.required,
@@ -255,9 +258,10 @@ fn default_value(raw: &Scalar, field: &Field) -> Result<Value, String> {
 fn of_signature(signature: &Signature) -> Candidates {
     let fields = signature.features.iter().map(|feature| match &feature.kind {
         FeatureKind::Number => Field::new(&feature.name, Type::Float),
-        FeatureKind::Category { values } => {
-            Field { values: values.iter().map(|value| value.as_str().into()).collect(), ..Field::new(&feature.name, Type::Text) }
-        }
+        FeatureKind::Category { values } => Field {
+            values: values.iter().map(|value| value.as_str().into()).collect(),
+            ..Field::new(&feature.name, Type::Text)
+        },
         FeatureKind::CategoryCode => Field::new(&feature.name, Type::Int),
     });
     Candidates { schema: Schema::new(fields.collect()), unreadable: Vec::new(), from: None, all: true }

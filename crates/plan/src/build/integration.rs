@@ -11,14 +11,7 @@ use tendon_kernel::{
     },
 };
 
-use super::{
-    Project,
-    events::Watched,
-    expressions::conversion,
-    input::Candidates,
-    model::Chosen,
-    project::check_name,
-};
+use super::{Project, events::Watched, expressions::conversion, input::Candidates, model::Chosen, project::check_name};
 use crate::{
     digest,
     expr::{Env, Parsed, Ty},
@@ -151,7 +144,9 @@ fn notes(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>) {
     if doors.is_none_or(|doors| doors.api.is_none() && doors.events.is_none()) {
         let mark = raw.doors.as_ref().map_or(mark, |doors| doors.mark);
         let message = "the integration has no open door: nobody can ask it";
-        work.findings.add(mark, "no_door", message, |finding| finding.warning().allow("doors: { api: {} }, doors: { events: … }"));
+        work.findings.add(mark, "no_door", message, |finding| {
+            finding.warning().allow("doors: { api: {} }, doors: { events: … }")
+        });
     }
 }
 
@@ -175,7 +170,8 @@ fn used(raw: &IntegrationRaw, signature: &Signature) -> BTreeSet<String> {
     for cel in expressions {
         names.extend(Parsed::new(cel.text()).map(|parsed| parsed.fields()).unwrap_or_default());
     }
-    let mapped: BTreeSet<&str> = input.iter().flat_map(|input| input.features.iter()).map(|(name, _)| name.text()).collect();
+    let mapped: BTreeSet<&str> =
+        input.iter().flat_map(|input| input.features.iter()).map(|(name, _)| name.text()).collect();
     let direct = signature.features.iter().map(|feature| feature.name.clone());
     names.extend(direct.filter(|name| !mapped.contains(name.as_str())));
     names.extend(input.iter().flat_map(|input| input.defaults.iter()).map(|(name, _)| name.text().to_owned()));
@@ -204,7 +200,8 @@ impl Work<'_> {
         if !matches!(compiled.ty, Ty::String | Ty::Int) {
             let message = format!("the subject is a {}", compiled.ty);
             let suggestion = conversion(&compiled.ty, Type::Text, cel.text());
-            self.findings.add(cel.mark, "wrong_type", message, |finding| finding.allow("string or int").suggest(suggestion));
+            self.findings
+                .add(cel.mark, "wrong_type", message, |finding| finding.allow("string or int").suggest(suggestion));
             return None;
         }
         if compiled.nullable {
@@ -247,7 +244,9 @@ impl Work<'_> {
         let Some(range) = raw.and_then(|raw| self.range(raw)) else { return natural };
         if let Some(raw) = raw.filter(|_| range.0 > natural.1 || range.1 < natural.0) {
             let message = "the model's output never lies in this range";
-            self.findings.add(raw.mark, "bad_range", message, |finding| finding.allow(format!("[{}, {}]", natural.0, natural.1)));
+            self.findings.add(raw.mark, "bad_range", message, |finding| {
+                finding.allow(format!("[{}, {}]", natural.0, natural.1))
+            });
         }
         range
     }
@@ -320,7 +319,8 @@ impl Work<'_> {
         let suggestion = if hidden {
             Some(format!("systems.{system}.read.{resource}: [..., {name}]"))
         } else {
-            nearest(name, fields.iter().map(String::as_str)).map(|field| format!("features: {{ {name}: \"input.{field}\" }}"))
+            nearest(name, fields.iter().map(String::as_str))
+                .map(|field| format!("features: {{ {name}: \"input.{field}\" }}"))
         };
         self.findings.add(mark, "feature_without_source", message, |finding| {
             finding.allow(format!("features: {{ {name}: \"…\" }} over {}", fields.join(", "))).suggest(suggestion)
@@ -333,10 +333,13 @@ impl Work<'_> {
             FeatureKind::Number => {
                 (Encoding::Number, matches!(ty, Ty::Bool | Ty::Int | Ty::Double | Ty::Null), "a number or a bool")
             }
-            FeatureKind::CategoryCode => (Encoding::Number, matches!(ty, Ty::Bool | Ty::Int | Ty::Null), "an int (the category's code)"),
+            FeatureKind::CategoryCode => {
+                (Encoding::Number, matches!(ty, Ty::Bool | Ty::Int | Ty::Null), "an int (the category's code)")
+            }
             FeatureKind::Category { values } => {
                 #[expect(clippy::cast_precision_loss, reason = "a model has far fewer categories than 2^53")]
-                let codes = values.iter().enumerate().map(|(code, value)| (value.as_str().into(), code as f64)).collect();
+                let codes =
+                    values.iter().enumerate().map(|(code, value)| (value.as_str().into(), code as f64)).collect();
                 (Encoding::Category(codes), matches!(ty, Ty::String | Ty::Null), "a text (the category's name)")
             }
         };

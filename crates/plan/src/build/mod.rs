@@ -47,8 +47,9 @@ impl Outcome {
 /// Makes the plan, or says everything that is in its way. `kinds`: the connector kinds that this binary has.
 pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outcome {
     let Some(((file, text), rest)) = sources.0.split_first() else {
-        let finding = Finding::error("tendon.yaml", Mark { line: 1, column: 1 }, "no_project", "there is no tendon.yaml")
-            .suggest(Some("tendon init"));
+        let finding =
+            Finding::error("tendon.yaml", Mark { line: 1, column: 1 }, "no_project", "there is no tendon.yaml")
+                .suggest(Some("tendon init"));
         return Outcome { plan: None, findings: vec![finding] };
     };
     let mut findings = Findings::of(file);

@@ -58,7 +58,8 @@ impl Work<'_> {
             let suggestion = nearest(alias, known.iter().copied()).map(|known| format!("{name}@{known}"));
             let mark = reference.inside(text.len() - alias.len());
             let message = format!("model {name} has no alias or version {alias}");
-            self.findings.add(mark, "unknown_alias", message, |finding| finding.allow(known.join(", ")).suggest(suggestion));
+            self.findings
+                .add(mark, "unknown_alias", message, |finding| finding.allow(known.join(", ")).suggest(suggestion));
             facts.versions.last()?
         };
         let signature = Arc::new(version.signature.clone());

@@ -30,7 +30,8 @@ pub(crate) struct Project {
 
 /// Reads and checks `tendon.yaml`.
 pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findings: &mut Findings) -> Project {
-    let mut project = Project { name: Arc::from(""), systems: BTreeMap::new(), models: BTreeMap::new(), limits: limits(None) };
+    let mut project =
+        Project { name: Arc::from(""), systems: BTreeMap::new(), models: BTreeMap::new(), limits: limits(None) };
     let Some((node, raw)) = read_project(text, findings) else { return project };
     if let Some(name) = &raw.project {
         check_name(name, findings);
@@ -53,7 +54,8 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
 }
 
 fn limits(raw: Option<&ServerRaw>) -> ServerLimits {
-    let pick = |value: Option<u32>, default: usize| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default);
+    let pick =
+        |value: Option<u32>, default: usize| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default);
     ServerLimits {
         in_flight: pick(raw.and_then(|raw| raw.in_flight), 1024),
         body_bytes: pick(raw.and_then(|raw| raw.body_bytes), 1 << 20),
@@ -81,11 +83,15 @@ fn model_plan(name: &At<String>, raw: &ModelRaw, facts: &Facts, findings: &mut F
     let known = facts.models.get(name.text());
     for (version, reason) in known.iter().flat_map(|known| &known.broken) {
         let message = format!("version {version} of model {} cannot be loaded: {reason}", name.text());
-        findings.add(mark, "broken_model", message, |finding| finding.allow("a file that loads; or move it out of the folder"));
+        findings.add(mark, "broken_model", message, |finding| {
+            finding.allow("a file that loads; or move it out of the folder")
+        });
     }
     if known.is_none_or(|known| known.versions.is_empty() && known.broken.is_empty()) && raw.path.is_some() {
         let message = format!("model {} has no version: nothing that is a model is at {path}", name.text());
-        findings.add(mark, "missing_model", message, |finding| finding.allow("a model file, or a folder with versions below"));
+        findings.add(mark, "missing_model", message, |finding| {
+            finding.allow("a model file, or a folder with versions below")
+        });
     }
     for (alias, version) in known.iter().flat_map(|known| &known.aliases) {
         if known.is_some_and(|known| known.versions.iter().all(|have| have.version != *version)) {

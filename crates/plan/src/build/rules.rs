@@ -74,7 +74,9 @@ fn threshold(text: &str) -> Option<Threshold> {
 
 fn number(test: Threshold) -> Option<f64> {
     match test {
-        Threshold::AtLeast(value) | Threshold::Above(value) | Threshold::AtMost(value) | Threshold::Below(value) => Some(value),
+        Threshold::AtLeast(value) | Threshold::Above(value) | Threshold::AtMost(value) | Threshold::Below(value) => {
+            Some(value)
+        }
         Threshold::Otherwise => None,
     }
 }
@@ -109,7 +111,8 @@ impl Work<'_> {
         }
         if whole && !left.empty() {
             let message = "some outputs belong to no band";
-            self.findings.add(raw.mark, "bands_incomplete", message, |finding| finding.allow("a last band NAME: otherwise"));
+            self.findings
+                .add(raw.mark, "bands_incomplete", message, |finding| finding.allow("a last band NAME: otherwise"));
         }
         bands
     }

@@ -78,8 +78,15 @@ impl Checker<'_> {
     }
 
     fn refuse(&mut self, at: &IdedExpr, what: &str) -> Checked {
-        let allowed = "field access, operators, ?:, lists and functions over bool, int, double, string, timestamp, duration";
-        self.report(at, "expression_unsupported", format!("{what} cannot be used here"), Some(allowed.to_owned()), None);
+        let allowed =
+            "field access, operators, ?:, lists and functions over bool, int, double, string, timestamp, duration";
+        self.report(
+            at,
+            "expression_unsupported",
+            format!("{what} cannot be used here"),
+            Some(allowed.to_owned()),
+            None,
+        );
         Checked::unknown()
     }
 

@@ -60,7 +60,9 @@ impl Checker<'_> {
             return self.nothing();
         }
         let field = match (&a.code, &b.code) {
-            (Code::Field(field), Code::Const(V::Null)) | (Code::Const(V::Null), Code::Field(field)) => Some(field.position),
+            (Code::Field(field), Code::Const(V::Null)) | (Code::Const(V::Null), Code::Field(field)) => {
+                Some(field.position)
+            }
             _ => None,
         };
         // Equal to something that is there means being there.
@@ -93,9 +95,9 @@ impl Checker<'_> {
             return self.matches(node, call, arguments);
         }
         let method = call.target.is_some();
-        let found = FUNCTIONS.iter().find(|(known, _, style)| {
-            *known == name && (*style == Style::Both || (*style == Style::Method) == method)
-        });
+        let found = FUNCTIONS
+            .iter()
+            .find(|(known, _, style)| *known == name && (*style == Style::Both || (*style == Style::Method) == method));
         let Some((_, function, _)) = found else {
             self.unknown_function(node, name, method);
             return self.nothing();
@@ -117,7 +119,10 @@ impl Checker<'_> {
         let (message, suggestion) = match other {
             Some(_) if method => (format!("{name} is not called on a value"), Some(format!("{name}(value)"))),
             Some(_) => (format!("{name} is called on a value"), Some(format!("value.{name}(…)"))),
-            None => (format!("unknown function {name}"), nearest(name, names.iter().copied()).map(|name| format!("{name}()"))),
+            None => (
+                format!("unknown function {name}"),
+                nearest(name, names.iter().copied()).map(|name| format!("{name}()")),
+            ),
         };
         self.report(node, "unknown_function", message, Some(names.join(", ")), suggestion);
     }
@@ -169,7 +174,9 @@ fn result(operator: Operator, a: &Ty, b: &Ty) -> Option<Ty> {
         (O::Add, Ty::String, Ty::String) => Some(Ty::String),
         (O::Add, Ty::List(_), Ty::List(_)) => a.join(b),
         (O::Subtract, Ty::Timestamp, Ty::Timestamp) => Some(Ty::Duration),
-        (O::Add | O::Subtract, Ty::Timestamp, Ty::Duration) | (O::Add, Ty::Duration, Ty::Timestamp) => Some(Ty::Timestamp),
+        (O::Add | O::Subtract, Ty::Timestamp, Ty::Duration) | (O::Add, Ty::Duration, Ty::Timestamp) => {
+            Some(Ty::Timestamp)
+        }
         (O::Add | O::Subtract, Ty::Duration, Ty::Duration) => Some(Ty::Duration),
         _ => None,
     }
@@ -196,7 +203,9 @@ fn advice(operator: Operator, a: &Checked, b: &Checked) -> (&'static str, Option
         _ => format!("double(…) around the {side} side"),
     });
     let text = match (&a.ty, &b.ty) {
-        (Ty::Timestamp, Ty::String) | (Ty::String, Ty::Timestamp) => Some("timestamp(\"…\") around the text".to_owned()),
+        (Ty::Timestamp, Ty::String) | (Ty::String, Ty::Timestamp) => {
+            Some("timestamp(\"…\") around the text".to_owned())
+        }
         (Ty::Duration, Ty::Int | Ty::Double) | (Ty::Int | Ty::Double, Ty::Duration) => {
             Some("days(…) around the duration".to_owned())
         }

@@ -25,4 +25,3 @@ pub(crate) fn fold(code: Code) -> Code {
     let value = code.eval(&scope).map(super::value::V::detach);
     value.map_or(code, Code::Const)
 }
-

@@ -77,7 +77,9 @@ impl Operator {
             Self::LessEqual => compare(left, right).map(|order| V::Bool(order != Ordering::Greater)),
             Self::Greater => compare(left, right).map(|order| V::Bool(order == Ordering::Greater)),
             Self::GreaterEqual => compare(left, right).map(|order| V::Bool(order != Ordering::Less)),
-            Self::In => right.items().map(|items| V::Bool(items.iter().any(|item| item.equals(left)))).ok_or(Fault::Null),
+            Self::In => {
+                right.items().map(|items| V::Bool(items.iter().any(|item| item.equals(left)))).ok_or(Fault::Null)
+            }
             Self::Index => index(left, right),
             Self::Add | Self::Subtract | Self::Multiply | Self::Divide | Self::Modulo => self.arithmetic(left, right),
         }

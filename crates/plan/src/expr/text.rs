@@ -73,7 +73,14 @@ pub(crate) fn duration_text(micros: i64) -> String {
 /// Writes a double as Go's `%g` does: the shortest digits that read back, with an exponent when it is far from zero.
 pub(crate) fn double_text(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
     }
     let text = format!("{value:e}");
     let Some((digits, exponent)) = text.split_once('e') else { return text };
@@ -100,7 +107,8 @@ pub(crate) fn time_text(time: Timestamp) -> String {
 
 /// Reads RFC 3339; unlike a database's dates, the form must be complete.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
-    let complete = text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T') && !text.ends_with(|c: char| c.is_ascii_lowercase());
+    let complete =
+        text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T') && !text.ends_with(|c: char| c.is_ascii_lowercase());
     let zoned = text.ends_with('Z') || text.get(text.len().checked_sub(6)?..)?.contains(['+', '-']);
     if !complete || !zoned {
         return None;

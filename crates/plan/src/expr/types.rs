@@ -60,7 +60,9 @@ impl Ty {
     pub(crate) fn join(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Unknown, other) | (other, Self::Unknown) => Some(other.clone()),
-            (Self::List(None), Self::List(item)) | (Self::List(item), Self::List(None)) => Some(Self::List(item.clone())),
+            (Self::List(None), Self::List(item)) | (Self::List(item), Self::List(None)) => {
+                Some(Self::List(item.clone()))
+            }
             (Self::List(Some(a)), Self::List(Some(b))) => a.join(b).map(|item| Self::List(Some(Box::new(item)))),
             (a, b) => (a == b).then(|| a.clone()),
         }

@@ -65,7 +65,8 @@ impl<'a> Shape<'a> {
 
     /// One of several shapes: the first whose type fits is the one that was meant.
     fn choose(&mut self, node: &mut Node, choices: &'a [Json], name: &str) -> bool {
-        let words: Vec<&str> = choices.iter().filter_map(|choice| self.resolve(choice).get("const")?.as_str()).collect();
+        let words: Vec<&str> =
+            choices.iter().filter_map(|choice| self.resolve(choice).get("const")?.as_str()).collect();
         if words.len() == choices.len() {
             return self.word(node, &words, name);
         }
@@ -166,7 +167,8 @@ impl<'a> Shape<'a> {
         }
         let suggestion = nearest(&text, words.iter().copied());
         let message = format!("{name} cannot be {text}");
-        self.findings.add(node.mark, "unknown_value", message, |finding| finding.allow(words.join(", ")).suggest(suggestion));
+        self.findings
+            .add(node.mark, "unknown_value", message, |finding| finding.allow(words.join(", ")).suggest(suggestion));
         false
     }
 
@@ -195,7 +197,11 @@ impl<'a> Shape<'a> {
         let required = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
         for key in required {
             if !present.iter().any(|present| present == key) {
-                let about = properties.and_then(|known| known.get(key)).and_then(|of| of.get("description")).and_then(Json::as_str).unwrap_or("");
+                let about = properties
+                    .and_then(|known| known.get(key))
+                    .and_then(|of| of.get("description"))
+                    .and_then(Json::as_str)
+                    .unwrap_or("");
                 let about = about.split("\n").next().unwrap_or("").to_owned();
                 let message = format!("{name} has no {key}");
                 let allowed = if about.is_empty() { String::new() } else { format!("{key}: {about}") };
@@ -205,11 +211,17 @@ impl<'a> Shape<'a> {
     }
 
     /// Reports a key; gives the one that was probably meant.
-    fn unknown_key<'p>(&mut self, entry: &Entry, properties: Option<&'p Map<String, Json>>, name: &str) -> Option<&'p str> {
+    fn unknown_key<'p>(
+        &mut self,
+        entry: &Entry,
+        properties: Option<&'p Map<String, Json>>,
+        name: &str,
+    ) -> Option<&'p str> {
         let keys: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
         let suggestion = nearest(&entry.key, keys.iter().copied());
         let message = format!("{name} has no key {}", entry.key);
-        self.findings.add(entry.mark, "unknown_key", message, |finding| finding.allow(keys.join(", ")).suggest(suggestion));
+        self.findings
+            .add(entry.mark, "unknown_key", message, |finding| finding.allow(keys.join(", ")).suggest(suggestion));
         suggestion
     }
 }

@@ -60,7 +60,11 @@ fn make(random: &mut Random, kind: Kind, depth: u64) -> String {
             0 => format!("size({})", make(random, Kind::Text, depth)),
             1 => format!("int({})", make(random, Kind::Double, depth)),
             2 => format!("-({})", make(random, Kind::Int, depth)),
-            3 => format!("({}).{}()", make(random, Kind::Time, depth), random.pick(&["getFullYear", "getMonth", "getDayOfYear", "getHours"])),
+            3 => format!(
+                "({}).{}()",
+                make(random, Kind::Time, depth),
+                random.pick(&["getFullYear", "getMonth", "getDayOfYear", "getHours"])
+            ),
             _ => operator(random, kind, &["+", "-", "*", "/", "%"], depth),
         },
         Kind::Double => match random.below(6) {
@@ -128,7 +132,15 @@ fn nullable(random: &mut Random) -> (Kind, &'static str) {
 /// A use of a nullable field behind a guard of some form, right or nearly right.
 fn guarded(random: &mut Random, kind: Kind, depth: u64) -> String {
     let (of, field) = nullable(random);
-    let test = random.pick(&["F != null", "null != F", "has(F)", "!(F == null)", "!(!has(F))", "F == F", "F != null && input.b"]);
+    let test = random.pick(&[
+        "F != null",
+        "null != F",
+        "has(F)",
+        "!(F == null)",
+        "!(!has(F))",
+        "F == F",
+        "F != null && input.b",
+    ]);
     let test = test.replace('F', field);
     let other = make(random, kind, depth);
     let used = if of == kind { field.to_owned() } else { make(random, kind, depth) };
@@ -149,6 +161,8 @@ fn leaf(random: &mut Random, kind: Kind) -> String {
         Kind::Double => &["0.0", "1.5", "-2.25", "1e18", "input.d", "input.d", "output", "input.nd"],
         Kind::Text => &["''", "'a'", "'retired'", "'é'", "input.s", "input.s", "band", "input.ns"],
         Kind::Time => &["now", "input.t", "timestamp('2026-01-01T00:00:00Z')", "timestamp(86400)", "input.nt"],
-        Kind::Duration => &["duration('1h')", "duration('-90m')", "duration('36h')", "duration('1.5s')", "(now - input.t)"],
+        Kind::Duration => {
+            &["duration('1h')", "duration('-90m')", "duration('36h')", "duration('1.5s')", "(now - input.t)"]
+        }
     })
 }

@@ -38,7 +38,7 @@ fn schema() -> serde_json::Value {
 
 fn validate(config: &serde_json::Value) -> Result<(), Vec<Error>> {
     let mut errors = Vec::new();
-    for (key, value) in config.as_object().unwrap() {
+    for (key, value) in config.as_object().into_iter().flatten() {
         let known = match key.as_str() {
             "path" => value.is_string(),
             "busy" => value.is_i64(),
