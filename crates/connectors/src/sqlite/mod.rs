@@ -14,6 +14,8 @@
 //!   binds to the very same place: a time is `Value::Time` only if it is stored in Tendon's own form (RFC 3339, UTC, six
 //!   digits), else it is the stored text. Order is SQLite's order of stored values. Rows whose key or watermark cannot be
 //!   told apart (null key, blob, invalid UTF-8, infinite) are left out. Details in `read`.
+//! - **Watching a large table** needs an index on the watermark, best on watermark and key; without one, each page sorts the
+//!   whole table.
 //! - **Times are written** as RFC 3339 text in UTC with microseconds, which sorts as text like the times themselves.
 
 mod authorizer;

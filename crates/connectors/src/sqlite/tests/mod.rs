@@ -185,3 +185,46 @@ fn keys_follow_the_collation_that_makes_them_unique() {
     assert_eq!(all("b").unwrap(), "A B a b", "rows without a key that can be told are left out");
     assert_eq!(all("c").unwrap_err().code(), "key_not_unique");
 }
+
+#[test]
+fn a_file_that_is_locked_even_for_reading_is_tried_again_later() {
+    let (_folder, path) = file(SCHEMA);
+    let mut session = session(&path, &[("leads", "name")], &[("leads", "score")]);
+    assert_eq!(scan(&mut session, "leads", "id", "name").unwrap().len(), 1);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    for error in [
+        scan(&mut session, "leads", "id", "name").unwrap_err(),
+        run(&mut session, "leads", vec![set(1, "score", Value::Float(1.0))]).unwrap_err(),
+        session.with(|open, _| open.refresh()).unwrap_err(),
+    ] {
+        assert_eq!((error.code(), error.retryable()), ("system_locked", true));
+    }
+    drop(other);
+    assert_eq!(scan(&mut session, "leads", "id", "name").unwrap().len(), 1);
+}
+
+#[test]
+fn a_commit_that_a_reader_holds_up_leaves_nothing_half_done() {
+    let (_folder, path) = file(SCHEMA);
+    let mut session = session(&path, &[("leads", "name")], &[("leads", "score")]);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN; SELECT * FROM leads").unwrap();
+    let error = run(&mut session, "leads", vec![set(1, "score", Value::Float(1.0))]).unwrap_err();
+    assert_eq!((error.code(), error.retryable()), ("system_locked", true));
+    other.execute_batch("COMMIT").unwrap();
+    let written = run(&mut session, "leads", vec![set(1, "score", Value::Float(1.0))]).unwrap();
+    assert_eq!(written, [Written::Delivered { old: Some(vec![Value::Null]) }]);
+}
+
+#[test]
+fn settings_are_checked() {
+    let check = |settings: serde_json::Value| (super::KIND.validate)(&settings);
+    assert!(check(serde_json::json!({"path": "crm.db", "busy_timeout": 0})).is_ok());
+    let findings = check(serde_json::json!({"path": "", "busy_timeout": 60_001})).unwrap_err();
+    let pointers: Vec<_> = findings.iter().map(|finding| finding.pointer().unwrap()).collect();
+    assert_eq!(pointers, ["/path", "/busy_timeout"]);
+    let findings = check(serde_json::json!({"url": "crm.db", "bussy_timeout": 5})).unwrap_err();
+    assert!(findings.iter().any(|finding| finding.hint_text() == Some("did you mean `busy_timeout`?")));
+    assert_eq!(findings.len(), 3, "two unknown, one missing");
+}
