@@ -4,7 +4,7 @@ use tendon_kernel::sockets::model::Contributions;
 
 use super::{
     Ensemble,
-    node::{Row, category_bit},
+    node::{Rows, category_bit},
 };
 
 /// How far `base + Σ values` may be from the margin, relative to the sum of the magnitudes involved: the rounding of a
@@ -33,7 +33,7 @@ impl Ensemble {
             rows.chunks_exact(self.columns).zip(margins.chunks_exact(self.outputs)).enumerate()
         {
             let categories: Vec<u64> = row.iter().copied().map(category_bit).collect();
-            let row = Row { values: row, categories: &categories };
+            let row = Rows { values: row, categories: &categories };
             let mut outputs = Vec::with_capacity(self.outputs);
             for (output, (margin, base)) in margins.iter().zip(self.explainer.base()).enumerate() {
                 let values = self.explainer.explain(&self.nodes, &self.words, row, output, &mut scratch);

@@ -25,17 +25,17 @@ pub(crate) struct BadTree {
     pub(crate) reason: String,
 }
 
-/// Where a tree starts and how deep it is.
+/// Where a tree starts, and whether it is more than a leaf.
 #[derive(Clone, Copy, Debug)]
 struct Root {
     node: u32,
-    depth: u32,
+    is_split: bool,
 }
 
 /// All trees of a model, packed. Tree `i` adds to output `i % outputs`.
 #[derive(Debug)]
 pub(crate) struct Ensemble {
-    /// Nodes of all trees, each tree in one piece, its root first. Node 0 is a leaf of value 0 that fills up groups.
+    /// Nodes of all trees, each tree in one piece, its root first.
     nodes: Vec<Node>,
     /// Large sets of categories.
     words: Vec<u32>,
@@ -50,7 +50,7 @@ pub(crate) struct Ensemble {
 impl Ensemble {
     /// Checks and packs the trees.
     pub(crate) fn new(trees: &[Tree], columns: usize, outputs: usize) -> Result<Self, BadTree> {
-        let mut nodes = vec![Node::leaf(0, 0.0)];
+        let mut nodes = Vec::new();
         let mut words = Vec::new();
         let mut roots = Vec::with_capacity(trees.len());
         let mut explainer = Explainer::new(outputs);
@@ -78,28 +78,24 @@ impl Ensemble {
 fn pack(spec: &Tree, nodes: &mut Vec<Node>, words: &mut Vec<u32>, places: &mut [u32]) -> Root {
     let root = nodes.len() as u32;
     let mut level = vec![(spec.root(), root)];
-    nodes.push(Node::leaf(root, 0.0));
-    let mut depth = 0;
-    loop {
+    nodes.push(Node::leaf(0.0));
+    while !level.is_empty() {
         let mut below = Vec::with_capacity(level.len() * 2);
         for (child, place) in level {
             nodes[place as usize] = match child {
-                Child::Leaf(leaf) => Node::leaf(place, spec.leaves[leaf as usize]),
+                Child::Leaf(leaf) => Node::leaf(spec.leaves[leaf as usize]),
                 Child::Split(index) => {
                     let split = &spec.splits[index as usize];
                     let left = nodes.len() as u32;
                     places[index as usize] = place;
-                    nodes.extend([Node::leaf(left, 0.0), Node::leaf(left + 1, 0.0)]);
+                    nodes.extend([Node::leaf(0.0), Node::leaf(0.0)]);
                     below.push((split.left, left));
                     below.push((split.right, left + 1));
-                    Node::split(split.feature, &split.test, left, words)
+                    Node::split(split, left, words)
                 }
             };
         }
-        if below.is_empty() {
-            return Root { node: root, depth };
-        }
         level = below;
-        depth += 1;
     }
+    Root { node: root, is_split: !spec.splits.is_empty() }
 }

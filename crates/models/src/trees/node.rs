@@ -1,21 +1,20 @@
 //! One node in 16 bytes, and the step from a node to its child: the innermost loop of all tree inference.
 //!
-//! The two children of a split are adjacent, so that a step is one comparison and one addition without a branch. A leaf
-//! is its own child: lanes that arrived early step in place until the last one arrives, which costs less than a
-//! mispredicted jump per tree.
+//! The two children of a split are adjacent, so that a step is one comparison and one addition without a branch, and a
+//! split knows which of its children are splits, so that a walk ends without looking at the leaf.
 
-use super::spec::{Missing, Test};
+use super::spec::{Child, Missing, Split, Test};
 
-/// Set on splits, clear on leaves: what is added to `left` when the answer is no.
-const SPLIT: u32 = 1 << 31;
+/// Where the bit stands that says whether the left child is a split; the next bit says it of the right child.
+const LEFT_SPLIT_SHIFT: u32 = 30;
 /// A missing value goes left.
-const MISSING_LEFT: u32 = 1 << 30;
+const MISSING_LEFT: u32 = 1 << 29;
 /// Zero counts as missing.
-const ZERO_IS_MISSING: u32 = 1 << 29;
+const ZERO_IS_MISSING: u32 = 1 << 28;
 /// The question is membership in a set of categories below 64, whose bits stand in `bits`.
-const CATEGORY: u32 = 1 << 28;
+const CATEGORY: u32 = 1 << 27;
 /// As `CATEGORY`, but the set is larger: `bits` holds its place among the ensemble's words (low half) and its length.
-const WIDE: u32 = 1 << 27;
+const WIDE: u32 = 1 << 26;
 /// The remaining bits hold the feature.
 const FEATURE: u32 = WIDE - 1;
 
@@ -39,9 +38,9 @@ pub(crate) mod mode {
     pub(crate) const FULL: u8 = 4;
 }
 
-/// A row of features, and for the modes from [`mode::CATEGORIES`] on the [`category_bit`] of each.
+/// Rows of features one after the other, and for the modes from [`mode::CATEGORIES`] on the [`category_bit`] of each.
 #[derive(Clone, Copy)]
-pub(crate) struct Row<'a> {
+pub(crate) struct Rows<'a> {
     pub(crate) values: &'a [f64],
     pub(crate) categories: &'a [u64],
 }
@@ -60,19 +59,19 @@ pub(crate) struct Node {
     bits: u64,
     /// Flags and feature.
     meta: u32,
-    /// Index of the left child, the right one follows it; a leaf's own index.
+    /// Index of the left child, the right one follows it; 0 at a leaf.
     left: u32,
 }
 
 impl Node {
-    /// A leaf that stands at `index`.
-    pub(crate) fn leaf(index: u32, value: f64) -> Self {
-        Self { bits: value.to_bits(), meta: 0, left: index }
+    /// A leaf.
+    pub(crate) fn leaf(value: f64) -> Self {
+        Self { bits: value.to_bits(), meta: 0, left: 0 }
     }
 
-    /// A split whose children stand at `left` and `left + 1`. Large sets of categories go to `words`.
-    pub(crate) fn split(feature: u32, test: &Test, left: u32, words: &mut Vec<u32>) -> Self {
-        let (bits, flags) = match test {
+    /// A split whose children stand at `at` and `at + 1`. Large sets of categories go to `words`.
+    pub(crate) fn split(split: &Split, at: u32, words: &mut Vec<u32>) -> Self {
+        let (bits, flags) = match &split.test {
             Test::Threshold { threshold, missing, default_left } => {
                 let missing_left = match missing {
                     // NaN is read as 0, so its way is known beforehand.
@@ -94,7 +93,8 @@ impl Node {
                 }
             }
         };
-        Self { bits, meta: SPLIT | flags | feature, left }
+        let [left, right] = [split.left, split.right].map(|child| u32::from(matches!(child, Child::Split(_))));
+        Self { bits, meta: flags | split.feature | (left | right << 1) << LEFT_SPLIT_SHIFT, left: at }
     }
 
     /// A leaf's value.
@@ -102,10 +102,16 @@ impl Node {
         f64::from_bits(self.bits)
     }
 
-    /// 1 for a split, 0 for a leaf.
+    /// 1 when the child on this side is a split, 0 when it is a leaf.
     #[inline(always)]
-    pub(crate) fn is_split(self) -> u32 {
-        self.meta >> 31
+    pub(crate) fn goes_on(self, side: u32) -> u32 {
+        (self.meta >> LEFT_SPLIT_SHIFT >> side) & 1
+    }
+
+    /// The index of the child on this side.
+    #[inline(always)]
+    pub(crate) fn child(self, side: u32) -> u32 {
+        self.left + side
     }
 
     /// The smallest mode that serves this node for rows with NaN.
@@ -119,13 +125,13 @@ impl Node {
         }
     }
 
-    /// 0 when the row goes left here, 1 when it goes right (meaningless at a leaf).
+    /// 0 when the row that starts at `row` goes left here, 1 when it goes right (meaningless at a leaf).
     ///
     /// Arithmetic instead of conditions, down to the type: which way a row goes is what no branch predictor can know.
     #[inline(always)]
-    pub(crate) fn side<const MODE: u8>(self, words: &[u32], row: Row<'_>) -> u32 {
-        let feature = (self.meta & FEATURE) as usize;
-        let value = row.values[feature];
+    pub(crate) fn side<const MODE: u8>(self, words: &[u32], rows: Rows<'_>, row: usize) -> u32 {
+        let place = row + (self.meta & FEATURE) as usize;
+        let value = rows.values[place];
         let flag = |bit: u32| (self.meta / bit) & 1;
         let below = u32::from(value <= f64::from_bits(self.bits));
         if MODE == mode::PLAIN {
@@ -138,7 +144,7 @@ impl Node {
         if MODE == mode::FULL && self.meta & WIDE != 0 {
             return u32::from(!self.has_category(words, value));
         }
-        let member = u32::from(self.bits & row.categories[feature] != 0);
+        let member = u32::from(self.bits & rows.categories[place] != 0);
         let number = match MODE {
             mode::CATEGORIES => below,
             mode::CATEGORIES_NAN => below | (nan & flag(MISSING_LEFT)),
@@ -148,12 +154,6 @@ impl Node {
             }
         };
         number ^ ((number ^ member) & flag(CATEGORY)) ^ 1
-    }
-
-    /// The index of the child the row goes to; of the leaf itself at a leaf.
-    #[inline(always)]
-    pub(crate) fn step<const MODE: u8>(self, words: &[u32], row: Row<'_>) -> u32 {
-        self.left + (self.side::<MODE>(words, row) & self.is_split())
     }
 
     /// Membership in a large set.
@@ -172,22 +172,23 @@ mod tests {
 
     fn left(test: &Test, value: f64) -> bool {
         let mut words = vec![0xdead_beef];
-        let node = Node::split(0, test, 7, &mut words);
-        let row = Row { values: &[value], categories: &[category_bit(value)] };
-        let full = node.side::<{ mode::FULL }>(&words, row) == 0;
+        let split = Split { feature: 0, test: test.clone(), left: Child::Leaf(0), right: Child::Split(1) };
+        let node = Node::split(&split, 7, &mut words);
+        let row = Rows { values: &[value], categories: &[category_bit(value)] };
+        let full = node.side::<{ mode::FULL }>(&words, row, 0) == 0;
         if node.mode() <= mode::CATEGORIES_NAN {
-            assert_eq!(node.side::<{ mode::CATEGORIES_NAN }>(&words, row) == 0, full, "{test:?} {value}");
+            assert_eq!(node.side::<{ mode::CATEGORIES_NAN }>(&words, row, 0) == 0, full, "{test:?} {value}");
             if !value.is_nan() {
-                assert_eq!(node.side::<{ mode::CATEGORIES }>(&words, row) == 0, full, "{test:?} {value}");
+                assert_eq!(node.side::<{ mode::CATEGORIES }>(&words, row, 0) == 0, full, "{test:?} {value}");
             }
         }
         if node.mode() <= mode::NAN {
-            assert_eq!(node.side::<{ mode::NAN }>(&words, row) == 0, full, "{test:?} {value}");
+            assert_eq!(node.side::<{ mode::NAN }>(&words, row, 0) == 0, full, "{test:?} {value}");
             if !value.is_nan() {
-                assert_eq!(node.side::<{ mode::PLAIN }>(&words, row) == 0, full, "{test:?} {value}");
+                assert_eq!(node.side::<{ mode::PLAIN }>(&words, row, 0) == 0, full, "{test:?} {value}");
             }
         }
-        assert_eq!(node.step::<{ mode::FULL }>(&words, row), if full { 7 } else { 8 });
+        assert_eq!([node.child(0), node.child(1), node.goes_on(0), node.goes_on(1)], [7, 8, 0, 1]);
         full
     }
 

@@ -15,7 +15,7 @@
 //! side. All factors are positive, nothing cancels, so the result is closer to the truth than unwinding paths.
 
 use super::{
-    node::{Node, Row, mode},
+    node::{Node, Rows, mode},
     quadrature::{Point, gauss_legendre},
     spec::{Child, Counts, Tree},
 };
@@ -220,7 +220,7 @@ impl Explainer {
         &self,
         nodes: &[Node],
         words: &[u32],
-        row: Row<'_>,
+        row: Rows<'_>,
         output: usize,
         scratch: &mut Scratch,
     ) -> Vec<f64> {
@@ -233,7 +233,7 @@ impl Explainer {
                 continue;
             }
             for (side, branch) in scratch.side.iter_mut().zip(branches) {
-                *side = nodes[branch.node as usize].side::<{ mode::FULL }>(words, row) as u8;
+                *side = nodes[branch.node as usize].side::<{ mode::FULL }>(words, row, 0) as u8;
             }
             for pass in &self.rules[tree.rule as usize].passes {
                 match pass.lanes {

@@ -1,41 +1,21 @@
 //! The walk: which leaf of each tree a row falls into, and the sum of the leaves.
 //!
-//! A single row walks eight trees at once, a batch walks one tree with eight rows at once: eight independent chains of
-//! loads hide the latency of each. A batch goes block by block and tree by tree, so that a tree's nodes and a block's
-//! rows stay in the first-level cache. The sum of an output runs over its trees in their order, always: floating-point
-//! addition is not associative, and the result has to equal the trainer's bit for bit.
+//! Many chains of loads run at once, so that their latencies overlap: a single row walks 64 trees side by side, a batch
+//! walks each tree with 64 rows, which then stay in the first-level cache together with the tree. Most paths are half as
+//! long as the longest, so chains that reached a leaf drop out: a set of bits in a register tells which go on, without
+//! a branch per step, and without a list in memory whose stores would hold up the loads. The sum of an output runs over
+//! its trees in their order, always: floating-point addition is not associative, and the result has to equal the
+//! trainer's bit for bit.
 
 use super::{
-    Ensemble, Root,
-    node::{Row, category_bit, mode},
+    Ensemble,
+    node::{Rows, category_bit, mode},
 };
 
-/// Chains that run at once: enough to cover the latency of the second-level cache, few enough for the registers.
-const LANES: usize = 8;
-/// Rows of a block: 64 rows of 32 features are 16 KiB.
-const BLOCK: usize = 64;
-
-/// Some rows, one after the other.
-#[derive(Clone, Copy)]
-struct Rows<'a> {
-    values: &'a [f64],
-    /// As long as `values` where the mode needs them, else empty.
-    categories: &'a [u64],
-    columns: usize,
-}
-
-impl<'a> Rows<'a> {
-    fn count(self) -> usize {
-        self.values.len() / self.columns
-    }
-
-    #[inline(always)]
-    fn row<const MODE: u8>(self, index: usize) -> Row<'a> {
-        let range = index * self.columns..(index + 1) * self.columns;
-        let categories = if MODE >= mode::CATEGORIES { &self.categories[range.clone()] } else { &[][..] };
-        Row { values: &self.values[range], categories }
-    }
-}
+/// Chains that run at once, one bit each; also the rows of a block: 64 rows of 32 features are 16 KiB.
+const LANES: usize = u64::BITS as usize;
+/// From this many rows on, walking them side by side is worth it.
+const BATCH: usize = 12;
 
 impl Ensemble {
     /// The margins of `rows` (row-major, `columns` values each, a whole number of rows): `rows × outputs` values.
@@ -43,12 +23,12 @@ impl Ensemble {
         let columns = self.columns;
         let mut sums = vec![0.0; rows.len() / columns * self.outputs];
         let mut categories = Vec::new();
-        for (values, sums) in rows.chunks(BLOCK * columns).zip(sums.chunks_mut(BLOCK * self.outputs)) {
+        for (values, sums) in rows.chunks(LANES * columns).zip(sums.chunks_mut(LANES * self.outputs)) {
             if self.mode >= mode::CATEGORIES {
                 categories.clear();
                 categories.extend(values.iter().copied().map(category_bit));
             }
-            let rows = Rows { values, categories: &categories, columns };
+            let rows = Rows { values, categories: &categories };
             let nan = || values.iter().any(|value| value.is_nan());
             match self.mode {
                 mode::FULL => self.block::<{ mode::FULL }>(rows, sums),
@@ -62,44 +42,44 @@ impl Ensemble {
     }
 
     fn block<const MODE: u8>(&self, rows: Rows<'_>, sums: &mut [f64]) {
-        let together = rows.count() / LANES * LANES;
-        if together > 0 {
-            for (tree, root) in self.roots.iter().enumerate() {
-                let output = tree % self.outputs;
-                for first in (0..together).step_by(LANES) {
-                    let values = self.one_tree::<MODE>(*root, rows, first);
-                    let sums = sums[first * self.outputs..].iter_mut().skip(output).step_by(self.outputs);
-                    for (sum, value) in sums.zip(values) {
-                        *sum += value;
-                    }
-                }
+        let count = rows.values.len() / self.columns;
+        if count >= BATCH {
+            for tree in 0..self.roots.len() {
+                self.one_tree::<MODE>(tree, rows, count, sums);
+            }
+        } else {
+            for (row, sums) in sums.chunks_exact_mut(self.outputs).enumerate() {
+                self.one_row::<MODE>(rows, row * self.columns, sums);
             }
         }
-        for index in together..rows.count() {
-            self.one_row::<MODE>(rows.row::<MODE>(index), &mut sums[index * self.outputs..(index + 1) * self.outputs]);
+    }
+
+    /// Adds the leaf values of all rows of a block in one tree.
+    fn one_tree<const MODE: u8>(&self, tree: usize, rows: Rows<'_>, count: usize, sums: &mut [f64]) {
+        let root = self.roots[tree];
+        let mut at = [root.node; LANES];
+        if root.is_split {
+            let all = u64::MAX >> (LANES - count);
+            self.run::<MODE>(&mut at, all, rows, |lane| lane * self.columns);
+        }
+        let sums = sums.iter_mut().skip(tree % self.outputs).step_by(self.outputs);
+        for (sum, at) in sums.zip(&at[..count]) {
+            *sum += self.nodes[*at as usize].value();
         }
     }
 
-    /// The leaf values of `LANES` rows from `first` on in one tree.
-    #[inline(always)]
-    fn one_tree<const MODE: u8>(&self, root: Root, rows: Rows<'_>, first: usize) -> [f64; LANES] {
-        let rows: [Row<'_>; LANES] = std::array::from_fn(|lane| rows.row::<MODE>(first + lane));
-        self.run::<MODE>([root.node; LANES], root.depth, |lane| rows[lane])
-    }
-
-    /// Adds the leaf values of one row to its sums, `LANES` trees at a time.
-    fn one_row<const MODE: u8>(&self, row: Row<'_>, sums: &mut [f64]) {
+    /// Adds the leaf values of all trees for the row that starts at `row`.
+    fn one_row<const MODE: u8>(&self, rows: Rows<'_>, row: usize, sums: &mut [f64]) {
         let mut output = 0;
         for group in self.roots.chunks(LANES) {
-            let mut start = [0; LANES];
-            let mut depth = 0;
-            for (start, root) in start.iter_mut().zip(group) {
-                *start = root.node;
-                depth = depth.max(root.depth);
+            let (mut at, mut open) = ([0; LANES], 0);
+            for (lane, (at, root)) in at.iter_mut().zip(group).enumerate() {
+                *at = root.node;
+                open |= u64::from(root.is_split) << lane;
             }
-            let values = self.run::<MODE>(start, depth, |_| row);
-            for value in &values[..group.len()] {
-                sums[output] += value;
+            self.run::<MODE>(&mut at, open, rows, |_| row);
+            for at in &at[..group.len()] {
+                sums[output] += self.nodes[*at as usize].value();
                 output += 1;
                 if output == self.outputs {
                     output = 0;
@@ -108,27 +88,24 @@ impl Ensemble {
         }
     }
 
-    /// Walks `LANES` chains until all stand on leaves (at most `depth` steps), and reads the leaves.
+    /// Walks the chains whose bit is set in `open` from the splits they stand on to their leaves. Where the row of a
+    /// chain starts, `row` tells.
     #[inline(always)]
-    fn run<'a, const MODE: u8>(
-        &self,
-        mut at: [u32; LANES],
-        depth: u32,
-        row: impl Fn(usize) -> Row<'a>,
-    ) -> [f64; LANES] {
+    fn run<const MODE: u8>(&self, at: &mut [u32; LANES], mut open: u64, rows: Rows<'_>, row: impl Fn(usize) -> usize) {
         let nodes = self.nodes.as_slice();
-        for _ in 0..depth {
-            let mut open = 0;
-            for (lane, at) in at.iter_mut().enumerate() {
-                let node = nodes[*at as usize];
-                open |= node.is_split();
-                *at = node.step::<MODE>(&self.words, row(lane));
+        while open != 0 {
+            let mut still = 0;
+            let mut todo = open;
+            while todo != 0 {
+                let lane = todo.trailing_zeros() as usize;
+                todo &= todo - 1;
+                let node = nodes[at[lane] as usize];
+                let side = node.side::<MODE>(&self.words, rows, row(lane));
+                at[lane] = node.child(side);
+                still |= u64::from(node.goes_on(side)) << lane;
             }
-            if open == 0 {
-                break;
-            }
+            open = still;
         }
-        at.map(|at| nodes[at as usize].value())
     }
 }
 
