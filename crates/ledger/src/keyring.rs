@@ -11,7 +11,7 @@ use std::{
 
 use ring::aead;
 use tendon_kernel::{
-    Error, ErrorKind, Result,
+    Result,
     context::{Context, File, Open},
     sockets::secrets::Key,
 };
@@ -19,6 +19,7 @@ use tendon_kernel::{
 use crate::{
     cache::Cache,
     format::{corrupt, defect, disk_error},
+    publish::write_whole,
     seal::{SlotKey, cipher},
 };
 
@@ -112,7 +113,7 @@ struct Ring {
     cache: Cache<u64, SlotKey>,
     /// Slots erased since the keyring was opened: their keys are gone for readers before the file is overwritten.
     erased: BTreeSet<u64>,
-    /// A sync failed: the file is not written any more.
+    /// A sync failed: this file is not written any more; a copy takes its place before the next change.
     failed: bool,
 }
 
@@ -120,7 +121,7 @@ struct Ring {
 pub(crate) struct Keyring {
     context: Context,
     path: String,
-    file: Arc<dyn File>,
+    file: Mutex<Arc<dyn File>>,
     wrapper: Wrapper,
     chunk: u64,
     ring: Mutex<Ring>,
@@ -161,12 +162,16 @@ impl Keyring {
         Ok(Self {
             context: context.clone(),
             path: path.to_owned(),
-            file,
+            file: Mutex::new(file),
             wrapper,
             chunk: chunk.max(1),
             ring,
             writing: tokio::sync::Mutex::new(()),
         })
+    }
+
+    fn file(&self) -> Arc<dyn File> {
+        Arc::clone(&self.file.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -184,31 +189,29 @@ impl Keyring {
 
     /// Whether it is time to fill in the background.
     pub(crate) fn low(&self) -> bool {
-        let ring = self.ring();
-        (ring.spare.len() as u64) < self.chunk / 2 && !ring.failed
+        (self.ring().spare.len() as u64) < self.chunk.div_ceil(2)
     }
 
-    /// Slots in the file.
-    pub(crate) fn len(&self) -> u64 {
-        self.ring().len
+    /// Whether no slot is spare.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.ring().spare.is_empty()
     }
 
     /// Adds a chunk of slots, if fewer than half a chunk are spare, and makes it durable before anybody gets one.
     ///
     /// # Errors
-    /// `Unavailable` when the disk refuses; after a failed sync always, until the ledger is opened again.
+    /// `Unavailable` when the disk refuses.
     pub(crate) async fn fill(&self) -> Result<()> {
         let _one = self.writing.lock().await;
-        let (start, failed) = {
+        let start = {
             let ring = self.ring();
             if (ring.spare.len() as u64) >= self.chunk.div_ceil(2) {
                 return Ok(());
             }
-            (ring.len, ring.failed)
+            ring.len
         };
-        if failed {
-            return Err(self.failed_error());
-        }
+        self.renew().await?;
+        let file = self.file();
         let mut keys = VecDeque::new();
         let mut bytes = Vec::new();
         for slot in start..start + self.chunk {
@@ -221,10 +224,10 @@ impl Keyring {
             bytes.extend_from_slice(&self.wrapper.wrap(slot, &key, nonce)?);
             keys.push_back(key);
         }
-        if let Err(error) = self.file.write_at(&bytes, start * SLOT as u64) {
+        if let Err(error) = file.write_at(&bytes, start * SLOT as u64) {
             // Nothing was synced: cut what was written, so that no slack stays behind. A failure is harmless: the next
             // filling writes the same place, and opening cuts too.
-            drop(self.file.set_len(start * SLOT as u64));
+            drop(file.set_len(start * SLOT as u64));
             return Err(disk_error("add keys to its keyring", &self.path, &error));
         }
         self.sync().await?;
@@ -234,17 +237,46 @@ impl Keyring {
         Ok(())
     }
 
-    fn failed_error(&self) -> Error {
-        Error::new(ErrorKind::Unavailable, "ledger_keyring_failed", "the ledger's keyring could not be made durable")
-            .hint("check the disk, then restart: the keyring is read again from what is really there")
-            .with("file", &self.path)
+    async fn sync(&self) -> Result<()> {
+        self.file().sync().await.map_err(|error| {
+            self.ring().failed = true;
+            disk_error("make its keyring durable", &self.path, &error)
+        })
     }
 
-    async fn sync(&self) -> Result<()> {
-        self.file.sync().await.map_err(|error| {
-            self.ring().failed = true;
-            self.failed_error().private(error)
-        })
+    /// After a failed sync, puts a copy in the keyring's place: what was durable before, checked slot by slot, with the slots
+    /// erased meanwhile as zeros.
+    async fn renew(&self) -> Result<()> {
+        let (len, erased) = {
+            let ring = self.ring();
+            if !ring.failed {
+                return Ok(());
+            }
+            (ring.len, ring.erased.clone())
+        };
+        let old = self.file();
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0) * SLOT];
+        let read = old.read_at(&mut bytes, 0).map_err(|error| disk_error("read its keyring", &self.path, &error))?;
+        bytes.truncate(read);
+        for (slot, content) in (0..len).zip(bytes.chunks_mut(SLOT)) {
+            if erased.contains(&slot) {
+                content.fill(0);
+            } else if self.wrapper.unwrap(slot, content) == Slot::Damaged {
+                return Err(corrupt("ledger_keyring", "a slot of the keyring is damaged after a failed sync")
+                    .with("slot", slot));
+            }
+        }
+        if bytes.len() as u64 != len * SLOT as u64 {
+            return Err(corrupt("ledger_keyring", "slots of the keyring are missing after a failed sync")
+                .with("file", &self.path));
+        }
+        let (folder, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
+        write_whole(&self.context, folder, name, &bytes).await?;
+        let file = self.context.disk.open(&self.path, Open::ReadWrite);
+        let file = file.map_err(|error| disk_error("open its keyring", &self.path, &error))?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        self.ring().failed = false;
+        Ok(())
     }
 
     /// The key of a slot; `None` when it was erased.
@@ -263,7 +295,7 @@ impl Keyring {
         }
         let mut buffer = [0; SLOT];
         let read = self
-            .file
+            .file()
             .read_at(&mut buffer, slot.saturating_mul(SLOT as u64))
             .map_err(|error| disk_error("read its keyring", &self.path, &error))?;
         match self.wrapper.unwrap(slot, buffer.get(..read).unwrap_or_default()) {
@@ -302,13 +334,11 @@ impl Keyring {
     /// `Unavailable` when the disk refuses: the slot may still hold its key; opening the ledger again does it.
     pub(crate) async fn erase(&self, slots: &[u64]) -> Result<()> {
         let _one = self.writing.lock().await;
-        if self.ring().failed {
-            return Err(self.failed_error());
-        }
         self.mark_erased(slots);
+        self.renew().await?;
+        let file = self.file();
         for slot in slots {
-            self.file
-                .write_at(&[0; SLOT], slot * SLOT as u64)
+            file.write_at(&[0; SLOT], slot * SLOT as u64)
                 .map_err(|error| disk_error("erase a key", &self.path, &error))?;
         }
         self.sync().await

@@ -18,8 +18,10 @@ mod index;
 mod keyring;
 mod leaf;
 mod ledger;
+pub mod objects;
 mod prepare;
 mod projector;
+pub mod proof;
 mod publish;
 mod read;
 mod recover;
@@ -28,9 +30,12 @@ mod segment;
 mod tiles;
 mod tokens;
 mod tree;
+pub mod verify;
+mod verify_files;
 mod writer;
 
 pub use book::{Book, Parts, Settings};
+pub use proof::{Opening, ProofFile, ProofReport, verify_proof};
 pub use recover::open;
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl Inner {
                 self.fill_ahead();
                 return Ok(reserved);
             }
-            if self.keyring.low() {
+            if self.keyring.is_exhausted() {
                 self.keyring.fill().await?;
             }
         }

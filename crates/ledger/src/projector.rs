@@ -48,7 +48,8 @@ impl Projector {
                     .project(&entry, base.tokens, &mut batch)
                     .map_err(|error| error.with("projection", projection.name()).with("entry", item.seq))?;
             }
-            self.next_slot = self.next_slot.max(item.slot + 1);
+            let used = item.erased.iter().copied().max().map_or(item.slot, |slot| slot.max(item.slot));
+            self.next_slot = self.next_slot.max(used + 1);
         }
         if let Some(last) = items.last() {
             let position =

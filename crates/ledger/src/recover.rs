@@ -274,7 +274,9 @@ fn read_segment(
         }
         if frame.seq >= from {
             let leaf = Leaf::decode(frame.leaf).map_err(|error| error.with("entry", frame.seq))?;
-            out.next_slot = out.next_slot.max(leaf.slot + 1);
+            // An erased slot is used up, also when no entry about its subject ever became durable.
+            let used = leaf.erased.iter().copied().max().map_or(leaf.slot, |slot| slot.max(leaf.slot));
+            out.next_slot = out.next_slot.max(used + 1);
             out.erased.extend(leaf.erased);
         }
         out.size = frame.seq + 1;

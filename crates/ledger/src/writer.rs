@@ -2,8 +2,8 @@
 //! write, syncs once and answers; what arrives meanwhile is the next group.
 //!
 //! A full disk: nothing of the group was synced, so the file is cut back and the next group tries again. A failed sync: what
-//! is on the disk is unknown and syncing that file again would lie, so the ledger goes on in a new segment that begins
-//! at the last durable entry; recovery ignores what the old file holds beyond.
+//! is on the disk is unknown and syncing that file again would lie, so a copy of what was durable before, checked frame by
+//! frame, takes the file's place, and the next group goes there.
 
 use std::sync::Arc;
 
@@ -18,7 +18,9 @@ use crate::{
     book::{Inner, Job},
     desk::Item,
     format::disk_error,
+    publish::write_whole,
     segment::{self, HEADER, Place},
+    tiles,
     tokens::Token,
 };
 
@@ -202,7 +204,10 @@ impl Inner {
     async fn write(self: &Arc<Self>, log: &mut Log, entries: &[Prepared]) -> Result<Vec<Place>> {
         self.wait_for_cover().await?;
         let start = self.desk().size;
-        if log.failed || log.file.is_none() || log.end >= self.settings.segment_bytes {
+        if log.failed {
+            self.renew_segment(log).await?;
+        }
+        if log.file.is_none() || log.end >= self.settings.segment_bytes {
             self.begin_segment(log, start).await?;
         }
         let Some(file) = log.file.clone() else { return Err(crate::format::defect("open a segment")) };
@@ -266,25 +271,20 @@ impl Inner {
         let path = segment::path(&self.folder, first);
         let io = |error: std::io::Error| disk_error("begin a segment", &path, &error);
         let disk = &self.context.disk;
-        if let Some(old) = &log.file {
-            if log.failed {
-                // Best effort: recovery ignores what lies beyond anyway.
-                drop(old.set_len(log.end));
-            } else if !self.settings.sync {
-                old.sync().await.map_err(|error| {
-                    log.failed = true;
-                    io(error)
-                })?;
-            }
+        if let Some(old) = &log.file
+            && !self.settings.sync
+        {
+            old.sync().await.map_err(|error| {
+                log.failed = true;
+                io(error)
+            })?;
         }
         let folder = format!("{}/segments", self.folder);
-        // A segment of that name can only be one that holds no durable entry: an attempt that failed.
-        if log.file.is_none() || log.first == first || log.failed {
-            let name = format!("{first:020}.seg");
-            if disk.list(&folder).map_err(io)?.contains(&name) {
-                disk.remove(&path).map_err(io)?;
-                disk.sync_folder(&folder).await.map_err(io)?;
-            }
+        // One of that name can only be an attempt that failed: it holds no entry.
+        let name = format!("{first:020}.seg");
+        if disk.list(&folder).map_err(io)?.contains(&name) {
+            disk.remove(&path).map_err(io)?;
+            disk.sync_folder(&folder).await.map_err(io)?;
         }
         let begin = || {
             let file = disk.open(&path, Open::CreateNew)?;
@@ -299,6 +299,32 @@ impl Inner {
         file.sync().await.map_err(undo)?;
         disk.sync_folder(&folder).await.map_err(undo)?;
         *log = Log { file: Some(file), first, end: HEADER, failed: false };
+        Ok(())
+    }
+
+    /// After a failed sync: puts a copy of what was durable in the segment's place.
+    async fn renew_segment(&self, log: &mut Log) -> Result<()> {
+        let path = segment::path(&self.folder, log.first);
+        let changed = |seq| {
+            crate::format::corrupt("ledger_entry", "an entry cannot be read back after a failed sync")
+                .with("entry", seq)
+        };
+        let disk = &self.context.disk;
+        let mut reader =
+            segment::Reader::open(&**disk, &self.folder, log.first)?.map_err(|broken| changed(broken.seq))?;
+        while reader.offset() < log.end {
+            let next = reader.next()?.map_err(|broken| changed(broken.seq))?.map(|frame| frame.seq);
+            if next.is_none() {
+                return Err(changed(reader.seq()));
+            }
+        }
+        let mut bytes =
+            tiles::read_file(&**disk, &path).map_err(|error| disk_error("read a segment", &path, &error))?;
+        bytes.truncate(usize::try_from(log.end).unwrap_or(usize::MAX));
+        let folder = format!("{}/segments", self.folder);
+        write_whole(&self.context, &folder, &format!("{:020}.seg", log.first), &bytes).await?;
+        let file = disk.open(&path, Open::ReadWrite).map_err(|error| disk_error("open a segment", &path, &error))?;
+        (log.file, log.failed) = (Some(file), false);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Tests that need the inside: under simulation, with crashes and defects put in on purpose.
 
 mod basics;
+mod crash;
 
 use std::sync::Arc;
 
