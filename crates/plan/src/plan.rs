@@ -204,8 +204,8 @@ pub struct TargetPlan {
 /// Which answers may be reused, and for how long. Checked and kept; this version answers every request anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachePlan {
-    /// Input fields that must be equal, by position.
-    pub key: Vec<usize>,
+    /// Fields that must be equal. They are not part of the input for it: a watermark may be one of them.
+    pub key: Vec<String>,
     /// How long.
     pub ttl: Duration,
 }

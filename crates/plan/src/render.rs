@@ -81,8 +81,7 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan) {
     out.push_str(&policy(plan));
     line!(out, "  record {}, retention {}, region {}", record(plan.record), plan.retention, plan.region);
     if let Some(cache) = &plan.cache {
-        let names = cache.key.iter().filter_map(|at| plan.input.schema.fields.get(*at)).map(|field| &*field.name);
-        line!(out, "  cache by {} for {:?}", names.collect::<Vec<_>>().join(", "), cache.ttl);
+        line!(out, "  cache by {} for {:?}", cache.key.join(", "), cache.ttl);
     }
     if let Some(api) = &plan.api {
         line!(out, "  door api deadline={:?}", api.deadline);

@@ -81,3 +81,42 @@ fn flatten_choice(object: &mut Map<String, Value>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every key must say what it is: the schema is the reference.
+    fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
+        let Some(object) = schema.as_object() else { return };
+        for (name, property) in object.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            if property.get("description").and_then(Value::as_str).is_none_or(str::is_empty) {
+                found.push(format!("{path}/{name}"));
+            }
+        }
+        for (name, definition) in object.get("$defs").and_then(Value::as_object).into_iter().flatten() {
+            undescribed(definition, name, found);
+        }
+    }
+
+    #[test]
+    fn every_key_is_described_and_none_takes_null() {
+        let mut found = Vec::new();
+        for schema in [json_schema_project(), json_schema_integration()] {
+            undescribed(&schema, "", &mut found);
+            assert!(!schema.to_string().contains("\"null\""), "{schema:#}");
+        }
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_everywhere_but_in_settings() {
+        for schema in [json_schema_project(), json_schema_integration()] {
+            for (name, definition) in schema["$defs"].as_object().unwrap() {
+                let open = definition.get("type") == Some(&json!("object"))
+                    && definition.get("additionalProperties") != Some(&json!(false));
+                assert_eq!(open, name == "SystemRaw", "{name}");
+            }
+        }
+    }
+}

@@ -117,7 +117,7 @@ proptest! {
 #[test]
 fn digests_follow_the_meaning() {
     let cases = cases();
-    let case = cases.iter().find(|case| case.contains("cache: { key: [id, age]")).unwrap();
+    let case = cases.iter().find(|case| case.contains("cache: { key: [id, updated_at]")).unwrap();
     let digests = |text: &str| {
         let outcome = plan(&sources(text), &support::facts(), &[&support::SQLITE]);
         let plan = outcome.plan.unwrap();

@@ -41,6 +41,7 @@ impl Work<'_> {
         let key = self.key(mark, raw, &system, &resource);
         let watermark = self.watermark(mark, raw, &system, &resource);
         let target = self.target(mark, raw, (&system, &resource), watched, key.as_deref());
+        self.settled(mark, watermark.as_deref(), target.as_ref(), watched);
         let pick = |span: Option<Span>, default: Duration| span.map_or(default, |Span(span)| span);
         let watermark = watermark?;
         Some(EventsPlan {
@@ -55,6 +56,19 @@ impl Work<'_> {
             sweep: pick(raw.sweep, Duration::from_secs(600)),
             target,
         })
+    }
+
+    /// Our own write, or a trigger, moves the watermark of the row it touches. If the input held it, each write-back
+    /// would look like a change by a person, and be asked again.
+    fn settled(&mut self, mark: Mark, watermark: Option<&str>, target: Option<&TargetPlan>, watched: &Watched<'_>) {
+        let Some(watermark) = watermark.filter(|name| watched.names.schema.field(name).is_some()) else { return };
+        if target.is_some_and(|target| target.same_row) {
+            let message =
+                format!("{watermark} is the watermark, part of the input, and moved by the write-back itself");
+            self.findings.add(mark, "watermark_in_input", message, |finding| {
+                finding.allow("an input without the watermark; or another field that grows as watermark")
+            });
+        }
     }
 
     /// A watermark cannot tell a new row from a changed one.

@@ -72,6 +72,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     if let Some(name) = &raw.integration {
         check_name(name, &mut work.findings);
     }
+    work.labels(raw);
     notes(raw, mark, work);
     let Chosen { model, alias, signature } = work.model(raw.model.as_ref()?)?;
     let input_raw = raw.input.as_ref().map(|input| &input.value);
@@ -91,7 +92,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     let subject = work.subject(raw.subject.as_ref(), &names);
     let fallback = FallbackPlan { rules: work.fallback_rules(raw, &names), default: fallback_at };
     let explain = work.explain(raw.explain.as_ref(), &names);
-    let cache = work.cache(raw, &names, &candidates);
+    let cache = work.cache(raw, &candidates);
     let watched = Watched { candidates: &candidates, names: &names };
     let doors = raw.doors.as_ref().map(|doors| &doors.value);
     let events = doors.and_then(|doors| doors.events.as_ref()).map(|events| work.events(events, &watched));
@@ -175,7 +176,6 @@ fn used(raw: &IntegrationRaw, signature: &Signature) -> BTreeSet<String> {
     let direct = signature.features.iter().map(|feature| feature.name.clone());
     names.extend(direct.filter(|name| !mapped.contains(name.as_str())));
     names.extend(input.iter().flat_map(|input| input.defaults.iter()).map(|(name, _)| name.text().to_owned()));
-    names.extend(raw.cache.iter().flat_map(|cache| &cache.value.key).map(|name| name.text().to_owned()));
     names
 }
 
@@ -223,15 +223,12 @@ impl Work<'_> {
         }
     }
 
-    fn cache(&mut self, raw: &IntegrationRaw, names: &Names, candidates: &Candidates) -> Option<CachePlan> {
+    fn cache(&mut self, raw: &IntegrationRaw, candidates: &Candidates) -> Option<CachePlan> {
         let cache = &raw.cache.as_ref()?.value;
-        let mut key = Vec::new();
-        for name in &cache.key {
-            match names.schema.position(name.text()) {
-                Some(position) => key.push(position),
-                None => self.no_field(name.mark, name.text(), candidates),
-            }
+        for name in cache.key.iter().filter(|name| candidates.schema.field(name.text()).is_none()) {
+            self.no_field(name.mark, name.text(), candidates);
         }
+        let key = cache.key.iter().map(|name| name.text().to_owned()).collect();
         cache.ttl.map(|Span(ttl)| CachePlan { key, ttl })
     }
 
@@ -357,6 +354,16 @@ impl Work<'_> {
         };
         self.findings.add(mark, "feature_type", message, |finding| finding.allow(allowed).suggest(suggestion));
         None
+    }
+
+    /// Texts that must say something, and names that become folders and labels.
+    fn labels(&mut self, raw: &IntegrationRaw) {
+        for text in [&raw.purpose, &raw.owner].into_iter().flatten().filter(|text| text.text().trim().is_empty()) {
+            self.say(text.mark, "empty_text", "the text is empty");
+        }
+        for name in [&raw.retention, &raw.region].into_iter().flatten() {
+            check_name(name, &mut self.findings);
+        }
     }
 
     /// A note without further advice.

@@ -173,20 +173,20 @@ impl SystemCheck<'_> {
 
     /// The kind's own checks, with their places.
     fn settings(&mut self, kind: &ConnectorKind, settings: &Node, config: &serde_json::Value) {
+        let schema = (kind.schema)();
+        let own =
+            schema.get("properties").and_then(serde_json::Value::as_object).into_iter().flat_map(|keys| keys.keys());
+        let known: Vec<String> = own.cloned().chain(COMMON.map(str::to_owned)).collect();
         for error in (kind.validate)(config).err().unwrap_or_default() {
             let mark = error.pointer().map_or(self.name.mark, |pointer| place(settings, pointer, self.name.mark));
             let finding = Finding::error(&self.findings.file, mark, error.code(), error.message().to_owned());
-            let hint = error.hint_text().unwrap_or_default().to_owned();
+            let hint = error.hint_text().unwrap_or_default();
             let name = error.pointer().and_then(|pointer| pointer.split('/').nth(1)).unwrap_or_default();
-            let schema = (kind.schema)();
-            let known: Vec<String> = schema
-                .get("properties")
-                .and_then(serde_json::Value::as_object)
-                .map(|keys| keys.keys().cloned().chain(COMMON.map(str::to_owned)).collect())
-                .unwrap_or_default();
-            let unknown = !name.is_empty() && !known.is_empty() && !known.iter().any(|known| known == name);
-            let suggestion = unknown.then(|| nearest(name, known.iter().map(String::as_str))).flatten();
-            self.findings.list.push(finding.allow(hint).suggest(suggestion));
+            let suggestion =
+                nearest(name, known.iter().map(String::as_str)).filter(|_| !known.iter().any(|key| key == name));
+            // The kind's own guess knows its settings only; ours knows all keys of a system.
+            let allowed = if hint.starts_with("did you mean") { known.join(", ") } else { hint.to_owned() };
+            self.findings.list.push(finding.allow(allowed).suggest(suggestion));
         }
     }
 
