@@ -183,6 +183,7 @@ fn reading(fixture: &FilesFixture, fields: &str) -> Arc<dyn Connector> {
 fn all(connector: &dyn Connector, fields: &str, limit: usize) -> (Vec<i64>, Vec<(String, String)>) {
     let (mut good, mut bad, mut after) = (Vec::new(), Vec::new(), 0);
     loop {
+        assert!(good.len() + bad.len() < 10_000, "the scan does not get on");
         match page(connector, fields, after, limit) {
             Ok(rows) if rows.is_empty() => return (good, bad),
             Ok(rows) => {

@@ -27,6 +27,7 @@ fn pages(connector: &dyn Connector, mut position: Position, limit: usize) -> Vec
     loop {
         let page = wait(connector.watch(watch(position, limit))).unwrap();
         assert!(page.len() <= limit);
+        assert!(found.len() < 10_000, "the watch does not get on");
         let Some(last) = page.last() else { return found };
         position = Position { mark: last.mark.clone(), key: last.row.key.clone() };
         found.extend(page);
