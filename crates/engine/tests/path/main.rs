@@ -1,9 +1,11 @@
 //! The path under the virtual clock and the seeded scheduler: by examples, against itself (a batch of n is n batches of
 //! one), and under failures at random.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod batch_is_n;
 mod by_example;
 mod common;
 mod exits;
+mod operations;
 mod real_model;
 mod single_flight;

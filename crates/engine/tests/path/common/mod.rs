@@ -14,10 +14,10 @@ use std::{
 pub(crate) use ledger::{FakeLedger, Faults};
 use tendon_engine::{
     DeliverySink, Engine, Parts, Runtime, Slot,
-    ask::{Ask, Caller, Input, Item},
+    ask::{Answer, Answers, Ask, Caller, Input, Item, SourceRow},
 };
 use tendon_kernel::{
-    Error, ErrorKind, Result, Type, Value,
+    Error, ErrorKind, Result, Timestamp, Type, Value,
     context::Context,
     decision::{Decision, Delivery, Door},
     schema::{Field, Schema},
@@ -34,6 +34,7 @@ use tendon_plan::{
         RecordPlan, ServerLimits, Source, TargetPlan, Threshold,
     },
 };
+use tendon_testkit::Sim;
 
 pub(crate) const INTEGRATION: &str = "lead-score";
 
@@ -101,6 +102,28 @@ impl Default for Wishes {
     }
 }
 
+fn events(schema: &Schema, same_row: bool, set: Vec<(String, Program)>) -> EventsPlan {
+    EventsPlan {
+        system: "crm".into(),
+        resource: "leads".into(),
+        key: vec!["id".into()],
+        watermark: "updated_at".into(),
+        watermark_type: Type::Time,
+        fields: schema.fields.iter().map(|field| field.name.to_string()).collect(),
+        poll: Duration::from_millis(100),
+        overlap: Duration::from_secs(1),
+        sweep: Duration::from_secs(60),
+        target: Some(TargetPlan {
+            system: "crm".into(),
+            resource: "leads".into(),
+            key: vec!["id".into()],
+            set,
+            stamp: Some("scored_at".into()),
+            same_row,
+        }),
+    }
+}
+
 pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
     let schema = schema();
     let features = vec![
@@ -119,25 +142,7 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
         FeaturePlan { name: "n".into(), source: Source::Field(0), encoding: Encoding::Number },
     ];
     let rule = |source: &str, reason: &str| QualityRule { when: program(source), reason: reason.into() };
-    let events = EventsPlan {
-        system: "crm".into(),
-        resource: "leads".into(),
-        key: vec!["id".into()],
-        watermark: "updated_at".into(),
-        watermark_type: Type::Time,
-        fields: schema.fields.iter().map(|field| field.name.to_string()).collect(),
-        poll: Duration::from_millis(100),
-        overlap: Duration::from_secs(1),
-        sweep: Duration::from_secs(60),
-        target: Some(TargetPlan {
-            system: "crm".into(),
-            resource: "leads".into(),
-            key: vec!["id".into()],
-            set: wishes.set,
-            stamp: Some("scored_at".into()),
-            same_row: wishes.same_row,
-        }),
-    };
+    let events = events(&schema, wishes.same_row, wishes.set);
     let integration = IntegrationPlan {
         name: INTEGRATION.into(),
         purpose: "tests".into(),
@@ -184,12 +189,13 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
 pub(crate) struct FnModel {
     pub(crate) signature: Signature,
     pub(crate) down: AtomicBool,
-    pub(crate) calls: AtomicU64,
+    /// Rows scored so far.
+    pub(crate) scored: AtomicU64,
 }
 
 impl FnModel {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { signature: signature(), down: AtomicBool::new(false), calls: AtomicU64::new(0) })
+        Arc::new(Self { signature: signature(), down: AtomicBool::new(false), scored: AtomicU64::new(0) })
     }
 
     fn terms(row: &[f64]) -> Vec<f64> {
@@ -204,17 +210,21 @@ impl Model for FnModel {
     }
 
     fn predict(&self, rows: &Matrix) -> Result<Vec<f64>> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.scored.fetch_add(u64::try_from(rows.rows()).unwrap(), Ordering::Relaxed);
         let all = || (0..rows.rows()).map(|index| rows.row(index));
         #[expect(clippy::float_cmp, reason = "the very values that tests send")]
         if self.down.load(Ordering::Relaxed) || all().any(|row| row[0] == 13.0) {
             return Err(Error::new(ErrorKind::Unavailable, "model_broken", "the model is broken"));
         }
         #[expect(clippy::float_cmp, reason = "the very values that tests send")]
-        let output = |row: &[f64]| match row[0] {
-            balance if balance == 14.0 => f64::NAN,
-            balance if balance == 15.0 => 2.0,
-            _ => 1.0 / (1.0 + (-Self::terms(row).iter().sum::<f64>()).exp()),
+        let output = |row: &[f64]| {
+            if row[0] == 14.0 {
+                f64::NAN
+            } else if row[0] == 15.0 {
+                2.0
+            } else {
+                1.0 / (1.0 + (-Self::terms(row).iter().sum::<f64>()).exp())
+            }
         };
         Ok(all().map(output).collect())
     }
@@ -258,7 +268,12 @@ pub(crate) struct Bench {
 }
 
 pub(crate) fn bench(context: &Context, seed: u64, wishes: Wishes) -> Bench {
-    let (ledger, model, sink) = (FakeLedger::new(context, seed), FnModel::new(), Arc::new(Sink::default()));
+    node(context, FakeLedger::new(context, seed), wishes)
+}
+
+/// One of several engines over the same ledger.
+pub(crate) fn node(context: &Context, ledger: Arc<FakeLedger>, wishes: Wishes) -> Bench {
+    let (model, sink) = (FnModel::new(), Arc::new(Sink::default()));
     let engine = Engine::new(Parts {
         context: context.clone(),
         ledger: ledger.clone(),
@@ -282,4 +297,29 @@ pub(crate) fn keyed(text: &str, key: &str) -> Item {
 
 pub(crate) fn ask(items: Vec<Item>) -> Ask {
     Ask { caller: caller(), door: Door::Api, integration: INTEGRATION.into(), explain: false, deadline: None, items }
+}
+
+pub(crate) fn decide(sim: &Sim, bench: &Bench, ask: Ask) -> Result<Answers> {
+    let engine = Arc::clone(&bench.engine);
+    sim.run(async move { engine.decide(ask).await }).done()
+}
+
+pub(crate) fn one(sim: &Sim, bench: &Bench, item: Item) -> Result<Answer> {
+    decide(sim, bench, ask(vec![item])).unwrap().items.remove(0)
+}
+
+pub(crate) fn world() -> (Sim, Bench) {
+    with(Wishes::default())
+}
+
+pub(crate) fn with(wishes: Wishes) -> (Sim, Bench) {
+    let sim = Sim::new(1);
+    let bench = bench(&sim.context(), 1, wishes);
+    (sim, bench)
+}
+
+pub(crate) fn row(n: i64, balance: Value) -> Item {
+    let input = Input::Values(vec![Value::Int(n), balance, Value::Null, Value::Null, Value::Null]);
+    let row = SourceRow { key: vec![Value::Int(n)], mark: Value::Time(Timestamp(5)), digest: [9; 16] };
+    Item { input, idempotency_key: None, row: Some(row) }
 }
