@@ -10,32 +10,37 @@ use tendon_engine::{
     stored,
 };
 use tendon_kernel::{
-    Result,
+    ErrorKind, Result,
+    context::Context,
     decision::{Explanation, Outcome},
-    sockets::ledger::Entry,
+    sockets::{ledger::Entry, store::Store},
 };
 
-use crate::{installed, objects::Objects};
+use crate::installed;
 
 /// Explains a decision from its entry.
 ///
 /// # Errors
 /// As [`stored::explain`], and as the objects'.
-pub(crate) fn explain(engine: &Engine, objects: &Objects, entry: &Entry) -> Result<Explanation> {
+pub(crate) fn explain(engine: &Engine, context: &Context, entry: &Entry) -> Result<Explanation> {
     let runtime = engine.runtime();
     let Some(model) = &entry.facts.model else { return stored::explain(entry, None) };
     if let Some(slot) = runtime.slot(&model.digest) {
         return stored::explain(entry, Some(&*slot.model));
     }
-    let slot = installed::slot(objects, model)?;
-    stored::explain(entry, slot.as_ref().map(|slot| &*slot.model))
+    match installed::slot(context, model) {
+        Ok(slot) => stored::explain(entry, Some(&*slot.model)),
+        // One explained when it was made needs no model.
+        Err(error) if error.kind() == ErrorKind::NotFound => stored::explain(entry, None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The same for the door.
-pub(crate) fn explainer(engine: Arc<Engine>, objects: Objects) -> Explain {
+pub(crate) fn explainer(engine: Arc<Engine>, context: Context) -> Explain {
     Arc::new(move |entry| {
-        let (engine, objects) = (engine.clone(), objects.clone());
-        async move { explain(&engine, &objects, &entry) }.boxed()
+        let (engine, context) = (engine.clone(), context.clone());
+        async move { explain(&engine, &context, &entry) }.boxed()
     })
 }
 
@@ -43,7 +48,12 @@ pub(crate) fn explainer(engine: Arc<Engine>, objects: Objects) -> Explain {
 ///
 /// # Errors
 /// As [`replay_with`], and as the objects'.
-pub(crate) fn replay(engine: &Engine, objects: &Objects, entry: &Entry) -> Result<ReplayReport> {
+pub(crate) async fn replay(
+    engine: &Engine,
+    store: &dyn Store,
+    context: &Context,
+    entry: &Entry,
+) -> Result<ReplayReport> {
     let recorded = stored::decision(entry)?;
     let model = entry.facts.model.as_ref().filter(|_| recorded.outcome == Outcome::Ok);
     let runtime = engine.runtime();
@@ -51,5 +61,5 @@ pub(crate) fn replay(engine: &Engine, objects: &Objects, entry: &Entry) -> Resul
     if loaded && runtime.plan().digest == entry.facts.plan {
         return replay_with(entry, &runtime);
     }
-    replay_with(entry, &installed::recall(objects, &entry.facts.plan, model)?)
+    replay_with(entry, &installed::recall(store, context, &entry.facts.plan, model).await?)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{check, decisions, keys, ledger, letters, models, systems, up};
+use crate::commands::{check, decisions, demo, keys, ledger, letters, models, systems, up};
 
 /// Joins AI models to the systems a business already runs on: every prediction validated, explained, recorded, and written
 /// back to where it is needed.
@@ -38,6 +38,8 @@ pub(crate) enum Format {
 /// The commands, in the order a newcomer meets them.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Set up and run a complete integration on real data, in one command.
+    Demo(demo::Args),
     /// Validate the project: exit 0 clean, 1 findings, 2 could not run.
     Check(check::Args),
     /// Run the project.

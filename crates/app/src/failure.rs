@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tendon_kernel::{Error, ErrorKind};
+use tendon_kernel::Error;
 
 /// A failure with its advice. Carries public halves only, except `private`, which goes to logs.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -62,9 +62,4 @@ impl From<Error> for Failure {
 /// Reading or writing a file of the project failed.
 pub(crate) fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Failure {
     Failure::new("file_failed", format!("{what} {} failed: {error}", path.display()), "")
-}
-
-/// A kernel error for a file that cannot be read or written.
-pub(crate) fn io_error(what: &str, path: &std::path::Path, error: &std::io::Error) -> Error {
-    Error::new(ErrorKind::Unavailable, "file_failed", format!("{what} {} failed: {error}", path.display()))
 }

@@ -11,17 +11,19 @@ use tendon_kernel::{
         store::{Batch, Store, Table},
     },
 };
+use tendon_ledger::objects;
 use tendon_plan::{Facts, Finding, Plan, Severity, Sources};
 
 use crate::{
     assemble::Assembled,
     facts::{Loaded, ModelFiles},
     failure::Failure,
-    objects::Objects,
 };
 
 /// Small facts of the process itself.
 const PROCESS: Table = Table("process");
+/// Plan digest → digest of the object with what it was made from.
+const PLANS: Table = Table("plans");
 /// Under which key the plan in force stands there.
 const IN_FORCE: &[u8] = b"in_force";
 
@@ -80,27 +82,26 @@ impl Installed {
     ///
     /// # Errors
     /// `Unavailable` when they cannot be written.
-    pub(crate) fn keep(&self, objects: &Objects) -> Result<()> {
+    pub(crate) async fn keep(&self, store: &dyn Store, context: &Context) -> Result<()> {
         for loaded in self.loaded() {
-            objects.put(&loaded.reference.digest, &loaded.bytes)?;
+            objects::put(context, &loaded.bytes).await?;
         }
         let kept = Kept { sources: self.sources.0.clone(), facts: self.facts.clone() };
         let text = serde_json::to_vec(&kept).map_err(|error| {
             Error::new(ErrorKind::Internal, "plan_not_kept", "the plan cannot be written as JSON").private(error)
         })?;
-        objects.put(&self.plan.digest, &text)
+        let object = objects::put(context, &text).await?;
+        // A plan's digest is over its meaning; what it was made from is found by this row.
+        let mut batch = Batch::default();
+        batch.put(PLANS, self.plan.digest.as_bytes(), object.into_bytes());
+        store.write(batch).await
     }
 
     /// Records that this is in force now, unless it was before.
     ///
     /// # Errors
     /// As the ledger's and the store's.
-    pub(crate) async fn record(
-        &self,
-        store: &Arc<dyn Store>,
-        ledger: &Arc<dyn Ledger>,
-        context: &Context,
-    ) -> Result<bool> {
+    pub(crate) async fn record(&self, store: &dyn Store, ledger: &dyn Ledger, context: &Context) -> Result<bool> {
         let digest = self.digest();
         let before = store.get(PROCESS, IN_FORCE).await?;
         if before.as_deref() == Some(digest.as_bytes()) {
@@ -135,25 +136,27 @@ impl Installed {
 ///
 /// # Errors
 /// `NotFound` when plan or model were not kept; `Corrupt` when they do not give the same plan any more.
-pub(crate) fn recall(objects: &Objects, plan: &str, model: Option<&ModelRef>) -> Result<Runtime> {
-    let missing = |what: &str, digest: &str| {
-        Error::new(
-            ErrorKind::NotFound,
-            "object_missing",
-            format!("the {what} of the decision is not among the objects"),
-        )
-        .with("digest", digest)
-        .hint("restore .tendon/objects from a backup")
+pub(crate) async fn recall(
+    store: &dyn Store,
+    context: &Context,
+    plan: &str,
+    model: Option<&ModelRef>,
+) -> Result<Runtime> {
+    let missing = || {
+        Error::new(ErrorKind::NotFound, "plan_missing", "the plan of the decision was not kept")
+            .with("digest", plan)
+            .hint("restore .tendon/records.db and .tendon/objects from a backup")
     };
-    let text = objects.get(plan)?.ok_or_else(|| missing("plan", plan))?;
+    let object = store.get(PLANS, plan.as_bytes()).await?.and_then(|digest| String::from_utf8(digest).ok());
+    let text = objects::get(&*context.disk, &object.ok_or_else(missing)?)?;
     let unreadable =
-        || Error::new(ErrorKind::Corrupt, "object_unreadable", "a kept plan cannot be read").with("digest", plan);
+        || Error::new(ErrorKind::Corrupt, "plan_unreadable", "a kept plan cannot be read").with("digest", plan);
     let kept: Kept = serde_json::from_slice(&text).map_err(|error| unreadable().private(error))?;
-    let made =
-        tendon_plan::plan(&Sources(kept.sources), &kept.facts, tendon_connectors::ALL).plan.ok_or_else(unreadable)?;
+    let made = tendon_plan::plan(&Sources(kept.sources), &kept.facts, tendon_connectors::ALL).plan;
+    let made = made.filter(|made| &*made.digest == plan).ok_or_else(unreadable)?;
     let slots = match model {
         None => Vec::new(),
-        Some(model) => vec![slot(objects, model)?.ok_or_else(|| missing("model", &model.digest))?],
+        Some(model) => vec![slot(context, model)?],
     };
     runtime(Arc::new(made), slots, &kept.facts)
 }
@@ -161,16 +164,11 @@ pub(crate) fn recall(objects: &Objects, plan: &str, model: Option<&ModelRef>) ->
 /// A model version from the objects.
 ///
 /// # Errors
-/// `Unavailable` when it cannot be read, or the format's own.
-pub(crate) fn slot(objects: &Objects, model: &ModelRef) -> Result<Option<Slot>> {
-    let Some(bytes) = objects.get(&model.digest)? else { return Ok(None) };
-    if crate::facts::sha256(&bytes) != *model.digest {
-        return Err(Error::new(ErrorKind::Corrupt, "object_damaged", "a kept model is not what its digest says")
-            .with("digest", &model.digest)
-            .hint("restore .tendon/objects from a backup"));
-    }
+/// `NotFound` when it was not kept, `Corrupt` when it is damaged, or the format's own.
+pub(crate) fn slot(context: &Context, model: &ModelRef) -> Result<Slot> {
+    let bytes = objects::get(&*context.disk, &model.digest)?;
     let (_, loaded) = tendon_models::load(None, &bytes)?;
-    Ok(Some(Slot { reference: model.clone(), model: loaded }))
+    Ok(Slot { reference: model.clone(), model: loaded })
 }
 
 fn runtime(plan: Arc<Plan>, slots: Vec<Slot>, facts: &Facts) -> Result<Runtime> {

@@ -28,12 +28,11 @@ use crate::{
     failure::{self, Failure},
     flows::Flows,
     installed::Installed,
-    objects::Objects,
     project::Project,
 };
 
 /// Environment variable with the master key (64 hexadecimal digits); without it the one beside the keys is used.
-const MASTER_KEY: &str = "TENDON_MASTER_KEY";
+pub(crate) const MASTER_KEY: &str = "TENDON_MASTER_KEY";
 /// The ledger's folder under the project's state; one writer per tree.
 pub(crate) const LEDGER: &str = "ledger/main";
 
@@ -51,7 +50,6 @@ pub(crate) struct Parts {
     pub(crate) project: Project,
     pub(crate) context: Context,
     pub(crate) secrets: Arc<dyn Secrets>,
-    pub(crate) objects: Objects,
     pub(crate) records: Arc<dyn Store>,
     pub(crate) book: Arc<Book>,
     pub(crate) ledger: Arc<dyn Ledger>,
@@ -79,15 +77,14 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let lock = ProjectLock::acquire(&state)?;
     let context = tendon_platform::context(&state)?;
     let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
-    let objects = Objects::of(&state);
 
     let assembled = assemble::assemble(project, &context, &secrets).await?;
     let installed = Installed::from(assembled)?;
-    installed.keep(&objects)?;
 
     let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     let sealed: Arc<dyn Keys> = Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?);
     let records: Arc<dyn Store> = Arc::new(SqliteStore::open(&state.join("records.db"), Durability::Records)?);
+    installed.keep(&*records, &context).await?;
     let projected = open_projections(project)?;
     let book = tendon_ledger::open(tendon_ledger::Parts {
         context: context.clone(),
@@ -112,25 +109,12 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         deliveries: Some(deliveries.clone()),
     });
     if purpose == Purpose::Serve {
-        installed.record(&records, &ledger, &context).await?;
+        installed.record(&*records, &*ledger, &context).await?;
     }
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
     let project = project.clone();
     tracing::debug!(kinds = SYSTEM_KINDS.len(), plan = %installed.plan.digest, "the project is open");
-    Ok(Parts {
-        project,
-        context,
-        secrets,
-        objects,
-        records,
-        book,
-        ledger,
-        engine,
-        deliveries,
-        flows,
-        keys,
-        _lock: lock,
-    })
+    Ok(Parts { project, context, secrets, records, book, ledger, engine, deliveries, flows, keys, _lock: lock })
 }
 
 /// Waits until everything recorded so far is in the projections.

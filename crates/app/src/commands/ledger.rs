@@ -1,18 +1,34 @@
-//! `tendon ledger`: the record of everything: verified, proved, and a subject forgotten.
+//! `tendon ledger`: the record of everything: verified, proved to strangers, and a subject forgotten.
 
-use clap::Subcommand;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value as Json, json};
+use tendon_kernel::sockets::secrets::{Keys, Secret};
+use tendon_ledger::verify::{Options, Report, verify};
+use tendon_platform::{ProjectLock, RealDisk, SealedKeys};
 
 use crate::{
     cli::Format,
-    failure::{Failure, Outcome},
+    failure::{self, Failure, Outcome},
     orders::Order,
-    output::cell,
+    output::{self, cell, lines},
     project::Project,
+    wiring,
 };
 
 /// What to do with the ledger.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Verify every byte and name the first wrong entry; or verify one proof file, offline. Exit 1 when something is wrong.
+    Verify(VerifyArgs),
+    /// Export the proof of one decision: a small file that anybody can check offline.
+    Export(ExportArgs),
     /// Erase a subject: its data cannot be read any more, every proof still verifies.
     Erase {
         /// The subject, as the integrations name it.
@@ -21,21 +37,166 @@ pub(crate) enum Command {
     },
 }
 
+/// What to verify, against what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// Verify this proof file only; needs --key and nothing else.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    proof: Option<PathBuf>,
+    /// The public key, or a file that holds it (`ledger.pub`); default: the project's own.
+    #[arg(long, value_name = "PUB")]
+    key: Option<String>,
+    /// A file with an older signed checkpoint: what it covers must be there unchanged.
+    #[arg(long, value_name = "CHECKPOINT")]
+    since: Option<PathBuf>,
+}
+
+/// Of which decision, and how much of it is shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    /// Id of the decision.
+    #[arg(long, value_name = "ID")]
+    proof: String,
+    /// Also open these parts, so that their content is proved too; default: only the public facts.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    open: Vec<Part>,
+    /// Write to this file instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// A part of a decision that can be opened to a stranger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// The raw input.
+    Input,
+    /// The answer.
+    Output,
+    /// The explanation.
+    Explanation,
+}
+
 /// Runs it.
 ///
 /// # Errors
 /// As each command's.
 pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, command: Command, format: Format) -> Outcome {
     match command {
+        Command::Verify(VerifyArgs { proof: Some(proof), key, .. }) => {
+            verify_proof(&proof, key.as_deref().unwrap_or_default(), format)
+        }
+        Command::Verify(args) => verify_all(&find()?, &args, format),
+        Command::Export(args) => export(&find()?, args, format).await,
         Command::Erase { subject } => {
             super::show(&find()?, format, Order::LedgerErase { subject }, |done| {
-                format!(
-                    "erased: {} decisions cannot be opened any more (entry {})",
-                    cell(done, "decisions"),
-                    cell(done, "seq")
-                )
+                let (decisions, seq) = (cell(done, "decisions"), cell(done, "seq"));
+                format!("erased: {decisions} decisions cannot be opened any more (entry {seq})")
             })
             .await
         }
     }
+}
+
+/// A key given as text or as the name of a file.
+fn key_text(key: &str) -> Result<String, Failure> {
+    let path = Path::new(key);
+    if path.is_file() {
+        let text = fs::read_to_string(path).map_err(|error| failure::io("reading the key", path, &error))?;
+        return Ok(text.trim().to_owned());
+    }
+    Ok(key.trim().to_owned())
+}
+
+fn verify_proof(file: &Path, key: &str, format: Format) -> Outcome {
+    let text = fs::read_to_string(file).map_err(|error| failure::io("reading the proof", file, &error))?;
+    let report = tendon_ledger::verify_proof(&text, &key_text(key)?)?;
+    let document = json!({
+        "valid": true, "origin": report.origin, "entry": report.seq, "log_size": report.size, "facts": report.facts,
+        "input": report.input, "output": report.output, "explanation": report.explanation,
+    });
+    output::document(format, &document, |document| lines(document, 0));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify_all(project: &Project, args: &VerifyArgs, format: Format) -> Outcome {
+    let key = args.key.as_deref().map(key_text).transpose()?;
+    let since = args
+        .since
+        .as_ref()
+        .map(|path| fs::read_to_string(path).map_err(|error| failure::io("reading the checkpoint", path, &error)));
+    let report = verify_project(project, key.as_deref(), since.transpose()?.as_deref())?;
+    let document = describe(&report);
+    output::document(format, &document, |_| text(&report));
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Verifies a project's ledger, with a progress bar. While a process runs, up to the last checkpoint.
+///
+/// # Errors
+/// When there is no ledger or its files cannot be read.
+pub(crate) fn verify_project(project: &Project, key: Option<&str>, since: Option<&str>) -> Result<Report, Failure> {
+    let state = project.state();
+    if !state.join(wiring::LEDGER).is_dir() {
+        return Err(Failure::new("no_ledger", "the project has no ledger yet", "it is made by the first `tendon up`"));
+    }
+    let lock = ProjectLock::acquire(&state).ok();
+    let disk = RealDisk::new(&state)?;
+    let master = std::env::var(wiring::MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
+    let sealed = SealedKeys::open(&state.join("keys"), master.as_ref())?;
+    let options = Options { keys: Some(&sealed as &dyn Keys), public_key: key, since, tail: lock.is_some() };
+    let bar = ProgressBar::new(0).with_style(bar_style());
+    let report = verify(&disk, wiring::LEDGER, &options, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    Ok(report?)
+}
+
+fn bar_style() -> ProgressStyle {
+    let style = ProgressStyle::with_template("verifying {bar:40} {bytes}/{total_bytes}");
+    style.unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn describe(report: &Report) -> Json {
+    let findings = report.findings.iter();
+    let findings = findings.map(|one| json!({ "entry": one.entry, "file": one.file, "what": one.what }));
+    json!({
+        "good": report.is_good(), "origin": report.origin, "entries": report.entries, "bytes": report.bytes,
+        "under_checkpoint": report.checkpoint, "erased_slots": report.erased, "findings": findings.collect::<Vec<_>>(),
+    })
+}
+
+fn text(report: &Report) -> String {
+    let mut text = format!(
+        "{}: {} entries verified ({} bytes), {} under the signed checkpoint, {} slots erased\n",
+        report.origin, report.entries, report.bytes, report.checkpoint, report.erased
+    );
+    for finding in &report.findings {
+        let entry = finding.entry.map_or_else(String::new, |entry| format!("entry {entry}: "));
+        text.push_str(&format!("WRONG {entry}{} ({})\n", finding.what, finding.file));
+    }
+    text.push_str(if report.is_good() { "all is well" } else { "the ledger does NOT verify" });
+    text
+}
+
+async fn export(project: &Project, args: ExportArgs, format: Format) -> Outcome {
+    let has = |part| args.open.contains(&part);
+    let order = Order::LedgerProof {
+        id: args.proof,
+        input: has(Part::Input),
+        output: has(Part::Output),
+        explanation: has(Part::Explanation),
+    };
+    let data = super::order(project, order).await?;
+    match &args.out {
+        Some(path) => {
+            let text = data["proof"].as_str().unwrap_or_default();
+            fs::write(path, text).map_err(|error| failure::io("writing the proof", path, &error))?;
+        }
+        None if format == Format::Json => output::data(&serde_json::to_string_pretty(&data).unwrap_or_default()),
+        None => output::data(data["proof"].as_str().unwrap_or_default()),
+    }
+    output::say(&format!("check it with: tendon ledger verify --proof FILE --key '{}'", cell(&data, "key")));
+    Ok(ExitCode::SUCCESS)
 }

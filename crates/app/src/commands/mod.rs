@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod decisions;
+pub(crate) mod demo;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod letters;
@@ -30,6 +31,7 @@ use crate::{
 pub(crate) async fn run(cli: Cli) -> Outcome {
     let find = || Project::find(cli.project.as_deref());
     match cli.command {
+        Command::Demo(args) => demo::run(args, cli.output).await,
         Command::Check(args) => check::run(find, &args, cli.output).await,
         Command::Up(args) => up::run(&find()?, &args).await,
         Command::Models(command) => models::run(find, command, cli.output).await,

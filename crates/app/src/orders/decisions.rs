@@ -48,7 +48,7 @@ pub(super) async fn explain(parts: &Parts, id: &str) -> Result<Json> {
     if entry.body.is_none() {
         return Err(erased());
     }
-    let explanation = again::explain(&parts.engine, &parts.objects, &entry)?;
+    let explanation = again::explain(&parts.engine, &parts.context, &entry)?;
     Ok(json!({ "id": entry.facts.id, "explanation": explanation }))
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn replay(parts: &Parts, id: &str) -> Result<Json> {
     if entry.body.is_none() {
         return Err(erased());
     }
-    let report = again::replay(&parts.engine, &parts.objects, &entry)?;
+    let report = again::replay(&parts.engine, &*parts.records, &parts.context, &entry).await?;
     serde_json::to_value(&report).map_err(|error| {
         Error::new(ErrorKind::Internal, "answer_not_written", "the replay cannot be written as JSON").private(error)
     })

@@ -8,7 +8,15 @@ use tendon_kernel::{
     sockets::ledger::{EntryKind, Facts},
 };
 
+use tendon_ledger::Opening;
+
 use crate::wiring::Parts;
+
+/// The proof of one decision, as text, with the key that verifies it.
+pub(super) async fn proof(parts: &Parts, id: &str, opening: Opening) -> Result<Json> {
+    let proof = parts.book.proof(Id::parse(id)?, opening).await?;
+    Ok(json!({ "seq": proof.seq, "proof": proof.text, "key": parts.book.public_key() }))
+}
 
 pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
     let none: Arc<str> = Arc::from("");

@@ -9,6 +9,7 @@ mod letters;
 use serde_json::Value as Json;
 use tendon_doors::keys::Scope;
 use tendon_kernel::Result;
+use tendon_ledger::Opening;
 
 use crate::wiring::Parts;
 
@@ -36,6 +37,8 @@ pub(crate) enum Order {
     LettersShow { id: String },
     /// Tries a dead letter again.
     LettersRetry { id: String },
+    /// Makes the proof of one decision, opening the parts named.
+    LedgerProof { id: String, input: bool, output: bool, explanation: bool },
     /// Erases a subject.
     LedgerErase { subject: String },
 }
@@ -58,6 +61,9 @@ pub(crate) async fn carry_out(parts: &Parts, order: Order) -> Result<Json> {
         Order::LettersList { limit } => letters::list(parts, limit).await,
         Order::LettersShow { id } => letters::show(parts, &id).await,
         Order::LettersRetry { id } => letters::retry(parts, &id).await,
+        Order::LedgerProof { id, input, output, explanation } => {
+            ledger::proof(parts, &id, Opening { input, output, explanation }).await
+        }
         Order::LedgerErase { subject } => ledger::erase(parts, &subject).await,
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn start(project: &Project, listen: SocketAddr) -> Result<Proce
     let stopping = Arc::new(AtomicBool::new(false));
     let api = Arc::new(Api {
         engine: parts.engine.clone(),
-        explain: again::explainer(parts.engine.clone(), parts.objects.clone()),
+        explain: again::explainer(parts.engine.clone(), parts.context.clone()),
         keys: parts.keys.clone(),
         context: parts.context.clone(),
         status: Arc::new(ProcessStatus::new(parts.clone(), reload)),

@@ -90,8 +90,8 @@ impl Reload {
         let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets).await?;
         let installed = Installed::from(assembled)?;
         let runtime = installed.runtime()?;
-        installed.keep(&parts.objects)?;
-        if !installed.record(&parts.records, &parts.ledger, &parts.context).await? {
+        installed.keep(&*parts.records, &parts.context).await?;
+        if !installed.record(&*parts.records, &*parts.ledger, &parts.context).await? {
             return Ok(false);
         }
         let same_plan = parts.engine.runtime().plan().digest == installed.plan.digest;
