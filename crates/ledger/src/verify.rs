@@ -5,8 +5,6 @@
 //! with the keys, their content with the commitments), slots with their checksums (and keys), leaves with the tree, the tree
 //! with tiles and checkpoints, the checkpoint with the public key, erasures with empty slots.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use tendon_kernel::{Error, ErrorKind, Result, context::Disk, sockets::secrets::Keys};
 
 use crate::{
@@ -95,8 +93,8 @@ pub fn verify(
     for stranger in strangers(disk, folder)? {
         run.find(None, &stranger, "the file does not belong to the ledger".into());
     }
-    run.entries(head, since, &mut forest, &mut slots, progress)?;
-    run.slots(&mut slots)?;
+    let whole = run.entries(head, since, &mut forest, &mut slots, progress)?;
+    run.slots(&slots, whole)?;
     let mut report = run.report;
     report.erased = slots.empty.len() as u64;
     report.findings = run.found;
@@ -122,20 +120,17 @@ impl Run<'_> {
 
     /// The key to verify with; checks `ledger.pub` against it.
     fn public_key(&mut self) -> Result<String> {
-        let own = self.read("ledger.pub")?;
-        let own = own.and_then(|bytes| String::from_utf8(bytes).ok());
-        let origin = own.as_deref().map_or("", checkpoint::origin_of);
-        let derived = match self.options.keys {
-            Some(keys) => Signer::new(origin, &keys.key("ledger-signing")?).ok().map(|one| one.public_key().to_owned()),
-            None => None,
+        let own = self.read("ledger.pub")?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let trusted = match (self.options.public_key, self.options.keys) {
+            (Some(key), _) => Some(key.trim_end().to_owned()),
+            (None, Some(keys)) => self.derived(keys, own.as_deref().unwrap_or_default())?,
+            (None, None) => None,
         };
-        let given = self.options.public_key.map(|key| key.trim_end().to_owned());
-        let trusted = given.or(derived.clone());
         match (own, trusted) {
             (None, None) => Err(Error::new(ErrorKind::NotFound, "no_ledger", "there is no ledger in this folder")
                 .with("folder", self.folder)),
             (None, Some(key)) => {
-                self.find(None, "ledger.pub", "the file is missing or no text".into());
+                self.find(None, "ledger.pub", "the file is missing".into());
                 Ok(key)
             }
             (Some(own), None) => {
@@ -146,12 +141,27 @@ impl Run<'_> {
                 Ok(key)
             }
             (Some(own), Some(key)) => {
-                if own != format!("{key}\n") || derived.is_some_and(|derived| derived != key) {
+                if own != format!("{key}\n") {
                     self.find(None, "ledger.pub", "the key is not the one that this ledger must be signed with".into());
                 }
                 Ok(key)
             }
         }
+    }
+
+    /// The public key that follows from the project's keys and the log's name, which `ledger.pub` and the checkpoint tell;
+    /// when they differ, the one under which the checkpoint verifies.
+    fn derived(&self, keys: &dyn Keys, own: &str) -> Result<Option<String>> {
+        let seed = keys.key("ledger-signing")?;
+        let text =
+            self.read("checkpoint")?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let origins = [checkpoint::origin_of(own), text.split('\n').next().unwrap_or_default()];
+        let candidates: Vec<String> = origins
+            .iter()
+            .filter_map(|origin| Signer::new(origin, &seed).ok().map(|signer| signer.public_key().to_owned()))
+            .collect();
+        let verifies = candidates.iter().find(|key| checkpoint::verify(&text, key).is_ok());
+        Ok(verifies.or(candidates.first()).cloned())
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
@@ -195,6 +205,7 @@ impl Run<'_> {
         }
     }
 
+    /// Verifies all entries and the tree; false when something prevented reading them all.
     fn entries(
         &mut self,
         head: Option<Head>,
@@ -202,7 +213,7 @@ impl Run<'_> {
         forest: &mut Forest,
         slots: &mut Slots,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (segments, total) = self.segments()?;
         let limit = if self.options.tail { u64::MAX } else { head.map_or(0, |head| head.size) };
         let mut walk = Walk { head, since, limit, seq: 0, done: 0, total };
@@ -210,17 +221,17 @@ impl Run<'_> {
         let whole = self.walk(&segments, &mut walk, forest, slots, progress)?;
         self.report.entries = walk.seq.min(walk.limit);
         if !whole {
-            return Ok(());
+            return Ok(false);
         }
         for (what, head) in [("the checkpoint", walk.head), ("the older checkpoint given", walk.since)] {
             if head.is_some_and(|head| head.size > walk.seq) {
                 self.find(Some(walk.seq), "checkpoint", format!("{what} covers entries that are missing"));
-                return Ok(());
+                return Ok(false);
             }
         }
         let found = forest.finish(self.disk, self.folder, self.options.tail);
         found.into_iter().for_each(|(entry, file, what)| self.find(entry, &file, what));
-        Ok(())
+        Ok(true)
     }
 
     /// Verifies segment by segment; false when something prevents going on.
@@ -341,23 +352,18 @@ impl Run<'_> {
         found.into_iter().for_each(|(entry, file, what)| self.find(entry, &file, what));
     }
 
-    /// Slots against the entries that used and erased them.
-    fn slots(&mut self, slots: &mut Slots) -> Result<()> {
-        for (slot, what) in slots.damaged.clone() {
-            self.find(slots.first_use(slot), "keyring", what);
+    /// Slots against the entries that used and, when all were read (`whole`), erased them.
+    fn slots(&mut self, slots: &Slots, whole: bool) -> Result<()> {
+        for (slot, what) in &slots.damaged {
+            self.find(slots.first_use(*slot), "keyring", what.clone());
         }
-        let empty: BTreeSet<u64> = slots.empty.clone();
-        for slot in &empty {
-            if !slots.erased.contains_key(slot) {
-                let what = format!("slot {slot} is empty, but no entry erased it");
-                self.find(slots.first_use(*slot), "keyring", what);
-            }
+        for slot in slots.empty.iter().filter(|slot| whole && !slots.erased.contains_key(slot)) {
+            let what = format!("slot {slot} is empty, but no entry erased it");
+            self.find(slots.first_use(*slot), "keyring", what);
         }
-        let erased: BTreeMap<u64, u64> = slots.erased.clone();
-        for (slot, seq) in erased {
-            if !empty.contains(&slot) && !slots.is_empty_now(slot)? {
-                let what = format!("slot {slot} should be empty: the erasure was not finished");
-                self.find(Some(seq), "keyring", what);
+        for (slot, seq) in &slots.erased {
+            if !slots.empty.contains(slot) && !slots.is_empty_now(*slot)? {
+                self.find(Some(*seq), "keyring", format!("slot {slot} should be empty: the erasure was not finished"));
             }
         }
         Ok(())

@@ -283,7 +283,7 @@ fn lives(seed: u64, mutation: Option<Mutation>) -> Result<(), String> {
 
 #[test]
 fn no_power_cut_breaks_a_promise() {
-    for seed in 0..300 {
+    for seed in 0..seeds() {
         if let Err(what) = lives(seed, None) {
             panic!("{what}");
         }
@@ -297,4 +297,9 @@ fn the_property_finds_each_defect() {
         let caught = caught.unwrap_or_else(|| panic!("{mutation:?} was not found"));
         println!("{mutation:?}: {caught}");
     }
+}
+
+/// 300 in CI; `TENDON_SEEDS` asks for more.
+fn seeds() -> u64 {
+    std::env::var("TENDON_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
 }

@@ -2,6 +2,11 @@
 
 mod basics;
 mod crash;
+mod faults;
+mod fixture;
+mod flip;
+mod formats;
+mod go;
 
 use std::sync::Arc;
 

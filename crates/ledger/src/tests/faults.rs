@@ -1,0 +1,149 @@
+//! Disk full, failed syncs, a store that refuses, a folder of another ledger: what answers, what resumes.
+
+use std::sync::Arc;
+
+use tendon_kernel::{
+    ErrorKind,
+    sockets::ledger::{Committed, Ledger as _},
+};
+use tendon_testkit::TestKeys;
+
+use super::{Bench, decision, open_book};
+use crate::{Parts, objects, open};
+
+#[test]
+fn a_full_disk_stops_answers_and_they_resume_without_gap() {
+    let mut bench = Bench::new(31);
+    bench.settings.segment_bytes = 1 << 20;
+    let (parts, context, disk) = (bench.parts(), bench.sim.context(), bench.sim.disk());
+    let run = async move {
+        let book = open_book(parts).await;
+        for number in 0..3 {
+            book.commit(vec![decision(&context, "a", number, None)]).await.unwrap();
+        }
+        let used = disk.used();
+        disk.capacity(Some(used + 100));
+        let outcome = decision(&context, "a", 100, None);
+        book.append(vec![outcome.clone()]).unwrap();
+        let lost = decision(&context, "a", 3, Some("key"));
+        let error = book.commit(vec![lost.clone()]).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "ledger_disk_full"));
+        assert!(book.state().stopped.is_some());
+        assert_eq!(disk.used(), used, "what was written is cut back");
+        disk.capacity(None);
+        // The outcome that waited goes first, and the claim is free again.
+        assert_eq!(book.commit(vec![lost]).await.unwrap(), [Committed::New { seq: 4 }]);
+        assert_eq!(book.state().stopped, None);
+        assert_eq!(book.entry(3).await.unwrap().unwrap().facts.id, outcome.facts.id);
+        book.close().await.unwrap();
+    };
+    bench.sim.run(run).done();
+}
+
+#[test]
+fn a_failed_sync_is_never_answered_and_never_repeated_on_that_file() {
+    let bench = Bench::new(32);
+    let (parts, context, disk) = (bench.parts(), bench.sim.context(), bench.sim.disk());
+    let again = bench.parts();
+    let run = async move {
+        let book = open_book(parts).await;
+        book.commit(vec![decision(&context, "a", 0, None)]).await.unwrap();
+        book.checkpoint().await.unwrap();
+        book.projected(0).await.unwrap();
+        disk.fail_next_sync();
+        let error = book.commit(vec![decision(&context, "a", 1, None)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(book.state().stopped.is_some());
+        for number in 1..50 {
+            let draft = decision(&context, "a", 100 + number, None);
+            assert_eq!(book.commit(vec![draft]).await.unwrap(), [Committed::New { seq: number }]);
+        }
+        assert_eq!(book.state().stopped, None);
+    };
+    bench.sim.run(run).done();
+    bench.sim.crash();
+    let run = async move {
+        let book = open_book(again).await;
+        assert_eq!(book.state().size, 50, "what was acknowledged after the failed sync is durable");
+    };
+    bench.sim.run(run).done();
+}
+
+#[test]
+fn projections_that_cannot_be_written_hold_nothing_up_until_the_tail_is_full() {
+    let mut bench = Bench::new(33);
+    bench.settings.tail_entries = 20;
+    let (parts, context, store) = (bench.parts(), bench.sim.context(), Arc::clone(&bench.store));
+    let run = async move {
+        let book = open_book(parts).await;
+        store.fail_writes(6);
+        for number in 0..100u64 {
+            book.commit(vec![decision(&context, "a", number, Some(&format!("key {number}")))]).await.unwrap();
+            let state = book.state();
+            assert!(state.size - state.projected <= 20, "{state:?}");
+        }
+        book.close().await.unwrap();
+        assert_eq!(book.state().projected, 100);
+    };
+    bench.sim.run(run).done();
+}
+
+#[test]
+fn a_lost_or_foreign_store_is_built_anew() {
+    let bench = Bench::new(34);
+    let (context, disk) = (bench.sim.context(), bench.sim.disk());
+    let (first, second) = (bench.parts(), bench.parts());
+    let store = Arc::clone(&bench.store);
+    let run = async move {
+        let book = open_book(first).await;
+        for number in 0..200u64 {
+            let draft = decision(&context, &format!("s{}", number % 9), number, Some(&format!("key {number}")));
+            book.commit(vec![draft]).await.unwrap();
+        }
+        book.close().await.unwrap();
+        let rows = store.dump();
+        store.wipe();
+        let book = open_book(second).await;
+        assert_eq!(book.state().projected, 200);
+        book.close().await.unwrap();
+        assert_eq!(store.dump(), rows, "projections are a pure function of the entries");
+        // The same store under an empty ledger: rows of another ledger count for nothing.
+        for path in disk.dump().into_keys().filter(|path| path.starts_with("ledger/")) {
+            tendon_kernel::context::Disk::remove(&*disk, &path).unwrap();
+        }
+    };
+    bench.sim.run(run).done();
+    let (third, context) = (bench.parts(), bench.sim.context());
+    let run = async move {
+        let book = open_book(third).await;
+        let draft = decision(&context, "s1", 1, Some("key 1"));
+        assert_eq!(book.commit(vec![draft]).await.unwrap(), [Committed::New { seq: 0 }]);
+    };
+    bench.sim.run(run).done();
+}
+
+#[test]
+fn a_ledger_of_another_key_or_origin_is_refused() {
+    let bench = Bench::new(35);
+    let (first, key, origin) = (bench.parts(), bench.parts(), bench.parts());
+    let run = async move {
+        open_book(first).await.close().await.unwrap();
+        let key = Parts { keys: Arc::new(TestKeys::new(8)), ..key };
+        assert_eq!(open(key).await.err().unwrap().kind(), ErrorKind::Config);
+        let origin = Parts { origin: "tendon.local/other/main".into(), ..origin };
+        assert_eq!(open(origin).await.err().unwrap().kind(), ErrorKind::Config);
+    };
+    bench.sim.run(run).done();
+}
+
+#[test]
+fn objects_are_kept_by_digest() {
+    let bench = Bench::new(36);
+    let (context, disk) = (bench.sim.context(), bench.sim.disk());
+    let digest = bench.sim.run(async move { objects::put(&context, b"a model").await.unwrap() }).done();
+    bench.sim.crash();
+    assert_eq!(objects::get(&*disk, &digest).unwrap(), b"a model");
+    assert_eq!(objects::get(&*disk, "../ledger").unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(disk.flip(&format!("objects/{digest}"), 0, 1));
+    assert_eq!(objects::get(&*disk, &digest).unwrap_err().kind(), ErrorKind::Corrupt);
+}
