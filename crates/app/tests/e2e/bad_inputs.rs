@@ -62,7 +62,7 @@ fn bodies() -> Vec<Case> {
         Case { pointer: Some("/inputs"), ..refused("misspelt input", r#"{"inputs":{}}"#, 400, "unknown_member") },
         Case { pointer: Some("/input"), ..refused("deep nesting", deep, 400, "too_deep") },
         refused("huge body", format!("{{\"input\":\"{}\"}}", "x".repeat(1 << 20)), 413, "body_too_large"),
-        rejected("input is a list", r#"{"input":[1]}"#, "malformed_json", "/input"),
+        rejected("input is a list", r#"{"input":[1]}"#, "not_an_object", "/input"),
         rejected("comma too many", r#"{"input":{"id":1,}}"#, "malformed_json", "/input"),
         rejected("NaN", with("age", "NaN"), "malformed_json", "/input"),
         rejected("Infinity", with("age", "-Infinity"), "malformed_json", "/input"),

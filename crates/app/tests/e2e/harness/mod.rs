@@ -1,6 +1,7 @@
 //! What every test starts with: a project of its own in a folder of its own, the real program on it, and a plain HTTP client.
 
 mod client;
+pub(crate) mod crm;
 mod project;
 mod sample;
 mod server;
