@@ -74,11 +74,14 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     }
     work.labels(raw);
     notes(raw, mark, work);
-    let Chosen { model, alias, signature } = work.model(raw.model.as_ref()?)?;
+    let Chosen { model, alias, signature, known } = work.model(raw.model.as_ref()?);
     let input_raw = raw.input.as_ref().map(|input| &input.value);
     let output_range = work.output_range(raw, &signature);
     let bands = work.bands(raw, output_range);
     let fallback_at = work.fallback_numbers(raw, output_range);
+    if !known && input_raw.is_none_or(|input| input.from.is_none() && input.schema.is_none()) {
+        return None;
+    }
     let candidates = work.candidates(input_raw, &signature)?;
     let names = Names {
         schema: candidates.used(&used(raw, &signature)),
@@ -88,7 +91,13 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         bands: !bands.is_empty() || raw.bands.is_some(),
     };
     let input = work.input(input_raw, &names, &candidates);
-    let features = work.features(input_raw, &signature, &names, &candidates, raw.model.as_ref()?.mark);
+    let features = if known {
+        work.features(input_raw, &signature, &names, &candidates, raw.model.as_ref()?.mark)
+    } else {
+        let env = names.env(Moment::Before);
+        input_raw.iter().flat_map(|input| input.features.iter()).for_each(|(_, cel)| drop(work.compile(cel, &env)));
+        Vec::new()
+    };
     let subject = work.subject(raw.subject.as_ref(), &names);
     let fallback = FallbackPlan { rules: work.fallback_rules(raw, &names), default: fallback_at };
     let explain = work.explain(raw.explain.as_ref(), &names);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tendon_kernel::sockets::model::Signature;
+use tendon_kernel::sockets::model::{OutputKind, Signature};
 
 use super::Work;
 use crate::{
@@ -19,6 +19,16 @@ pub(super) struct Chosen {
     pub(super) model: Arc<str>,
     pub(super) alias: Arc<str>,
     pub(super) signature: Arc<Signature>,
+    /// Whether the signature is a model's; if not (which was reported), what depends on it is not checked.
+    pub(super) known: bool,
+}
+
+impl Chosen {
+    fn unknown(model: &str, alias: &str) -> Self {
+        let signature =
+            Signature { features: Vec::new(), output: OutputKind::Number, outputs: 1, objective: String::new() };
+        Self { model: Arc::from(model), alias: Arc::from(alias), signature: Arc::new(signature), known: false }
+    }
 }
 
 /// The version that an alias or version name means.
@@ -33,7 +43,7 @@ pub(crate) fn version<'a>(facts: &'a ModelFacts, alias: &str) -> Option<&'a Vers
 
 impl Work<'_> {
     /// Resolves the `model` key.
-    pub(super) fn model(&mut self, reference: &At<String>) -> Option<Chosen> {
+    pub(super) fn model(&mut self, reference: &At<String>) -> Chosen {
         let text = reference.text();
         let (name, alias) = text.split_once('@').unwrap_or((text, CHAMPION));
         let mut name = name;
@@ -45,10 +55,14 @@ impl Work<'_> {
             self.findings.add(reference.mark, "unknown_model", message, |finding| {
                 finding.allow(known.join(", ")).suggest(suggestion)
             });
-            name = meant?;
+            let Some(meant) = meant else { return Chosen::unknown(name, alias) };
+            name = meant;
         }
         // A model without a usable version was reported where it is declared.
-        let facts = self.facts.models.get(name).filter(|facts| !facts.versions.is_empty())?;
+        let facts = self.facts.models.get(name);
+        let Some((facts, newest)) = facts.and_then(|facts| facts.versions.last().map(|newest| (facts, newest))) else {
+            return Chosen::unknown(name, alias);
+        };
         let version = if let Some(version) = version(facts, alias) {
             version
         } else {
@@ -60,7 +74,7 @@ impl Work<'_> {
             let message = format!("model {name} has no alias or version {alias}");
             self.findings
                 .add(mark, "unknown_alias", message, |finding| finding.allow(known.join(", ")).suggest(suggestion));
-            facts.versions.last()?
+            newest
         };
         let signature = Arc::new(version.signature.clone());
         if signature.outputs != 1 {
@@ -69,6 +83,6 @@ impl Work<'_> {
                 finding.allow("a model with one output (binary classification, regression, ranking)")
             });
         }
-        Some(Chosen { model: Arc::from(name), alias: Arc::from(alias), signature })
+        Chosen { model: Arc::from(name), alias: Arc::from(alias), signature, known: true }
     }
 }

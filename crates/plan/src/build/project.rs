@@ -121,11 +121,9 @@ impl SystemCheck<'_> {
         };
         let config = settings.to_json();
         let kind = self.kind(kinds);
-        if let Some(kind) = kind {
-            self.settings(kind, &settings, &config);
-        }
+        let sound = kind.is_some_and(|kind| self.settings(kind, &settings, &config));
         let catalog = self.facts.catalogs.get(self.name.text());
-        if catalog.is_none() && kind.is_some_and(|kind| kind.capability.catalog) {
+        if catalog.is_none() && sound && kind.is_some_and(|kind| kind.capability.catalog) {
             let message = format!("nothing is known of system {} yet: its catalog was never read", self.name.text());
             let suggestion = Some(format!("tendon systems catalog {}", self.name.text()));
             self.findings.add(self.name.mark, "unknown_catalog", message, |finding| finding.suggest(suggestion));
@@ -171,13 +169,14 @@ impl SystemCheck<'_> {
         found
     }
 
-    /// The kind's own checks, with their places.
-    fn settings(&mut self, kind: &ConnectorKind, settings: &Node, config: &serde_json::Value) {
+    /// The kind's own checks, with their places; whether nothing is wrong.
+    fn settings(&mut self, kind: &ConnectorKind, settings: &Node, config: &serde_json::Value) -> bool {
         let schema = (kind.schema)();
         let own =
             schema.get("properties").and_then(serde_json::Value::as_object).into_iter().flat_map(|keys| keys.keys());
         let known: Vec<String> = own.cloned().chain(COMMON.map(str::to_owned)).collect();
-        for error in (kind.validate)(config).err().unwrap_or_default() {
+        let errors = (kind.validate)(config).err().unwrap_or_default();
+        for error in &errors {
             let mark = error.pointer().map_or(self.name.mark, |pointer| place(settings, pointer, self.name.mark));
             let finding = Finding::error(&self.findings.file, mark, error.code(), error.message().to_owned());
             let hint = error.hint_text().unwrap_or_default();
@@ -188,6 +187,7 @@ impl SystemCheck<'_> {
             let allowed = if hint.starts_with("did you mean") { known.join(", ") } else { hint.to_owned() };
             self.findings.list.push(finding.allow(allowed).suggest(suggestion));
         }
+        errors.is_empty()
     }
 
     fn fields(
