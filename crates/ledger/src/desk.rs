@@ -206,12 +206,12 @@ impl Desk {
             self.projected = item.seq + 1;
             self.tail_weight -= item.weight.min(self.tail_weight);
             self.by_id.remove(&(item.facts.id, item.seq));
-            if let Some(owner) = item.owner {
-                if self.fresh.get(&owner) == Some(&item.slot) {
-                    self.fresh.remove(&owner);
-                    self.slots.put(owner, item.slot);
-                    self.gone.remove(&owner);
-                }
+            if let Some(owner) = item.owner
+                && self.fresh.get(&owner) == Some(&item.slot)
+            {
+                self.fresh.remove(&owner);
+                self.slots.put(owner, item.slot);
+                self.gone.remove(&owner);
             }
             if let Some(claim) = item.claim
                 && let Some(Claimed::Held(held)) = self.claims.get(&claim.token).copied()

@@ -169,7 +169,7 @@ impl Index {
     /// Adds an entry's rows. `blocks` remembers the last block written for each integration.
     pub(crate) fn project(&self, batch: &mut Batch, item: &Item, blocks: &mut BTreeMap<Arc<str>, u64>) {
         let facts = &item.facts;
-        if item.seq % EVERY == 0 || item.place.offset == HEADER {
+        if item.seq.is_multiple_of(EVERY) || item.place.offset == HEADER {
             batch.put(PLACES, item.seq.to_be_bytes(), place_bytes(item.place));
         }
         let decision = u8::from(facts.kind == EntryKind::Decision);

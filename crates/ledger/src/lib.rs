@@ -10,6 +10,7 @@
 
 mod book;
 mod cache;
+mod catch_up;
 mod checkpoint;
 mod desk;
 mod erase;

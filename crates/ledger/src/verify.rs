@@ -11,11 +11,10 @@ use crate::{
     checkpoint::{self, Head, Signer},
     format::sha256,
     leaf::Leaf,
-    seal::{Binding, commitments, open},
     segment::{self, Broken, Frame, HEADER, Reader},
-    tiles::{Tile, read_file},
+    tiles::read_file,
     tree::leaf_hash,
-    verify_files::{Forest, Slots, strangers, tiles_on_disk},
+    verify_files::{Forest, Slots, payload, strangers, tiles_on_disk},
 };
 
 /// Most findings in a report.
@@ -307,7 +306,7 @@ impl Run<'_> {
             if walk.seq <= walk.limit {
                 self.reached(walk, forest);
             }
-            if walk.seq % 256 == 0 {
+            if walk.seq.is_multiple_of(256) {
                 progress(walk.done, walk.total);
             }
         }
@@ -383,43 +382,4 @@ struct Walk {
 
 fn segment_name(first: u64) -> String {
     format!("segments/{first:020}.seg")
-}
-
-/// What is wrong with a payload, as far as the keys tell.
-fn payload(origin: &str, leaf: &Leaf, sealed: &[u8], slots: &mut Slots) -> Option<&'static str> {
-    let key = match slots.key(leaf.slot) {
-        Ok(Some(key)) => key,
-        Ok(None) => return None,
-        Err(what) => return Some(what),
-    };
-    let binding = Binding { origin, id: leaf.facts.id, kind: leaf.facts.kind, slot: leaf.slot };
-    match open(&key, &binding, sealed) {
-        Err(_) => Some("the payload cannot be opened with its slot's key"),
-        Ok(opened) if commitments(&opened.keys, &opened.body) != leaf.commits => {
-            Some("the payload's content is not what the leaf commits to")
-        }
-        Ok(_) => None,
-    }
-}
-
-/// A finding of the files: entry, file below the ledger's folder, what.
-pub(crate) type Found = (Option<u64>, String, String);
-
-/// For a tile that differs: the first entry concerned.
-pub(crate) fn first_concerned(tile: Tile, expected: &[u8], found: &[u8]) -> u64 {
-    let differs = expected.iter().zip(found).position(|(left, right)| left != right);
-    let at = differs.unwrap_or(expected.len().min(found.len()));
-    if tile.level.is_some() {
-        return tile.first_leaf((at / 32).min(tile.width - 1));
-    }
-    let (mut end, mut leaf) = (0, 0);
-    while leaf + 1 < tile.width {
-        let Some(len) = expected.get(end..end + 2).and_then(|len| len.try_into().ok()) else { break };
-        end += 2 + usize::from(u16::from_be_bytes(len));
-        if at < end {
-            break;
-        }
-        leaf += 1;
-    }
-    tile.first_leaf(leaf)
 }

@@ -12,10 +12,10 @@ use crate::{
     cache::Cache,
     format::disk_error,
     keyring::{SLOT, Slot, Wrapper, is_erased, plausible},
-    seal::SlotKey,
+    leaf::Leaf,
+    seal::{Binding, SlotKey, commitments, open},
     tiles::{Tile, edge, hash_bytes, push_leaf, read_file},
     tree::{Full, Hash, Tree, WIDTH},
-    verify::{Found, first_concerned},
 };
 
 /// How often a keyring that looks damaged is read again while a process may be writing it.
@@ -323,4 +323,43 @@ fn walk(disk: &dyn Disk, folder: &str, below: &str) -> Result<Vec<String>> {
         }
     }
     Ok(out)
+}
+
+/// What is wrong with a payload, as far as the keys tell.
+pub(crate) fn payload(origin: &str, leaf: &Leaf, sealed: &[u8], slots: &mut Slots) -> Option<&'static str> {
+    let key = match slots.key(leaf.slot) {
+        Ok(Some(key)) => key,
+        Ok(None) => return None,
+        Err(what) => return Some(what),
+    };
+    let binding = Binding { origin, id: leaf.facts.id, kind: leaf.facts.kind, slot: leaf.slot };
+    match open(&key, &binding, sealed) {
+        Err(_) => Some("the payload cannot be opened with its slot's key"),
+        Ok(opened) if commitments(&opened.keys, &opened.body) != leaf.commits => {
+            Some("the payload's content is not what the leaf commits to")
+        }
+        Ok(_) => None,
+    }
+}
+
+/// A finding of the files: entry, file below the ledger's folder, what.
+pub(crate) type Found = (Option<u64>, String, String);
+
+/// For a tile that differs: the first entry concerned.
+fn first_concerned(tile: Tile, expected: &[u8], found: &[u8]) -> u64 {
+    let differs = expected.iter().zip(found).position(|(left, right)| left != right);
+    let at = differs.unwrap_or(expected.len().min(found.len()));
+    if tile.level.is_some() {
+        return tile.first_leaf((at / 32).min(tile.width - 1));
+    }
+    let (mut end, mut leaf) = (0, 0);
+    while leaf + 1 < tile.width {
+        let Some(len) = expected.get(end..end + 2).and_then(|len| len.try_into().ok()) else { break };
+        end += 2 + usize::from(u16::from_be_bytes(len));
+        if at < end {
+            break;
+        }
+        leaf += 1;
+    }
+    tile.first_leaf(leaf)
 }
