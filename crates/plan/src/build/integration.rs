@@ -1,6 +1,6 @@
 //! One integration: its parts in order, each checked in its own file.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tendon_kernel::{
     Type,
@@ -22,7 +22,7 @@ use crate::{
         ApiPlan, CachePlan, EmbedPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, IntegrationPlan,
         RecordPlan, Source,
     },
-    raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, Span},
+    raw::{ApiRaw, Cel, InputRaw, IntegrationRaw, RecordRaw, Span},
     yaml::At,
 };
 
@@ -128,16 +128,18 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         region: text(&raw.region).unwrap_or_else(|| Arc::from("local")),
         policy: Arc::from(""),
         cache,
-        api: doors.and_then(|doors| doors.api.as_ref()).map(|api| ApiPlan {
-            deadline: api.deadline.map_or(std::time::Duration::from_secs(5), |Span(deadline)| deadline),
-        }),
+        api: doors.and_then(|doors| doors.api.as_ref()).map(api),
         events: events.flatten(),
         embed: doors.and_then(|doors| doors.embed.as_ref()).map(|embed| EmbedPlan {
-            trend: embed.value.trend.map_or(std::time::Duration::from_secs(90 * 86_400), |Span(trend)| trend),
+            trend: embed.value.trend.map_or(Duration::from_secs(90 * 86_400), |Span(trend)| trend),
         }),
     };
     plan.policy = digest::sha256(&crate::render::policy(&plan)).into();
     Some(plan)
+}
+
+fn api(raw: &ApiRaw) -> ApiPlan {
+    ApiPlan { deadline: raw.deadline.map_or(Duration::from_secs(5), |Span(deadline)| deadline) }
 }
 
 /// What is taken and kept, but does nothing yet.

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 pub(crate) use input::{FieldRaw, InputRaw, RuleRaw, Scalar, SchemaRaw, TypeRaw};
-pub(crate) use integration::{ChangeRaw, EventsRaw, IntegrationRaw, RecordRaw};
+pub(crate) use integration::{ApiRaw, ChangeRaw, EventsRaw, IntegrationRaw, RecordRaw};
 pub(crate) use project::{ModelRaw, ProjectRaw, ServerRaw, SystemRaw};
 
 /// Format name of durations in the schema.
