@@ -135,8 +135,13 @@ fn tally(engine: &Engine, ready: &Ready, answers: &[Option<Result<Answer>>], tim
     engine.meters.took(timings);
     let Some(meters) = ready.meters.get() else { return };
     meters.took(timings);
-    for answer in answers.iter().flatten().flatten() {
-        meters.answered(answer.decision.outcome, answer.replayed);
+    for answer in answers.iter().flatten() {
+        match answer {
+            Ok(answer) => meters.answered(answer.decision.outcome, answer.replayed),
+            // It left no decision, so it is told of like a refusal.
+            Err(error) if error.kind() == ErrorKind::Conflict => engine.refusals.count(&ready.plan.name, error.code()),
+            Err(_) => {}
+        }
     }
 }
 

@@ -134,3 +134,18 @@ fn a_model_with_another_signature_is_not_installed() {
     let error = Runtime::new(plan(Wishes::default()), models, &BTreeMap::new()).err().unwrap();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Config, "signature_changed"));
 }
+
+#[test]
+fn conflicts_are_told_of_like_refusals() {
+    let (sim, bench) = world();
+    for n in 0..4 {
+        drop(one(&sim, &bench, keyed(&format!("{{\"n\": {n}}}"), "k")));
+    }
+    sim.run_for(Duration::from_secs(61));
+    let entry = bench.ledger.entries().pop().unwrap();
+    let more = String::from_utf8(entry.body.unwrap().more).unwrap();
+    assert_eq!(
+        (entry.facts.kind, more.as_str()),
+        (EntryKind::Access, r#"{"refused":{"lead-score":{"idempotency_conflict":3}}}"#)
+    );
+}
