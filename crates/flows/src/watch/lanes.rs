@@ -177,13 +177,13 @@ impl<'a> Lanes<'a> {
             limit: PAGE,
         };
         let rows = self.system.scan(scan).await?;
+        // Only an empty page is the end: a system may cut one short before a row it cannot read.
         let last = rows.last().map(|row| row.key.clone());
-        let end = rows.len() < PAGE;
         let changes = rows.into_iter().map(|row| Change { mark: Value::Null, row }).collect();
         self.decide(changes, Door::Batch).await?;
         self.sweep = match last {
-            Some(after) if !end => Some(Sweep { after }),
-            _ => {
+            Some(after) => Some(Sweep { after }),
+            None => {
                 self.state.swept_at = Some(self.parts.context.clock.now());
                 self.next_sweep = self.parts.context.clock.monotonic().saturating_add(self.events.sweep);
                 None

@@ -9,7 +9,7 @@ use tendon_engine::{
     record_format::More,
 };
 use tendon_kernel::{
-    Error, ErrorKind, Result, Value,
+    Error, ErrorKind, Result, Timestamp, Value,
     decision::Door,
     sockets::{
         connector::Row,
@@ -71,6 +71,8 @@ impl Mark {
         match value {
             Value::Int(number) => Some(Self::Int(*number)),
             Value::Time(time) => Some(Self::Time(time.0)),
+            // Times that a system keeps in a text form of its own come as they are stored.
+            Value::Text(text) => Timestamp::parse(text).ok().map(|time| Self::Time(time.0)),
             _ => None,
         }
     }
