@@ -1,0 +1,20 @@
+//! The built program from the outside: started on a project of its own, asked over HTTP and the command line, killed, locked
+//! out, starved of disk. One file per subject.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::disallowed_methods, reason = "the program under test lives in real time, and so do its tests")]
+
+mod bad_inputs;
+mod between;
+mod check;
+mod disk_full;
+mod erasure;
+mod harness;
+mod idempotency;
+mod kill;
+mod lifecycle;
+mod models;
+mod outages;
+mod predict;
+mod proof;
+mod watching;
