@@ -41,7 +41,11 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> failure::Outcome {
     // A program that serves tells what it does; a command speaks for itself.
-    let level = if matches!(cli.command, Command::Up(_)) { "info" } else { "warn" };
+    let level = match cli.command {
+        Command::Up(_) => "info",
+        Command::Demo(_) => "warn",
+        _ => "error",
+    };
     LogFormat::from_env()
         .and_then(|format| telemetry::init(format, level))
         .map_err(|error| Failure::from(error).could_not_run())?;

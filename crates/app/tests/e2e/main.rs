@@ -1,20 +1,11 @@
-//! The built program from the outside: started on a project of its own, asked over HTTP and the command line, killed, locked
-//! out, starved of disk. One file per subject.
+//! End to end: the real binary, a real CRM file, HTTP by hand. Every test makes its own project and takes its own port.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-#![expect(clippy::disallowed_methods, reason = "the program under test lives in real time, and so do its tests")]
+#![expect(clippy::disallowed_methods, reason = "tests of a real process wait in real time")]
 
-mod bad_inputs;
-mod between;
-mod check;
-mod disk_full;
-mod erasure;
-mod harness;
-mod idempotency;
-mod kill;
-mod lifecycle;
-mod models;
-mod outages;
-mod predict;
-mod proof;
-mod watching;
+mod bad_input;
+mod changes;
+mod checks;
+mod documents;
+mod faults;
+mod lives;
+mod support;

@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    io, thread,
+    io,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread,
 };
 
 use crate::harness::{Project, Setup, input, run_in, until};

@@ -53,7 +53,8 @@ fn a_change_between_decision_and_write_back_is_not_written_over() {
     let listed = project.json(&["decisions", "list", "--subject", "1"]);
     let old = listed[0]["id"].as_str().unwrap().to_owned();
     change(&crm, 1, 77_777);
-    crm.execute_batch("UPDATE leads SET name = 'Somebody Else' WHERE id = 2; DELETE FROM leads WHERE id = 3; COMMIT").unwrap();
+    crm.execute_batch("UPDATE leads SET name = 'Somebody Else' WHERE id = 2; DELETE FROM leads WHERE id = 3; COMMIT")
+        .unwrap();
 
     until("all leads are scored", || (unscored(&crm) == 0).then_some(()));
     until("nothing waits", || (server.part("outbox")["detail"]["waiting"] == 0).then_some(()));
@@ -67,9 +68,8 @@ fn a_change_between_decision_and_write_back_is_not_written_over() {
     };
     until("the old delivery is recorded as superseded", || (state(&old) == "superseded").then_some(()));
     // Whose row is gone cannot be written to any more: a dead letter says so.
-    let dead = until("the dead letter is there", || {
-        project.json(&["letters", "list"]).as_array().unwrap().first().cloned()
-    });
+    let dead =
+        until("the dead letter is there", || project.json(&["letters", "list"]).as_array().unwrap().first().cloned());
     assert_eq!(dead["code"], "row_missing", "{dead}");
     each_once_and_forward(&crm);
     scores_are_right(&project, &crm);

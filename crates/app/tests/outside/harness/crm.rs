@@ -89,7 +89,8 @@ pub(crate) fn scores_are_right(project: &Project, crm: &Connection) {
     }
     file.flush().unwrap();
     let model = example("lead-score.txt");
-    let words = ["models", "predict", &model.to_string_lossy(), "--input", &path.to_string_lossy(), "--expect", "score"];
+    let words =
+        ["models", "predict", &model.to_string_lossy(), "--input", &path.to_string_lossy(), "--expect", "score"];
     let ran = project.run(&words);
     assert_eq!(ran.code, 0, "a lead has another score than the model gives it: {}", ran.err);
     fs::remove_file(path).unwrap();

@@ -7,11 +7,13 @@ mod sample;
 mod server;
 
 use std::{
+    fs,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-pub(crate) use client::{Answer, Client, send};
+pub(crate) use client::{Answer, Client};
 pub(crate) use project::{Project, Ran, Setup, example, insert_lead, run_in};
 pub(crate) use sample::{FEATURES, input, sample};
 pub(crate) use server::Server;
@@ -46,6 +48,21 @@ pub(crate) fn stays(what: &str, mut look: impl FnMut() -> bool, mut passed: impl
         rest(Duration::from_millis(5));
     }
     assert!(look(), "it did not stay so: {what}");
+}
+
+/// All files below a folder.
+///
+/// # Panics
+/// When it cannot be read.
+pub(crate) fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for item in fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else if path.is_file() {
+            found.push(path);
+        }
+    }
 }
 
 /// Leaves the processor to others between two looks. Nothing relies on how long it takes.
