@@ -8,9 +8,9 @@ cp "$repo/examples/lead-score/lead-score.txt" "$project/models/lead-score/1.txt"
 "$PYTHON" - "$project/crm.db" <<'PY'
 import sqlite3, sys
 sqlite3.connect(sys.argv[1]).executescript("""
-CREATE TABLE leads (id INTEGER PRIMARY KEY, age INTEGER, job TEXT, marital TEXT, education TEXT, "default" TEXT, balance INTEGER,
+CREATE TABLE leads (id INTEGER PRIMARY KEY, age INTEGER NOT NULL, job TEXT NOT NULL, marital TEXT, education TEXT, "default" TEXT, balance INTEGER,
   housing TEXT, loan TEXT, contact TEXT, day INTEGER, month TEXT, campaign INTEGER, pdays INTEGER, previous INTEGER, poutcome TEXT,
-  updated_at TEXT NOT NULL, score REAL, score_band TEXT, scored_at TEXT);
+  updated_at TIMESTAMP NOT NULL, score REAL, score_band TEXT, scored_at TIMESTAMP);
 """)
 PY
 cat >"$project/tendon.yaml" <<'YAML'
@@ -61,7 +61,7 @@ tendon.yaml:9 sqlite
 tendon.yaml:13 server
 lead-score.yaml:3 owner
 lead-score.yaml:11 age
-lead-score.yaml:12 job
+lead-score.yaml:12 string
 lead-score.yaml:13 high
 lead-score.yaml:14 10m
 lead-score.yaml:16 deadline
@@ -71,6 +71,6 @@ EXPECTED
 
 # Mended, the same project is clean.
 sed -i 's/balanse, //; /^  erp:/,/^    path: erp.db/d; /^servr/d' "$project/tendon.yaml"
-sed -i 's/ agee/ age/; s/input\.agee/input.age/; /^ownr/d; s/input\.job > 5/input.job == "?"/; s/>= high/>= 0.7/; s/10 minutes/10m/; s/deadlin:/deadline:/; s/updated\], to/update], to/; s/score_bnd/score_band/' \
+sed -i 's/ agee/ age/; s/input\.agee/input.age/; /^ownr/d; s/"input\.job > 5"/"input.job == input.marital"/; s/>= high/>= 0.7/; s/10 minutes/10m/; s/deadlin:/deadline:/; s/updated\], to/update], to/; s/score_bnd/score_band/' \
     "$project/integrations/lead-score.yaml"
 "$TENDON" check --project "$project" >"$scratch/clean.log" 2>&1 || fail "the mended project is not clean"

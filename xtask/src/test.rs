@@ -119,7 +119,8 @@ fn scenarios() -> Result<Tally, String> {
     let mut total = Tally::default();
     for script in scripts {
         let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let mut bash = command("bash", &[&script.to_string_lossy()]);
+        // Whatever hangs must not take the whole run with it.
+        let mut bash = command("timeout", &["--kill-after=20", "900", "bash", &script.to_string_lossy()]);
         bash.env("TENDON", &binary).env("PYTHON", setup::venv_python());
         let start = Instant::now();
         let outcome = capture(bash);

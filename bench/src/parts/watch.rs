@@ -61,7 +61,7 @@ fn fill(path: &Path, rows: i64) -> rusqlite::Result<()> {
     crm.pragma_update(None, "journal_mode", "wal")?;
     let numbers: Vec<String> = (0..FEATURES).map(|feature| format!("f{feature:02} REAL NOT NULL")).collect();
     crm.execute_batch(&format!(
-        "CREATE TABLE leads (id INTEGER PRIMARY KEY, {}, updated_at TEXT NOT NULL, score REAL, score_band TEXT, scored_at TEXT);\
+        "CREATE TABLE leads (id INTEGER PRIMARY KEY, {}, updated_at TIMESTAMP NOT NULL, score REAL, score_band TEXT, scored_at TIMESTAMP);\
          CREATE INDEX leads_updated ON leads (updated_at, id);",
         numbers.join(", ")
     ))?;

@@ -53,7 +53,7 @@ def make_project():
     with sqlite3.connect(folder / "crm.db") as crm:
         crm.execute("PRAGMA journal_mode = wal")
         crm.executescript(f"""
-            CREATE TABLE leads (id INTEGER PRIMARY KEY, {columns}, updated_at TEXT NOT NULL, score REAL, score_band TEXT, scored_at TEXT);
+            CREATE TABLE leads (id INTEGER PRIMARY KEY, {columns}, updated_at TIMESTAMP NOT NULL, score REAL, score_band TEXT, scored_at TIMESTAMP);
             CREATE TABLE counted (id INTEGER NOT NULL, balance INTEGER NOT NULL, scored_at TEXT);
             CREATE TRIGGER count_write_backs AFTER UPDATE OF score, score_band, scored_at ON leads
             BEGIN INSERT INTO counted VALUES (NEW.id, NEW.balance, NEW.scored_at); END;
@@ -92,7 +92,7 @@ doors:
 
 
 def run(*words):
-    done = subprocess.run([tendon, *words, "--project", folder], capture_output=True, text=True)
+    done = subprocess.run([tendon, *words, "--project", folder], capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
         sys.exit(f"`tendon {' '.join(words)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -133,7 +133,7 @@ class Server:
 
 
 make_project()
-made = run("keys", "create", "kill")
+made = run("keys", "create", "--name", "kill")
 key = next(word for word in made.split() if word.startswith("tdn_"))
 server = Server()
 acknowledged = collections.defaultdict(set)
@@ -147,7 +147,7 @@ def call(number):
     while not stop.is_set():
         count += 1
         idempotency = f"{number}-{count}"
-        row = {"id": 10_000 * number + count, **chance.choice(samples), "updated_at": "2026-01-01T00:00:00Z"}
+        row = {"id": 10_000 * number + count, **chance.choice(samples)}
         body = json.dumps({"input": row})
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json", "idempotency-key": idempotency}
         repeat = chance.random() < 0.2
