@@ -1,1 +1,117 @@
-//! (to come)
+//! The disk of `.tendon` is full: no decision is answered that cannot be recorded, and when there is room again it goes on,
+//! without a gap.
+//!
+//! The test mounts a small file system of its own, which needs the right to mount. Where that is not given, the test fails and
+//! says so; `TENDON_NO_MOUNT=1` leaves it out knowingly.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::harness::{Project, Setup, crm::{each_once_and_forward, scores_are_right, unscored}, input, insert_lead, until};
+
+/// A small file system, unmounted when dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(folder: &Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        let made = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(folder).output().unwrap();
+        let why = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "mounting a small disk failed (TENDON_NO_MOUNT=1 leaves this out): {why}");
+        Self(folder.to_owned())
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut file = File::create(&path).unwrap();
+        for size in [1 << 20, 4096, 1] {
+            while file.write_all(&vec![7; size]).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_answers_503_and_room_brings_it_back_without_a_gap() {
+    if std::env::var_os("TENDON_NO_MOUNT").is_some_and(|text| text == "1") {
+        println!("left out: TENDON_NO_MOUNT=1");
+        return;
+    }
+    let project = Project::new(&Setup { leads: 5, ..Setup::default() });
+    let disk = Mount::new(&project.path().join(".tendon"));
+    let key = project.key("app", &[]);
+    let crm = project.crm();
+    let server = project.up();
+    let client = server.client(&key);
+    until("all leads are scored", || (unscored(&crm) == 0).then_some(()));
+    let mut answered = Vec::new();
+    for round in 0..3 {
+        let filler = disk.fill();
+        // What is already reserved may still take some; then the answer is 503, and stays 503.
+        let refused = until("it says that it cannot record", || {
+            let answer = client.decide(&input(round), Some(&format!("round {round}, {}", answered.len())));
+            match answer.status {
+                200 => {
+                    answered.push((format!("round {round}, {}", answered.len()), round, answer.json()));
+                    None
+                }
+                _ => Some(answer),
+            }
+        });
+        let problem = refused.json();
+        assert_eq!((refused.status, problem["retryable"].as_bool()), (503, Some(true)), "{problem}");
+        assert_eq!(refused.header("content-type"), "application/problem+json");
+        for number in 0..20 {
+            assert_eq!(client.decide(&input(number), None).status, 503);
+        }
+        assert_eq!(client.get("/livez").status, 200);
+        assert_eq!((server.readyz().0, server.part("ledger")["ok"].as_bool()), (503, Some(false)));
+        insert_lead(&crm, 100 + round, "While it was full");
+
+        fs::remove_file(filler).unwrap();
+        until("it answers again", || (client.decide(&input(round), None).status == 200).then_some(()));
+        until("it is ready again", || (server.readyz().0 == 200).then_some(()));
+        until("all leads are scored", || (unscored(&crm) == 0).then_some(()));
+    }
+    for (name, number, answer) in &answered {
+        let again = client.decide(&input(*number), Some(name));
+        assert_eq!((again.header("idempotent-replayed"), &again.json()), ("true", answer), "{name}");
+    }
+    each_once_and_forward(&crm);
+    scores_are_right(&project, &crm);
+    let decisions = project.decisions();
+    server.stop();
+    project.verify();
+    let server = project.up();
+    assert_eq!(project.decisions(), decisions);
+    server.stop();
+    project.verify();
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_start_is_said() {
+    if std::env::var_os("TENDON_NO_MOUNT").is_some_and(|text| text == "1") {
+        println!("left out: TENDON_NO_MOUNT=1");
+        return;
+    }
+    let project = Project::new(&Setup::default());
+    let disk = Mount::new(&project.path().join(".tendon"));
+    let filler = disk.fill();
+    let refused = project.run(&["up", "--listen", "127.0.0.1:0"]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert!(refused.err.contains("error: ") && !refused.err.contains("panicked"), "{refused:?}");
+    fs::remove_file(filler).unwrap();
+    project.up().stop();
+    project.verify();
+}
