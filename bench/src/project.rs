@@ -44,7 +44,8 @@ pub(crate) fn start(setting: &Setting, variant: Variant) -> Res<Started> {
         write(setting, &folder, variant)
             .map_err(|error| format!("{} could not be written: {error}", folder.display()))?;
         let project = folder.to_string_lossy();
-        let made = crate::lines_of(Command::new(&tendon).args(["keys", "create", "--name", "bench", "--project", &project]))?;
+        let made =
+            crate::lines_of(Command::new(&tendon).args(["keys", "create", "--name", "bench", "--project", &project]))?;
         let key = made.iter().flat_map(|line| line.split_whitespace()).find(|word| word.starts_with("tdn_"));
         let key = key.ok_or("`tendon keys create` printed no key")?;
         fs::write(&key_file, key).map_err(|error| format!("{}: {error}", key_file.display()))?;

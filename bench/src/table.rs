@@ -42,21 +42,6 @@ impl Row {
         self.met = Some(met);
         self
     }
-
-    /// Reads a row that another program printed.
-    pub(crate) fn read(part: &str, value: &Value) -> Option<Self> {
-        let text = |key: &str| value[key].as_str().map(str::to_owned);
-        let against = text("peer").zip(value["ratio"].as_f64());
-        Some(Self {
-            part: part.to_owned(),
-            name: text("name")?,
-            figure: value["figure"].as_f64()?,
-            unit: text("unit")?,
-            against,
-            aim: text("aim"),
-            met: value["met"].as_bool(),
-        })
-    }
 }
 
 /// The table in Markdown.
