@@ -18,11 +18,11 @@ use tendon_kernel::{
         store::Store,
     },
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
-    checkpoint::Signer, desk::Desk, index::Index, keyring::Keyring, publish::Publisher, tokens::Tokenizer, tree::Hash,
-    writer::Prepared,
+    checkpoint::Signer, desk::Desk, index::Index, keyring::Keyring, level::Level, publish::Publisher,
+    tokens::Tokenizer, tree::Hash, writer::Prepared,
 };
 
 /// What a ledger is opened with.
@@ -128,11 +128,11 @@ pub(crate) struct Inner {
     /// Room of `append`.
     pub(crate) append_room: Arc<Semaphore>,
     /// Counts groups, good or failed: who waits for a claim in flight looks again.
-    pub(crate) groups: watch::Sender<u64>,
+    pub(crate) groups: Level,
     /// Entries projected.
-    pub(crate) projected: watch::Sender<u64>,
+    pub(crate) projected: Level,
     /// Entries under the last checkpoint.
-    pub(crate) covered: watch::Sender<u64>,
+    pub(crate) covered: Level,
     pub(crate) wake_projector: Notify,
     pub(crate) project_now: Notify,
     pub(crate) wake_publisher: Notify,
@@ -141,7 +141,7 @@ pub(crate) struct Inner {
     pub(crate) publisher: tokio::sync::Mutex<Publisher>,
     /// Segments written but not synced (`sync: false`).
     pub(crate) unsynced: Mutex<BTreeMap<u64, Arc<dyn tendon_kernel::context::File>>>,
-    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) closing: AtomicBool,
 }
 
 impl Inner {
@@ -158,7 +158,7 @@ impl Inner {
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        *self.closing.borrow()
+        self.closing.load(Ordering::Acquire)
     }
 
     #[cfg(any(test, feature = "mutations"))]
@@ -219,9 +219,9 @@ impl Opened {
             queue,
             room: Arc::new(Semaphore::new(room)),
             append_room: Arc::new(Semaphore::new(room)),
-            groups: watch::Sender::new(0),
-            projected: watch::Sender::new(self.size),
-            covered: watch::Sender::new(covered),
+            groups: Level::new(0),
+            projected: Level::new(self.size),
+            covered: Level::new(covered),
             wake_projector: Notify::new(),
             project_now: Notify::new(),
             wake_publisher: Notify::new(),
@@ -229,7 +229,7 @@ impl Opened {
             uncovered: Mutex::new(self.uncovered),
             publisher: tokio::sync::Mutex::new(self.publisher),
             unsynced: Mutex::new(BTreeMap::new()),
-            closing: watch::Sender::new(false),
+            closing: AtomicBool::new(false),
         });
         (inner, jobs)
     }
@@ -268,7 +268,7 @@ impl Book {
         let (done, drained) = oneshot::channel();
         inner.queue.send(Job::Close(done)).map_err(|_| closed())?;
         let writer = drained.await;
-        inner.closing.send_replace(true);
+        inner.closing.store(true, Ordering::Release);
         inner.project_now.notify_one();
         inner.wake_projector.notify_one();
         inner.publish_now.notify_one();
@@ -276,11 +276,8 @@ impl Book {
         writer.map_err(|_| closed())?;
         inner.publish().await?;
         let size = inner.desk().size;
-        let mut projected = inner.projected.subscribe();
-        while *projected.borrow_and_update() < size {
-            if projected.changed().await.is_err() {
-                break;
-            }
+        if size > 0 {
+            inner.wait_projected(size - 1).await;
         }
         Ok(())
     }
@@ -292,7 +289,7 @@ impl Drop for Book {
         if !self.inner.is_closing() {
             let (done, _) = oneshot::channel();
             drop(self.inner.queue.send(Job::Close(done)));
-            self.inner.closing.send_replace(true);
+            self.inner.closing.store(true, Ordering::Release);
             self.inner.wake_projector.notify_one();
             self.inner.wake_publisher.notify_one();
         }

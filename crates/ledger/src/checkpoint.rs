@@ -90,7 +90,7 @@ pub(crate) fn verify(text: &str, public_key: &str) -> Result<Head> {
     let wrong = |why: &'static str| corrupt("ledger_checkpoint", why);
     let verifier = StandardVerifier::new(public_key).map_err(|_| {
         Error::new(ErrorKind::Invalid, "not_a_key", "the text is no verifier key")
-            .hint("it looks like example.com/log+0123abcd+AbCd…=; `tendon ledger export --key` prints it")
+            .hint("it looks like example.com/log+0123abcd+AbCd…=; `ledger.pub` in the ledger's folder holds it")
     })?;
     let origin = verifier.name().to_owned();
     let note = Note::from_bytes(text.as_bytes()).map_err(|_| wrong("the checkpoint is no signed note"))?;

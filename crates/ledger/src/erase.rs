@@ -19,7 +19,7 @@ impl Inner {
         self.desk().disown(owner);
         let size = self.desk().size;
         if size > 0 {
-            self.wait_projected(size - 1).await?;
+            self.wait_projected(size - 1).await;
         }
         let rows = self.index.subject(&owner, u64::MAX, usize::MAX).await?;
         // Usually one; more when an erasure before this one could not be recorded.
@@ -50,7 +50,7 @@ impl Inner {
             return Err(defect("record an erasure"));
         };
         self.keyring.erase(&slots).await?;
-        self.wait_projected(seq).await?;
+        self.wait_projected(seq).await;
         Ok(Erased { seq, decisions: ids.len() as u64 })
     }
 

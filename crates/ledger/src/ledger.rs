@@ -29,8 +29,8 @@ impl Inner {
     pub(crate) async fn commit_planned(self: &Arc<Self>, mut planned: Vec<Planned>) -> Result<Vec<Committed>> {
         let mut results: Vec<Option<Committed>> = vec![None; planned.len()];
         while !planned.is_empty() {
-            self.wait_for_tail().await?;
-            let mut groups = self.groups.subscribe();
+            self.wait_for_tail().await;
+            let groups = self.groups.get();
             let weight = planned.iter().map(|one| weight(&one.draft)).sum();
             let permits = room(weight, self.most_room());
             let permit = Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| closed())?;
@@ -42,8 +42,8 @@ impl Inner {
             let (numbers, entries) = self.finish_all(reserved.ready)?;
             if entries.is_empty() {
                 drop(permit);
-                if !planned.is_empty() && groups.changed().await.is_err() {
-                    return Err(closed());
+                if !planned.is_empty() {
+                    self.groups.other_than(groups).await;
                 }
                 continue;
             }
@@ -62,27 +62,25 @@ impl Inner {
     }
 
     /// Waits while the projections are too far behind.
-    async fn wait_for_tail(&self) -> Result<()> {
+    async fn wait_for_tail(&self) {
         let most = self.settings.queue_bytes as usize * 2;
         loop {
-            let mut projected = self.projected.subscribe();
-            projected.mark_unchanged();
+            let projected = self.projected.get();
             {
                 let desk = self.desk();
                 if desk.tail.len() < self.settings.tail_entries && desk.tail_weight < most {
-                    return Ok(());
+                    return;
                 }
             }
             self.project_now.notify_one();
-            projected.changed().await.map_err(|_| closed())?;
+            self.projected.other_than(projected).await;
         }
     }
 
     async fn look_up(&self, claim: &Claim) -> Result<Option<Committed>> {
         let (token, fingerprint) = self.tokens.claim(claim);
         loop {
-            let mut groups = self.groups.subscribe();
-            groups.mark_unchanged();
+            let groups = self.groups.get();
             let (known, generation) = {
                 let mut desk = self.desk();
                 (desk.claimed(&token), desk.generation())
@@ -90,7 +88,7 @@ impl Inner {
             match known {
                 Known::Yes(held) => return Ok(Some(desk::committed(held, fingerprint))),
                 Known::No => return Ok(None),
-                Known::Wait => groups.changed().await.map_err(|_| closed())?,
+                Known::Wait => self.groups.other_than(groups).await,
                 Known::Ask => {
                     let found = self.index.claim(&token).await?;
                     let mut desk = self.desk();
@@ -158,11 +156,15 @@ impl Ledger for Book {
     }
 
     fn projected(&self, seq: u64) -> BoxFuture<'_, Result<()>> {
-        self.inner.wait_projected(seq).boxed()
+        async move {
+            self.inner.wait_projected(seq).await;
+            Ok(())
+        }
+        .boxed()
     }
 
     fn state(&self) -> LedgerState {
-        let checkpoint = *self.inner.covered.borrow();
+        let checkpoint = self.inner.covered.get();
         let desk = self.inner.desk();
         LedgerState { size: desk.size, checkpoint, projected: desk.projected, stopped: desk.stopped.clone() }
     }

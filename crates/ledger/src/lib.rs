@@ -19,6 +19,7 @@ mod index;
 mod keyring;
 mod leaf;
 mod ledger;
+mod level;
 pub mod objects;
 mod prepare;
 mod projector;

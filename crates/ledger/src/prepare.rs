@@ -270,7 +270,7 @@ impl Inner {
             desk.release(claim);
         }
         drop(desk);
-        self.groups.send_modify(|count| *count += 1);
+        self.groups.raise();
     }
 }
 

@@ -121,7 +121,7 @@ impl Inner {
             }
             desk.forget(items.iter().map(|item| &**item));
         }
-        self.projected.send_replace(upto);
+        self.projected.set(upto);
         Ok(())
     }
 
@@ -146,14 +146,14 @@ impl Inner {
     }
 
     /// Waits until an entry is projected.
-    pub(crate) async fn wait_projected(&self, seq: u64) -> Result<()> {
-        let mut projected = self.projected.subscribe();
-        while *projected.borrow_and_update() <= seq {
-            self.project_now.notify_one();
-            if projected.changed().await.is_err() {
-                return Err(crate::book::closed());
+    pub(crate) async fn wait_projected(&self, seq: u64) {
+        loop {
+            let projected = self.projected.get();
+            if projected > seq {
+                return;
             }
+            self.project_now.notify_one();
+            self.projected.other_than(projected).await;
         }
-        Ok(())
     }
 }

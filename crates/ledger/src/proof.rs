@@ -114,10 +114,10 @@ impl Book {
         let entry = entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision).or(entries.first());
         let seq =
             entry.ok_or_else(|| Error::new(ErrorKind::NotFound, "no_such_decision", "no decision has this id"))?.seq;
-        if *inner.covered.borrow() <= seq {
+        if inner.covered.get() <= seq {
             inner.publish().await?;
         }
-        inner.wait_projected(seq).await?;
+        inner.wait_projected(seq).await;
         let place = inner.place(seq).await?;
         let place = place.ok_or_else(|| corrupt("ledger_entry", "an entry cannot be found").with("entry", seq))?;
         let stored = inner.stored(seq, place)?;

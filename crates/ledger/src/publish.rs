@@ -23,6 +23,8 @@ pub(crate) struct Publisher {
     bundle: Vec<u8>,
     /// Full tiles not yet written.
     full: Vec<(Tile, Vec<u8>)>,
+    /// Folders of tiles that are durable.
+    folders: BTreeSet<String>,
     /// The last checkpoint and its text.
     head: Head,
     text: String,
@@ -31,7 +33,7 @@ pub(crate) struct Publisher {
 impl Publisher {
     pub(crate) fn new(tree: Tree, bundle: Vec<u8>, text: String) -> Self {
         let head = Head { size: tree.size(), root: tree.root() };
-        Self { tree, bundle, full: Vec::new(), head, text }
+        Self { tree, bundle, full: Vec::new(), folders: BTreeSet::new(), head, text }
     }
 
     /// The last checkpoint.
@@ -109,7 +111,7 @@ impl Inner {
         let kept: BTreeSet<Tile> = edge.iter().map(|(tile, _)| *tile).collect();
         let mut files = publisher.full.clone();
         files.extend(edge);
-        tiles::write_all(&self.context, &self.folder, &files).await?;
+        tiles::write_all(&self.context, &self.folder, &files, &mut publisher.folders).await?;
         let text = self.signer.sign(&head)?;
         write_whole(&self.context, &self.folder, "checkpoint", text.as_bytes()).await?;
         publisher.full.clear();
@@ -119,7 +121,7 @@ impl Inner {
         }
         publisher.head = head;
         publisher.text.clone_from(&text);
-        self.covered.send_replace(head.size);
+        self.covered.set(head.size);
         Ok(text)
     }
 

@@ -1,6 +1,8 @@
 //! The tree's files in the layout of C2SP `tlog-tiles`: `tile/<level>/<index>[.p/<width>]` with 256 hashes each, and
 //! `tile/entries/<index>[.p/<width>]` with the leaves, each after its 16-bit big-endian length.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tendon_kernel::{
     Result,
     context::{Context, Disk, Open},
@@ -143,13 +145,19 @@ pub(crate) fn read(disk: &dyn Disk, folder: &str, tile: Tile) -> Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// Writes files and makes them durable: each file, then each folder, with new folders' parents.
-pub(crate) async fn write_all(context: &Context, folder: &str, files: &[(Tile, Vec<u8>)]) -> Result<()> {
-    let mut folders = std::collections::BTreeSet::new();
+/// Writes files and makes them durable: each file, then each folder, with new folders' parents. `known` remembers folders
+/// that are durable already.
+pub(crate) async fn write_all(
+    context: &Context,
+    folder: &str,
+    files: &[(Tile, Vec<u8>)],
+    known: &mut BTreeSet<String>,
+) -> Result<()> {
+    let mut folders = BTreeSet::new();
     for (tile, bytes) in files {
         let path = format!("{folder}/{}", tile.path());
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
-        if folders.insert(parent.clone()) {
+        if folders.insert(parent.clone()) && !known.contains(&parent) {
             context.disk.create_folder(&parent).map_err(|error| disk_error("create a folder", &parent, &error))?;
         }
         let write = || {
@@ -163,7 +171,7 @@ pub(crate) async fn write_all(context: &Context, folder: &str, files: &[(Tile, V
     }
     // A new folder is durable only when its parent is synced, so all folders up to the ledger's own are.
     let mut all = folders.clone();
-    for parent in folders {
+    for parent in folders.iter().filter(|parent| !known.contains(*parent)) {
         let mut at = parent.as_str();
         while let Some((up, _)) = at.rsplit_once('/') {
             if up.len() < folder.len() {
@@ -176,6 +184,7 @@ pub(crate) async fn write_all(context: &Context, folder: &str, files: &[(Tile, V
     for parent in all.iter().rev() {
         context.disk.sync_folder(parent).await.map_err(|error| disk_error("make a folder durable", parent, &error))?;
     }
+    known.extend(folders);
     Ok(())
 }
 
@@ -185,7 +194,7 @@ pub(crate) struct TileNodes<'a> {
     pub(crate) folder: &'a str,
     pub(crate) size: u64,
     /// Tiles read so far.
-    pub(crate) read: std::collections::BTreeMap<Tile, Vec<Hash>>,
+    pub(crate) read: BTreeMap<Tile, Vec<Hash>>,
 }
 
 impl Nodes for TileNodes<'_> {

@@ -248,16 +248,15 @@ impl Inner {
     /// Waits while too many leaves have no checkpoint.
     async fn wait_for_cover(&self) -> Result<()> {
         let most = self.settings.checkpoint_after.saturating_mul(MOST_UNCOVERED);
-        let mut covered = self.covered.subscribe();
         loop {
-            let (size, covered_now) = (self.desk().size, *covered.borrow_and_update());
-            if size.saturating_sub(covered_now) < most {
+            let (size, covered) = (self.desk().size, self.covered.get());
+            if size.saturating_sub(covered) < most {
                 return Ok(());
             }
             self.publish_now.notify_one();
             tokio::select! {
                 biased;
-                changed = covered.changed() => if changed.is_err() { return Ok(()) },
+                () = self.covered.other_than(covered) => {}
                 () = self.context.clock.sleep(RETRY.saturating_mul(10)) => {
                     let late = Error::new(ErrorKind::Unavailable, "ledger_behind", "the ledger's checkpoints are behind");
                     return Err(late.hint("look at the disk: tiles and checkpoints could not be written for two seconds"));
@@ -365,7 +364,7 @@ impl Inner {
             seq = upto;
         }
         debug_assert_eq!(seq, end, "every entry has its waiter");
-        self.groups.send_modify(|count| *count += 1);
+        self.groups.raise();
         self.wake_projector.notify_one();
         self.wake_publisher.notify_one();
         if waiting >= self.settings.checkpoint_after {

@@ -8,8 +8,11 @@ use tendon_kernel::{
 };
 use tendon_testkit::TestKeys;
 
-use super::{Bench, decision, open_book};
-use crate::{Parts, objects, open};
+use super::{Bench, FOLDER, decision, open_book};
+use crate::{
+    Parts, objects, open,
+    verify::{Options, verify},
+};
 
 #[test]
 fn a_full_disk_stops_answers_and_they_resume_without_gap() {
@@ -146,4 +149,46 @@ fn objects_are_kept_by_digest() {
     assert_eq!(objects::get(&*disk, "../ledger").unwrap_err().kind(), ErrorKind::NotFound);
     assert!(disk.flip(&format!("objects/{digest}"), 0, 1));
     assert_eq!(objects::get(&*disk, &digest).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_buffered_ledger_loses_nothing_under_a_checkpoint_and_its_projections_follow() {
+    for seed in 60..100 {
+        let mut bench = Bench::new(seed);
+        bench.settings.sync = false;
+        bench.settings.checkpoint_every = std::time::Duration::from_secs(3600);
+        let (parts, again, context) = (bench.parts(), bench.parts(), bench.sim.context());
+        let run = async move {
+            let book = open_book(parts).await;
+            for number in 0..70u64 {
+                let draft = decision(&context, &format!("s{number}"), number, Some(&format!("key {number}")));
+                book.commit(vec![draft]).await.unwrap();
+                if number == 39 {
+                    book.checkpoint().await.unwrap();
+                }
+            }
+            book.projected(69).await.unwrap();
+        };
+        bench.sim.run(run).done();
+        bench.sim.crash();
+        let (context, store) = (bench.sim.context(), Arc::clone(&bench.store));
+        let run = async move {
+            let book = open_book(again).await;
+            let size = book.state().size;
+            assert!((40..=70).contains(&size), "seed {seed}: {size}");
+            assert_eq!(book.state().projected, size);
+            // The claim of a lost entry is free, that of a kept one is taken.
+            for number in [0, 39, 69] {
+                let claim = decision(&context, "", 0, Some(&format!("key {number}"))).claim.unwrap();
+                assert_eq!(book.claimed(&claim).await.unwrap().is_some(), number < size, "seed {seed}: key {number}");
+            }
+            book.close().await.unwrap();
+            let keys = TestKeys::new(7);
+            let options = Options { keys: Some(&keys), tail: true, ..Options::default() };
+            let report = verify(&*context.disk, FOLDER, &options, &mut |_, _| {}).unwrap();
+            assert_eq!(report.findings, []);
+            assert!(store.batches() > 0);
+        };
+        bench.sim.run(run).done();
+    }
 }
