@@ -73,8 +73,11 @@ pub(crate) fn read_model(folder: &Path, name: &str, path: &str) -> ModelFiles {
     found
 }
 
+/// Format, model and bytes of a file.
+type Read = (&'static str, Arc<dyn Model>, Vec<u8>);
+
 /// Loads one file.
-fn load(file: &Path) -> Result<(&'static str, Arc<dyn Model>, Vec<u8>), String> {
+fn load(file: &Path) -> Result<Read, String> {
     let bytes = fs::read(file).map_err(|error| format!("reading the file failed: {error}"))?;
     let name = file.file_name().and_then(|name| name.to_str());
     let (format, model) = tendon_models::load(name, &bytes).map_err(|error| error.to_string())?;

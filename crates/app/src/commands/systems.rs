@@ -47,8 +47,11 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
     }
 }
 
+/// Name, kind and connection of a system.
+type Connected = (String, String, Arc<dyn Connector>);
+
 /// Builds connections to all systems, or the one named.
-fn connect(project: &Project, only: Option<&str>) -> Result<Vec<(String, String, Arc<dyn Connector>)>, Failure> {
+fn connect(project: &Project, only: Option<&str>) -> Result<Vec<Connected>, Failure> {
     let context = tendon_platform::context(&project.state())?;
     let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
     let outline = tendon_plan::outline(&Sources(project.sources()?));

@@ -58,7 +58,7 @@ fn a_bad_configuration_is_refused_and_a_good_one_taken() {
     eventually("the bad configuration is refused", || refused(&running).is_some());
     assert_eq!(band(&running, &key), before);
     // Every output is green now; the watch goes on with the new rules.
-    sandbox.write("integrations/lead-score.yaml", &crate::support::integration(">= 0.0"));
+    sandbox.write("integrations/lead-score.yaml", &crate::support::integration(">= 0.001"));
     eventually("the new bands are in force", || band(&running, &key) == "green");
     assert_eq!(refused(&running), None);
     sandbox.crm.add(4, 1);

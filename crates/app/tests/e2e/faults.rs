@@ -94,6 +94,7 @@ fn a_full_disk_stops_answers_and_loses_none() {
     if !mounted {
         return;
     }
+    let _mounted = Mounted(state.clone());
     let key = sandbox.key("caller", &["decide:*"]);
     let running = sandbox.up();
     let mut acknowledged = 0;
@@ -114,5 +115,13 @@ fn a_full_disk_stops_answers_and_loses_none() {
     let recorded = sandbox.decisions().len();
     assert!(recorded >= acknowledged, "{recorded} recorded, {acknowledged} acknowledged");
     sandbox.verified_entries();
-    drop(std::process::Command::new("umount").arg(&state).status());
+}
+
+/// Unmounts, also when a test fails.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg("-l").arg(&self.0).status());
+    }
 }

@@ -1,37 +1,125 @@
-//! All problem codes a caller can meet: code, status, meaning. Codes are never renamed and never change their meaning.
+//! All problem codes a caller can meet: code, statuses, meaning. Codes are never renamed and never change their meaning.
 
 /// Sorted by code.
-pub(super) const CODES: &[(&str, u16, &str)] = &[
-    ("body_broken", 400, "the connection ended before the body was complete"),
-    ("body_too_large", 413, "the body is larger than `server.body_bytes`"),
-    ("decision_erased", 410, "the decision was erased together with its subject"),
-    ("decision_not_found", 404, "no decision has this id"),
-    ("idempotency_key", 400, "the header `Idempotency-Key` cannot be used"),
-    ("input_missing", 400, "the body has no member `input`"),
-    ("key_in_address", 400, "an API key stands in the address; revoke it"),
-    ("key_missing", 401, "the request has no API key"),
-    ("key_mistyped", 401, "the API key's checksum does not fit"),
-    ("key_not_recognised", 401, "the credentials are no API key"),
-    ("key_unknown", 401, "the API key is unknown or was revoked"),
-    ("malformed_json", 400, "the body is no JSON object in UTF-8"),
-    ("no_route", 404, "nothing is served at this address"),
-    ("not_available_yet", 501, "this way of asking is not offered"),
-    ("not_json", 415, "the content type is not JSON"),
-    ("scope_missing", 403, "the API key's scopes do not allow this"),
-    ("slow_body", 408, "the body did not arrive in time"),
-    ("timeout_header", 400, "the deadline header is no duration"),
-    ("too_deep", 400, "the body is nested deeper than `server.depth`"),
-    ("unknown_member", 400, "the body has a member other than `input`"),
-    ("unknown_parameter", 400, "the query is not known"),
-    ("wrong_method", 405, "the address does not know this method"),
+pub(super) const CODES: &[(&str, &[u16], &str)] = &[
+    ("answer_not_written", &[500], "a defect: the answer could not be written as JSON"),
+    ("bad_output", &[503], "the model's output was unusable and nothing else could answer"),
+    ("body_broken", &[400], "the connection ended before the body was complete"),
+    ("body_too_large", &[413], "the body is larger than `server.body_bytes`"),
+    (
+        "deadline_exceeded",
+        &[503, 504],
+        "the deadline passed before the decision was recorded, or before it could be made",
+    ),
+    ("decision_erased", &[410], "the decision was erased together with its subject"),
+    ("decision_not_found", &[404], "no decision has this id"),
+    ("decision_unreadable", &[500], "the record of the decision cannot be read"),
+    ("duplicate_field", &[422], "a field stands twice in the input"),
+    ("entry_missing", &[500], "the record names an entry that is not there"),
+    ("entry_too_large", &[400], "the input is too large to be recorded"),
+    ("entry_unreadable", &[500], "the record of the decision cannot be read"),
+    ("feature_failed", &[422, 503], "a feature has no value for this input"),
+    ("idempotency_conflict", &[409], "the idempotency key was used with another input"),
+    ("idempotency_key", &[400], "the header `Idempotency-Key` cannot be used"),
+    ("input_missing", &[400], "the body has no member `input`"),
+    ("integration_forbidden", &[403], "the API key may not ask this integration"),
+    ("integration_unknown", &[404], "no integration has this name"),
+    ("key_in_address", &[400], "an API key stands in the address; revoke it"),
+    ("key_missing", &[401], "the request has no API key"),
+    ("key_mistyped", &[401], "the API key's checksum does not fit"),
+    ("key_not_recognised", &[401], "the credentials are no API key"),
+    ("key_unknown", &[401], "the API key is unknown or was revoked"),
+    ("ledger_behind", &[503], "the ledger cannot be written fast enough now"),
+    ("ledger_closed", &[503], "the process is stopping"),
+    ("ledger_unavailable", &[503], "the decision could not be recorded, so it is not answered"),
+    ("malformed_json", &[400, 422], "the body or the input is no JSON in UTF-8"),
+    ("missing_field", &[422], "a required field is missing"),
+    ("model_not_loaded", &[404, 503], "the model is not at hand"),
+    ("model_unavailable", &[503], "the model could not answer, and neither could a fallback"),
+    ("no_answer", &[500], "a defect: the path gave no answer"),
+    ("no_contributions", &[500], "a defect: the model's explanation does not fit its outputs"),
+    ("no_route", &[404], "nothing is served at this address"),
+    ("not_allowed", &[422], "a text is not among the allowed values"),
+    ("not_an_id", &[400], "the text is no decision id"),
+    ("not_an_object", &[422], "the input is no JSON object"),
+    ("not_available_yet", &[501], "this way of asking is not offered"),
+    ("not_json", &[415], "the content type is not JSON"),
+    ("not_recorded", &[500], "a defect: a decision left the path without its record"),
+    ("nothing_to_explain", &[501], "the decision has no output that could be explained"),
+    ("out_of_range", &[422], "a number is outside its range"),
+    ("overloaded", &[503], "too many decisions are under way"),
+    ("pattern_mismatch", &[422], "a text does not match its pattern"),
+    ("quality_quarantined", &[422], "a quality rule set the record aside"),
+    ("quality_rejected", &[422], "a quality rule refused the record"),
+    ("scope_missing", &[403], "the API key's scopes do not allow this"),
+    ("slow_body", &[408], "the body did not arrive in time"),
+    ("stopping", &[503], "the process is stopping"),
+    ("timeout_header", &[400], "the deadline header is no duration"),
+    ("too_deep", &[400, 422], "the body is nested deeper than `server.depth`"),
+    ("too_long", &[422], "a text is longer than allowed"),
+    ("unknown_field", &[422], "the input has a field that the schema does not know"),
+    ("unknown_member", &[400], "the body has a member other than `input`"),
+    ("unknown_parameter", &[400], "the query is not known"),
+    ("wrong_method", &[405], "the address does not know this method"),
+    ("wrong_type", &[422], "a value has another type than its field"),
 ];
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
     #[test]
     fn sorted_and_unique() {
         assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+
+    /// Codes that never reach an HTTP caller: orders at the command line, configuration, wrong rows of systems, and what
+    /// is kept free for rate limits.
+    const ELSEWHERE: [&str; 9] = [
+        "bad_pattern",
+        "key_ambiguous",
+        "key_name",
+        "key_not_found",
+        "key_record",
+        "key_scopes",
+        "rate_limited",
+        "unknown_scope",
+        "wrong_row",
+    ];
+
+    /// Every code that the path's stages or this door can give is in the list.
+    #[test]
+    fn no_code_is_missing() {
+        let rooms = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut missing = Vec::new();
+        for folder in ["doors/src/api", "doors/src/keys", "engine/src/form", "engine/src/stages"] {
+            for file in fs::read_dir(rooms.join(folder)).unwrap() {
+                let path = file.unwrap().path();
+                if path.ends_with("tests.rs") || path.is_dir() {
+                    continue;
+                }
+                let text = fs::read_to_string(&path).unwrap();
+                let text = text.split("#[cfg(test)]").next().unwrap();
+                missing.extend(codes_in(text).into_iter().filter(|code| CODES.iter().all(|(known, ..)| known != code)));
+            }
+        }
+        missing.retain(|code| !ELSEWHERE.contains(&code.as_str()));
+        assert!(missing.is_empty(), "not documented: {missing:?}");
+    }
+
+    /// Texts that stand where a code stands: after an error kind, or as the member `code`.
+    fn codes_in(text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for (at, _) in text.match_indices("ErrorKind::").chain(text.match_indices("code: \"")) {
+            let rest = &text[at..];
+            let rest = rest.strip_prefix("code: ").unwrap_or_else(|| rest.split_once(',').map_or("", |(_, rest)| rest));
+            let code = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()).unwrap_or_default();
+            if !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+                found.push(code.to_owned());
+            }
+        }
+        found
     }
 }

@@ -152,14 +152,16 @@ fn components(plan: &Plan) -> Json {
     schemas.extend(fixed_schemas());
     let mut responses = Map::new();
     let mut codes = Map::new();
-    for (code, status, about) in CODES {
-        codes.insert((*code).into(), json!({ "status": status, "about": about }));
-        let response = responses.entry(status.to_string()).or_insert_with(|| {
-            json!({ "description": "", "content": { "application/problem+json": {
-                "schema": { "$ref": "#/components/schemas/Problem" } } } })
-        });
-        if let Some(Json::String(text)) = response.get_mut("description") {
-            text.push_str(&format!("`{code}`: {about}. "));
+    for (code, statuses, about) in CODES {
+        codes.insert((*code).into(), json!({ "statuses": statuses, "about": about }));
+        for status in *statuses {
+            let response = responses.entry(status.to_string()).or_insert_with(|| {
+                json!({ "description": "", "content": { "application/problem+json": {
+                    "schema": { "$ref": "#/components/schemas/Problem" } } } })
+            });
+            if let Some(Json::String(text)) = response.get_mut("description") {
+                text.push_str(&format!("`{code}`: {about}. "));
+            }
         }
     }
     json!({

@@ -108,5 +108,5 @@ pub(crate) fn body(id: i64) -> String {
 pub(crate) fn integration(green: &str) -> String {
     include_str!("lead-score.yaml")
         .replace(">= 0.1", green)
-        .replace(">= 0.055", if green == ">= 0.0" { ">= -1.0" } else { ">= 0.8" })
+        .replace(">= 0.055", if green == ">= 0.001" { ">= 0.0005" } else { ">= 0.8" })
 }
