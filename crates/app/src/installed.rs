@@ -43,14 +43,17 @@ struct Kept {
 }
 
 impl Installed {
-    /// Takes a project whose plan was made.
+    /// Takes a project whose plan was made. `only`: the integrations to run; empty: all.
     ///
     /// # Errors
-    /// The findings, when there is no plan.
-    pub(crate) fn from(assembled: Assembled) -> Result<Self, Failure> {
+    /// The findings, when there is no plan; a name in `only` that is no integration.
+    pub(crate) fn from(assembled: Assembled, only: &[String]) -> Result<Self, Failure> {
         let Assembled { sources, facts, models, outcome, .. } = assembled;
         match outcome.plan {
-            Some(plan) => Ok(Self { plan: Arc::new(plan), sources, facts, models }),
+            Some(mut plan) => {
+                restrict(&mut plan, only)?;
+                Ok(Self { plan: Arc::new(plan), sources, facts, models })
+            }
             None => Err(refused(&outcome.findings)),
         }
     }
@@ -176,6 +179,17 @@ fn runtime(plan: Arc<Plan>, slots: Vec<Slot>, facts: &Facts) -> Result<Runtime> 
     let models = slots.into_iter().map(|slot| (key(&slot), slot)).collect();
     let aliases = facts.models.iter().map(|(name, facts)| (name.clone(), facts.aliases.clone())).collect();
     Runtime::new(plan, models, &aliases)
+}
+
+/// Leaves out what is not to be run.
+fn restrict(plan: &mut Plan, only: &[String]) -> Result<(), Failure> {
+    if let Some(unknown) = only.iter().find(|name| !plan.integrations.contains_key(name.as_str())) {
+        let known: Vec<&str> = plan.integrations.keys().map(AsRef::as_ref).collect();
+        let message = format!("no integration is called `{unknown}`");
+        return Err(Failure::new("no_integration", message, format!("known are: {}", known.join(", "))));
+    }
+    plan.integrations.retain(|name, _| only.is_empty() || only.iter().any(|one| **one == **name));
+    Ok(())
 }
 
 fn refused(findings: &[Finding]) -> Failure {

@@ -14,6 +14,8 @@ pub(crate) const MAIN: &str = "tendon.yaml";
 #[derive(Clone, Debug)]
 pub(crate) struct Project {
     pub(crate) folder: PathBuf,
+    /// Only these integrations are run; empty: all.
+    pub(crate) only: Vec<String>,
 }
 
 impl Project {
@@ -28,14 +30,14 @@ impl Project {
         if let Some(folder) = named {
             let folder = absolute(folder)?;
             if folder.join(MAIN).is_file() {
-                return Ok(Self { folder });
+                return Ok(Self { folder, only: Vec::new() });
             }
             return Err(none(&format!("there is no {MAIN} in {}", folder.display())));
         }
         let here = absolute(Path::new("."))?;
         let found = here.ancestors().find(|folder| folder.join(MAIN).is_file());
         found
-            .map(|folder| Self { folder: folder.to_owned() })
+            .map(|folder| Self { folder: folder.to_owned(), only: Vec::new() })
             .ok_or_else(|| none(&format!("there is no {MAIN} in {} or above it", here.display())))
     }
 

@@ -79,7 +79,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
 
     let assembled = assemble::assemble(project, &context, &secrets).await?;
-    let installed = Installed::from(assembled)?;
+    let installed = Installed::from(assembled, &project.only)?;
 
     let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     let sealed: Arc<dyn Keys> = Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?);

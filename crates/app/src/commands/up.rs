@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode};
 use crate::{
     failure::Outcome,
     output,
-    process::{self, stop_signal},
+    process::{self, stop_in_order, stop_signal},
     project::Project,
 };
 
@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// Where to listen. Beyond loopback, put a TLS proxy in front.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8400")]
     listen: SocketAddr,
+    /// Run only these integrations.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 /// Runs it.
@@ -25,10 +28,11 @@ pub(crate) async fn run(project: &Project, args: &Args) -> Outcome {
     // Installed before anything else, so that a signal during the start ends in order too.
     let stop = stop_signal();
     tokio::pin!(stop);
-    let process = process::start(project, args.listen).await?;
+    let project = Project { only: args.only.clone(), ..project.clone() };
+    let process = process::start(&project, args.listen).await?;
     output::say(&format!("tendon is ready on http://{}", process.address));
     stop.await;
     output::say("stopping: running requests are finished, then the ledger is closed");
-    process.stop().await;
+    stop_in_order(process).await;
     Ok(ExitCode::SUCCESS)
 }

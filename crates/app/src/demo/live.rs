@@ -19,7 +19,7 @@ use super::{
 use crate::{
     failure::Outcome,
     output,
-    process::{self, Process, stop_signal},
+    process::{self, Process, stop_in_order, stop_signal},
 };
 
 /// Leads held back when the CRM is made, to come in while one watches.
@@ -47,9 +47,9 @@ pub(crate) async fn run(dir: &Path, port: u16) -> Outcome {
         crm.add(first, 1, now, Duration::from_secs(60))?;
     }
     let process = process::start(&project, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
-    let key = folder::api_key(&project.folder, &process.parts.keys).await?;
+    folder::api_key(&project.folder, &process.parts.keys).await?;
     let sample = leads.get(6).map(|lead| folder::input(7, lead)).unwrap_or_default();
-    output::data(&introduction(dir, &process, &key, &sample));
+    output::data(&introduction(dir, &process, &sample));
     let feeder = feed(process.parts.context.clone(), crm.clone(), leads.clone());
     let show = show(&process, &crm);
     tokio::select! {
@@ -59,7 +59,7 @@ pub(crate) async fn run(dir: &Path, port: u16) -> Outcome {
         () = show => {}
     }
     output::say("\nstopping");
-    process.stop().await;
+    stop_in_order(process).await;
     output::say(&format!(
         "run it again: tendon demo --dir {0}, or as any project: tendon up --project {0}",
         dir.display()
@@ -68,26 +68,30 @@ pub(crate) async fn run(dir: &Path, port: u16) -> Outcome {
 }
 
 /// What a newcomer can do now.
-fn introduction(dir: &Path, process: &Process, key: &Path, sample: &serde_json::Value) -> String {
-    let (address, dir, key) = (process.address, dir.display(), key.display());
+fn introduction(dir: &Path, process: &Process, sample: &serde_json::Value) -> String {
+    let (address, dir) = (process.address, dir.display());
+    let program = std::env::args().next().unwrap_or_else(|| "tendon".to_owned());
+    let model = format!("{dir}/models/lead-score/v1.txt");
     format!(
         "Leads in {dir}/crm.db are being scored. Everything is an ordinary project in {dir}/.
 
-  ready        http://{address}/readyz
+  ready              http://{address}/readyz
   what can be asked  http://{address}/openapi.json
-  metrics      http://{address}/metrics
+  metrics            http://{address}/metrics
 
 Ask yourself:
   curl -s http://{address}/v1/integrations/lead-score/decisions \\
-    -H \"Authorization: Bearer $(cat {key})\" -H 'Content-Type: application/json' \\
+    -H \"Authorization: Bearer $(cat {dir}/api.key)\" -H 'Content-Type: application/json' \\
     -d '{{\"input\":{sample}}}'
 
 Try next, in another terminal:
-  echo broken >> {dir}/models/lead-score/v1.txt     the change is refused, the old model keeps serving (see readyz)
-  sqlite3 {dir}/crm.db '.timeout 1' 'BEGIN EXCLUSIVE' '.shell sleep 20'   decisions go on, deliveries wait
-  tendon decisions list --project {dir}             what was decided; show, explain, replay ID
-  tendon ledger verify --project {dir}              every byte of the record
-  tendon ledger erase --subject 7 --project {dir}   a person is forgotten, every proof still verifies
+  break the model      cp {model} /tmp/v1.txt && truncate -s 9999 {model}
+                       (refused, the old one keeps serving: see readyz; mend it: cp /tmp/v1.txt {model})
+  lock the CRM         sqlite3 {dir}/crm.db 'BEGIN EXCLUSIVE' '.shell sleep 20'
+                       (decisions go on, deliveries wait in the outbox)
+  look at the record   {program} decisions list --project {dir}     (then: show, explain, replay ID)
+  check every byte     {program} ledger verify --project {dir}
+  forget a person      {program} ledger erase --subject 7 --project {dir}
 
 Ctrl-C ends.
 "

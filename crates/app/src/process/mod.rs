@@ -93,6 +93,15 @@ fn not_bound(listen: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::new("not_listening", message, "an address looks like 127.0.0.1:8400")
 }
 
+/// Stops in order; a second signal ends the process at once, and recovery does the rest.
+pub(crate) async fn stop_in_order(process: Process) {
+    tokio::select! {
+        biased;
+        () = process.stop() => {}
+        () = stop_signal() => std::process::exit(130),
+    }
+}
+
 impl Process {
     /// Stops: no new requests, running ones are finished, then flows, outbox and ledger end.
     pub(crate) async fn stop(mut self) {

@@ -88,7 +88,7 @@ impl Reload {
     /// Reads, judges and installs. False when nothing that matters changed.
     async fn reload(&self, parts: &Arc<Parts>) -> Result<bool, Failure> {
         let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets).await?;
-        let installed = Installed::from(assembled)?;
+        let installed = Installed::from(assembled, &parts.project.only)?;
         let runtime = installed.runtime()?;
         installed.keep(&*parts.records, &parts.context).await?;
         if !installed.record(&*parts.records, &*parts.ledger, &parts.context).await? {

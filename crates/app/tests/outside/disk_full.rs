@@ -11,7 +11,11 @@ use std::{
     process::Command,
 };
 
-use crate::harness::{Project, Setup, crm::{each_once_and_forward, scores_are_right, unscored}, input, insert_lead, until};
+use crate::harness::{
+    Project, Setup,
+    crm::{each_once_and_forward, scores_are_right, unscored},
+    input, insert_lead, until,
+};
 
 /// A small file system, unmounted when dropped.
 struct Mount(PathBuf);

@@ -1,7 +1,7 @@
 //! The built program from the outside: started on a project of its own, asked over HTTP and the command line, killed, locked
 //! out, starved of disk. One file per subject.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and tell what they saw")]
 #![expect(clippy::disallowed_methods, reason = "the program under test lives in real time, and so do its tests")]
 
 mod bad_inputs;
@@ -17,4 +17,7 @@ mod models;
 mod outages;
 mod predict;
 mod proof;
+mod recovery;
+mod rows;
+mod transport;
 mod watching;

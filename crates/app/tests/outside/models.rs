@@ -37,7 +37,9 @@ fn at_the_start_a_missing_or_damaged_model_is_named() {
     let project = Project::new(&Setup::default());
     let good = fs::read(project.model(1)).unwrap();
     let torn = &good[..good.len() / 2];
-    for (what, bytes) in [("missing", None), ("empty", Some(&b""[..])), ("garbage", Some(&[7; 999][..])), ("torn", Some(torn))] {
+    for (what, bytes) in
+        [("missing", None), ("empty", Some(&b""[..])), ("garbage", Some(&[7; 999][..])), ("torn", Some(torn))]
+    {
         match bytes {
             None => fs::remove_file(project.model(1)).unwrap(),
             Some(bytes) => fs::write(project.model(1), bytes).unwrap(),
@@ -99,7 +101,8 @@ fn a_damaged_file_changes_nothing_while_it_runs_and_a_good_one_is_taken_up() {
     });
     assert_eq!(project.json(&["decisions", "replay", id])["same"], true);
     let explained = project.json(&["decisions", "explain", id])["explanation"].clone();
-    let sum: f64 = explained["reasons"].as_array().unwrap().iter().map(|one| one["contribution"].as_f64().unwrap()).sum();
+    let sum: f64 =
+        explained["reasons"].as_array().unwrap().iter().map(|one| one["contribution"].as_f64().unwrap()).sum();
     let margin = explained["margin"].as_f64().unwrap();
     assert!((explained["base"].as_f64().unwrap() + sum - margin).abs() < 1e-9);
     assert!((1.0 / (1.0 + (-margin).exp()) - expected).abs() < 1e-12);

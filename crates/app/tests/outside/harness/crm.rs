@@ -95,3 +95,49 @@ pub(crate) fn scores_are_right(project: &Project, crm: &Connection) {
     assert_eq!(ran.code, 0, "a lead has another score than the model gives it: {}", ran.err);
     fs::remove_file(path).unwrap();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::Setup;
+
+    fn scored(sql: &str) -> Connection {
+        let project = Project::new(&Setup { leads: 2, ..Setup::default() });
+        let crm = project.crm();
+        crm.execute_batch(sql).unwrap();
+        crm
+    }
+
+    #[test]
+    fn scores_once_and_forward_are_accepted() {
+        let crm = scored("UPDATE leads SET scored_at = '1', score = 1; UPDATE leads SET scored_at = '2' WHERE id = 1");
+        assert_eq!((each_once_and_forward(&crm), unscored(&crm)), (3, 0));
+        change(&crm, 2, 5);
+        assert_eq!(unscored(&crm), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "written twice")]
+    fn a_second_effect_is_found() {
+        each_once_and_forward(&scored(
+            "UPDATE leads SET scored_at = '1', score = 1; UPDATE leads SET scored_at = '1', score = 1 WHERE id = 2",
+        ));
+    }
+
+    #[test]
+    #[should_panic(expected = "back in time")]
+    fn an_older_decision_that_writes_later_is_found() {
+        each_once_and_forward(&scored(
+            "UPDATE leads SET scored_at = '2', score = 1; UPDATE leads SET scored_at = '1', score = 1 WHERE id = 2",
+        ));
+    }
+
+    #[test]
+    #[should_panic(expected = "another score than the model")]
+    fn a_wrong_score_is_found() {
+        let project = Project::new(&Setup { leads: 2, ..Setup::default() });
+        let crm = project.crm();
+        crm.execute_batch("UPDATE leads SET score = 0.25").unwrap();
+        scores_are_right(&project, &crm);
+    }
+}
