@@ -101,16 +101,17 @@ mod tests {
     use super::*;
     use crate::harness::Setup;
 
-    fn scored(sql: &str) -> Connection {
+    fn scored(sql: &str) -> (Project, Connection) {
         let project = Project::new(&Setup { leads: 2, ..Setup::default() });
         let crm = project.crm();
         crm.execute_batch(sql).unwrap();
-        crm
+        (project, crm)
     }
 
     #[test]
     fn scores_once_and_forward_are_accepted() {
-        let crm = scored("UPDATE leads SET scored_at = '1', score = 1; UPDATE leads SET scored_at = '2' WHERE id = 1");
+        let (_project, crm) =
+            scored("UPDATE leads SET scored_at = '1', score = 1; UPDATE leads SET scored_at = '2' WHERE id = 1");
         assert_eq!((each_once_and_forward(&crm), unscored(&crm)), (3, 0));
         change(&crm, 2, 5);
         assert_eq!(unscored(&crm), 1);
@@ -119,17 +120,23 @@ mod tests {
     #[test]
     #[should_panic(expected = "written twice")]
     fn a_second_effect_is_found() {
-        each_once_and_forward(&scored(
-            "UPDATE leads SET scored_at = '1', score = 1; UPDATE leads SET scored_at = '1', score = 1 WHERE id = 2",
-        ));
+        each_once_and_forward(
+            &scored(
+                "UPDATE leads SET scored_at = '1', score = 1; UPDATE leads SET scored_at = '1', score = 1 WHERE id = 2",
+            )
+            .1,
+        );
     }
 
     #[test]
     #[should_panic(expected = "back in time")]
     fn an_older_decision_that_writes_later_is_found() {
-        each_once_and_forward(&scored(
-            "UPDATE leads SET scored_at = '2', score = 1; UPDATE leads SET scored_at = '1', score = 1 WHERE id = 2",
-        ));
+        each_once_and_forward(
+            &scored(
+                "UPDATE leads SET scored_at = '2', score = 1; UPDATE leads SET scored_at = '1', score = 1 WHERE id = 2",
+            )
+            .1,
+        );
     }
 
     #[test]
