@@ -6,7 +6,8 @@ use std::{
 };
 
 use tendon_engine::{
-    Engine, outbox,
+    Engine,
+    outbox::{self, Outbox},
     systems::{Limits, System},
 };
 use tendon_flows::watch::{self, WatchState, Watches};
@@ -101,7 +102,7 @@ impl Flows {
     ///
     /// # Errors
     /// `Internal` when a watch names a system that was not built.
-    pub(crate) fn start(&self, engine: &Arc<Engine>, ledger: &Arc<dyn Ledger>) -> Result<()> {
+    pub(crate) fn start(&self, engine: &Arc<Engine>, ledger: &Arc<dyn Ledger>, outbox: &Outbox) -> Result<()> {
         let parts = watch::Parts {
             context: self.context.clone(),
             engine: engine.clone(),
@@ -110,7 +111,10 @@ impl Flows {
         };
         let runtime = engine.runtime();
         let started = Watches::start(&parts, runtime.plan().integrations.values(), &self.systems())?;
-        *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(started));
+        let started = Arc::new(started);
+        // A row that a delivery left alone, because a person changed it meanwhile, is looked at again.
+        outbox.listen(started.clone());
+        *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
         Ok(())
     }
 

@@ -108,6 +108,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         runtime: installed.runtime()?,
         deliveries: Some(deliveries.clone()),
     });
+    engine.resume().await?;
     if purpose == Purpose::Serve {
         installed.record(&*records, &*ledger, &context).await?;
     }

@@ -2,12 +2,12 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
 use tendon_kernel::{
-    Result,
+    Result, Timestamp,
     context::Context,
     decision::{Decision, Delivery},
     metrics::Gauge,
@@ -50,6 +50,8 @@ pub struct Engine {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) meters: PathMeters,
     runtime: ArcSwap<Runtime>,
+    /// Time of the latest decision, in microseconds: see [`Engine::stamp`].
+    latest: AtomicI64,
     in_flight: Arc<AtomicUsize>,
 }
 
@@ -80,6 +82,7 @@ impl Engine {
             running: Running::default(),
             refusals,
             runtime: ArcSwap::from_pointee(parts.runtime),
+            latest: AtomicI64::new(i64::MIN),
             in_flight: Arc::default(),
         })
     }
@@ -91,6 +94,30 @@ impl Engine {
     /// passed; a decision that is under way is still recorded), `Overloaded`. Everything else is said per item.
     pub async fn decide(self: &Arc<Self>, ask: Ask) -> Result<Answers> {
         path::decide(self, ask).await
+    }
+
+    /// Takes up the record where it stopped: later decisions are dated after its last entry, even when the wall clock was
+    /// set back meanwhile. Call it before the first decision.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn resume(&self) -> Result<()> {
+        let last = self.ledger.state().size.checked_sub(1);
+        let Some(last) = last else { return Ok(()) };
+        if let Some(entry) = self.ledger.entry(last).await? {
+            self.latest.fetch_max(entry.facts.at.0, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// The time of a new decision: the wall clock's, or just after the latest decision's when the clock went back. A
+    /// write-back only replaces an older decision's values, so a clock that jumps must not make a new decision look old.
+    pub(crate) fn stamp(&self) -> Timestamp {
+        let now = self.context.clock.now().0;
+        let next = |latest: i64| Some(now.max(latest.saturating_add(1)));
+        match self.latest.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) {
+            Ok(latest) | Err(latest) => Timestamp(now.max(latest.saturating_add(1))),
+        }
     }
 
     /// Puts another plan and models in place; requests under way end with the ones they began with.

@@ -108,7 +108,7 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps) -
             door,
             explain,
             deadline,
-            at: engine.context.clock.now(),
+            at: engine.stamp(),
             slot: None,
             matrix: Matrix::default(),
             cases,

@@ -56,7 +56,7 @@ pub(crate) async fn start(project: &Project, listen: SocketAddr) -> Result<Proce
     let address = listener.local_addr().unwrap_or(listen);
     let socket = control::bind(&project.state())
         .map_err(|error| crate::failure::io("opening", &project.state().join("control.sock"), &error))?;
-    parts.flows.start(&parts.engine, &parts.ledger)?;
+    parts.flows.start(&parts.engine, &parts.ledger, &parts.deliveries.current())?;
 
     let reload = Reload::start(&parts);
     let stopping = Arc::new(AtomicBool::new(false));

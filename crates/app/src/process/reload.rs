@@ -108,7 +108,7 @@ impl Reload {
         // What the old outbox had accepted is found in the projection by the new one.
         parts.settle().await?;
         parts.deliveries.resume(Outbox::start(next));
-        parts.flows.start(&parts.engine, &parts.ledger)?;
+        parts.flows.start(&parts.engine, &parts.ledger, &parts.deliveries.current())?;
         Ok(true)
     }
 }

@@ -96,6 +96,10 @@ fn storm(town: &Town, rng: &mut Rng) {
     if rng.chance(1, 4) {
         town.crm.down_for(Duration::from_millis(rng.below(2_000)));
     }
+    if rng.chance(1, 4) {
+        // Somebody sets the wall clock, up to an hour back or forth.
+        town.sim.jump_wall(rng.below(7_200_000_000) as i64 - 3_600_000_000);
+    }
     let (start, clients) = (town.start(), town.clients.clone());
     town.sim.spawn("process", process(start, clients, town.sim.context()));
     let people = people::work((*town.crm).clone(), town.sim.context(), Rng::stream(rng.below(u64::MAX), "people"), 12);

@@ -156,6 +156,7 @@ impl Start {
             runtime: runtime(&self.plan)?,
             deliveries: Some(Arc::new(outbox.clone())),
         });
+        engine.resume().await?;
         let parts = WatchParts { context: self.context, engine: engine.clone(), ledger: book, store: self.store };
         let watches = Arc::new(Watches::start(&parts, self.plan.integrations.values(), &systems)?);
         outbox.listen(watches.clone());
