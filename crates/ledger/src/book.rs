@@ -25,6 +25,9 @@ use crate::{
     tokens::Tokenizer, tree::Hash, writer::Prepared,
 };
 
+/// How long closing waits for the projections.
+const CATCH_UP: Duration = Duration::from_secs(30);
+
 /// What a ledger is opened with.
 pub struct Parts {
     /// Time, randomness, files and tasks.
@@ -276,10 +279,18 @@ impl Book {
         writer.map_err(|_| closed())?;
         inner.publish().await?;
         let size = inner.desk().size;
-        if size > 0 {
-            inner.wait_projected(size - 1).await;
+        if size == 0 {
+            return Ok(());
         }
-        Ok(())
+        tokio::select! {
+            biased;
+            () = inner.wait_projected(size - 1) => Ok(()),
+            () = inner.context.clock.sleep(CATCH_UP) => {
+                let behind = "the projections did not catch up before the ledger was closed";
+                Err(Error::new(ErrorKind::Unavailable, "ledger_behind", behind)
+                    .hint("nothing is lost: they catch up when the ledger is opened again"))
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
 use tendon_kernel::{
     Result,
     context::{Context, Disk, Open},
@@ -145,6 +146,9 @@ pub(crate) fn read(disk: &dyn Disk, folder: &str, tile: Tile) -> Result<Vec<u8>>
     Ok(bytes)
 }
 
+/// Files written and synced together.
+const AT_ONCE: usize = 8;
+
 /// Writes files and makes them durable: each file, then each folder, with new folders' parents. `known` remembers folders
 /// that are durable already.
 pub(crate) async fn write_all(
@@ -154,20 +158,29 @@ pub(crate) async fn write_all(
     known: &mut BTreeSet<String>,
 ) -> Result<()> {
     let mut folders = BTreeSet::new();
-    for (tile, bytes) in files {
-        let path = format!("{folder}/{}", tile.path());
-        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
-        if folders.insert(parent.clone()) && !known.contains(&parent) {
-            context.disk.create_folder(&parent).map_err(|error| disk_error("create a folder", &parent, &error))?;
+    for some in files.chunks(AT_ONCE) {
+        let mut open = Vec::with_capacity(some.len());
+        for (tile, bytes) in some {
+            let path = format!("{folder}/{}", tile.path());
+            let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
+            if folders.insert(parent.clone()) && !known.contains(&parent) {
+                context.disk.create_folder(&parent).map_err(|error| disk_error("create a folder", &parent, &error))?;
+            }
+            let write = || {
+                let file = context.disk.open(&path, Open::ReadWrite)?;
+                file.set_len(bytes.len() as u64)?;
+                file.write_at(bytes, 0)?;
+                Ok(file)
+            };
+            open.push((write().map_err(|error| disk_error("write a tile", &path, &error))?, path));
         }
-        let write = || {
-            let file = context.disk.open(&path, Open::ReadWrite)?;
-            file.set_len(bytes.len() as u64)?;
-            file.write_at(bytes, 0)?;
-            Ok(file)
-        };
-        let file = write().map_err(|error| disk_error("write a tile", &path, &error))?;
-        file.sync().await.map_err(|error| disk_error("make a tile durable", &path, &error))?;
+        // Together, so that the file system can make many durable with one commit of its journal.
+        let syncs = open.iter().map(|(file, path)| async move {
+            file.sync().await.map_err(|error| disk_error("make a tile durable", path, &error))
+        });
+        for done in join_all(syncs).await {
+            done?;
+        }
     }
     // A new folder is durable only when its parent is synced, so all folders up to the ledger's own are.
     let mut all = folders.clone();

@@ -92,6 +92,22 @@ fn projections_that_cannot_be_written_hold_nothing_up_until_the_tail_is_full() {
 }
 
 #[test]
+fn closing_does_not_wait_for_a_broken_store_for_ever() {
+    let bench = Bench::new(37);
+    let (parts, again, context, store) = (bench.parts(), bench.parts(), bench.sim.context(), Arc::clone(&bench.store));
+    let run = async move {
+        let book = open_book(parts).await;
+        store.fail_writes(1_000_000);
+        book.commit(vec![decision(&context, "a", 0, None)]).await.unwrap();
+        assert_eq!(book.close().await.unwrap_err().code(), "ledger_behind");
+        store.fail_writes(0);
+        let book = open_book(again).await;
+        assert_eq!((book.state().size, book.state().checkpoint, book.state().projected), (1, 1, 1));
+    };
+    bench.sim.run(run).done();
+}
+
+#[test]
 fn a_lost_or_foreign_store_is_built_anew() {
     let bench = Bench::new(34);
     let (context, disk) = (bench.sim.context(), bench.sim.disk());
