@@ -4,13 +4,20 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
-use crate::harness::{Project, Setup, input, run_in, until};
+use tendon_testkit::Rng;
+
+use crate::harness::{
+    Project, Server, Setup,
+    crm::{each_once_and_forward, unscored},
+    input, rest, run_in, until,
+};
 
 #[test]
 fn a_second_process_on_the_same_project_is_refused_with_a_sentence() {
@@ -24,6 +31,61 @@ fn a_second_process_on_the_same_project_is_refused_with_a_sentence() {
     // A killed process leaves no lock behind.
     server.kill();
     project.up().stop();
+}
+
+#[test]
+fn a_stop_at_any_moment_of_the_start_ends_in_order() {
+    let project = Project::new(&Setup { leads: 20, ..Setup::default() });
+    let mut rng = Rng::new(12);
+    for _ in 0..20 {
+        let mut server = Server::spawn(project.path(), Arc::default());
+        // The first milliseconds belong to the operating system: nobody can hear a signal before the program runs.
+        until("it runs", || project.path().join(".tendon/lock").exists().then_some(()));
+        rest(Duration::from_micros(rng.below(30_000)));
+        server.terminate();
+        let status = server.wait();
+        assert!(status.code() == Some(0) || server.log().is_empty(), "{status}:\n{}", server.log());
+    }
+    let mut server = project.up();
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(0), "a signal right after it was ready:\n{}", server.log());
+    project.verify();
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_system_that_is_locked() {
+    let project = Project::new(&Setup { leads: 20, wal: true, ..Setup::default() });
+    let crm = project.crm();
+    crm.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let server = project.up();
+    until("all deliveries wait", || (server.part("outbox")["detail"]["waiting"] == 20).then_some(()));
+    server.stop();
+    crm.execute_batch("COMMIT").unwrap();
+    let server = project.up();
+    until("they arrive", || (unscored(&crm) == 0).then_some(()));
+    assert_eq!((each_once_and_forward(&crm), project.decisions()), (20, 20));
+    server.stop();
+    project.verify();
+}
+
+#[test]
+fn a_start_while_the_crm_is_locked_or_away_says_so_and_later_goes() {
+    let project = Project::new(&Setup { leads: 3, ..Setup::default() });
+    let crm = project.crm();
+    crm.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    // Nothing is known of the CRM yet, so nothing can be checked against it.
+    let refused = project.run(&["up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.err.contains("crm"), "it does not say why: {refused:?}");
+    crm.execute_batch("COMMIT").unwrap();
+    project.up().stop();
+    crm.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    // Now it is known what it holds.
+    let server = project.up();
+    crm.execute_batch("COMMIT").unwrap();
+    until("all leads are scored", || (unscored(&crm) == 0).then_some(()));
+    each_once_and_forward(&crm);
+    server.stop();
 }
 
 #[test]
