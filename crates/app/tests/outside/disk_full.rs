@@ -1,55 +1,17 @@
 //! The disk of `.tendon` is full: no decision is answered that cannot be recorded, and when there is room again it goes on,
 //! without a gap.
-//!
-//! The test mounts a small file system of its own, which needs the right to mount. Where that is not given, the test fails and
-//! says so; `TENDON_NO_MOUNT=1` leaves it out knowingly.
 
-use std::{
-    fs::{self, File},
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
 
 use crate::harness::{
-    Project, Setup,
+    Mount, Project, Setup,
     crm::{each_once_and_forward, scores_are_right, unscored},
     input, insert_lead, until,
 };
 
-/// A small file system, unmounted when dropped.
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(folder: &Path) -> Self {
-        fs::create_dir_all(folder).unwrap();
-        let made = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(folder).output().unwrap();
-        let why = String::from_utf8_lossy(&made.stderr);
-        assert!(made.status.success(), "mounting a small disk failed (TENDON_NO_MOUNT=1 leaves this out): {why}");
-        Self(folder.to_owned())
-    }
-
-    /// Fills it to the last byte.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("filler");
-        let mut file = File::create(&path).unwrap();
-        for size in [1 << 20, 4096, 1] {
-            while file.write_all(&vec![7; size]).is_ok() {}
-        }
-        path
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_answers_503_and_room_brings_it_back_without_a_gap() {
-    if std::env::var_os("TENDON_NO_MOUNT").is_some_and(|text| text == "1") {
-        println!("left out: TENDON_NO_MOUNT=1");
+    if Mount::left_out() {
         return;
     }
     let project = Project::new(&Setup { leads: 5, ..Setup::default() });
@@ -105,8 +67,7 @@ fn a_full_disk_answers_503_and_room_brings_it_back_without_a_gap() {
 
 #[test]
 fn a_disk_that_is_full_at_the_start_is_said() {
-    if std::env::var_os("TENDON_NO_MOUNT").is_some_and(|text| text == "1") {
-        println!("left out: TENDON_NO_MOUNT=1");
+    if Mount::left_out() {
         return;
     }
     let project = Project::new(&Setup::default());

@@ -6,8 +6,10 @@
 
 mod bad_inputs;
 mod between;
+mod buffered;
 mod check;
 mod crash;
+mod crm_full;
 mod disk_full;
 mod erasure;
 mod harness;

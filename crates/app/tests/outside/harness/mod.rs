@@ -2,6 +2,7 @@
 
 mod client;
 pub(crate) mod crm;
+mod mount;
 mod project;
 mod sample;
 mod server;
@@ -14,6 +15,7 @@ use std::{
 };
 
 pub(crate) use client::{Answer, Client};
+pub(crate) use mount::Mount;
 pub(crate) use project::{Project, Ran, Setup, example, insert_lead, run_in};
 pub(crate) use sample::{FEATURES, input, sample};
 pub(crate) use server::Server;
