@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{MODEL, Sandbox, tendon};
+use crate::support::{MODEL, Running, Sandbox, eventually, tendon};
 
 #[test]
 fn a_model_that_cannot_be_loaded_is_found_before_it_matters() {
@@ -38,51 +38,21 @@ fn a_system_that_is_down_does_not_stop_a_check() {
 }
 
 #[test]
-fn rows_are_scored_as_the_notebook_scored_them() {
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/lead-score");
-    let (model, rows) = (format!("{example}/lead-score.txt"), format!("{example}/sample.csv"));
-    let predict = |more: &[&str]| {
-        let arguments = [&["models", "predict", &model, "--input", &rows], more].concat();
-        tendon(&arguments).current_dir(std::env::temp_dir()).output().unwrap()
-    };
-    let same = predict(&["--expect", "expected"]);
-    assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stderr));
-    assert!(String::from_utf8_lossy(&same.stderr).contains("the same: 200 rows"));
-    assert_eq!(String::from_utf8(same.stdout).unwrap().lines().count(), 201);
-    // The margin is another number: the comparison fails and names the worst row.
-    let other = predict(&["--raw", "--expect", "expected", "--output", "json"]);
-    assert_eq!(other.status.code(), Some(1));
-    let document: serde_json::Value = serde_json::from_slice(&other.stdout).unwrap();
-    assert!(document["compared"]["worst_row"].as_u64().unwrap() > 0);
-    let explained = predict(&["--explain", "--output", "json"]);
-    let document: serde_json::Value = serde_json::from_slice(&explained.stdout).unwrap();
-    for row in document["rows"].as_array().unwrap() {
-        let one = &row["explanations"][0];
-        let sum: f64 = one["contributions"].as_object().unwrap().values().map(|value| value.as_f64().unwrap()).sum();
-        let margin = one["base"].as_f64().unwrap() + sum;
-        assert!((margin - one["margin"].as_f64().unwrap()).abs() < 1e-9, "{row}");
-    }
-    json_lines_score_alike(&model, &rows);
-}
-
-/// The same rows as JSON lines give the same outputs.
-fn json_lines_score_alike(model: &str, rows: &str) {
-    let text = fs::read_to_string(rows).unwrap();
-    let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
-    let head = lines.next().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("rows.jsonl");
-    let object = |row: Vec<&str>| {
-        let member = |(name, text): (&&str, &str)| {
-            let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
-            ((*name).to_owned(), number.map_or_else(|| text.into(), serde_json::Value::Number))
-        };
-        serde_json::Value::Object(head.iter().zip(row).map(member).collect()).to_string()
-    };
-    fs::write(&file, lines.map(object).collect::<Vec<_>>().join("\n")).unwrap();
-    let file = file.to_str().unwrap();
-    let output = tendon(&["models", "predict", model, "--input", file, "--expect", "expected"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+fn only_named_integrations_run() {
+    let sandbox = Sandbox::new(1);
+    let unknown = sandbox.run(&["up", "--listen", "127.0.0.1:0", "--only", "lead-scor"]);
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(unknown.status.code() == Some(1) && said.contains("known are: lead-score"), "{said}");
+    sandbox.write(
+        "integrations/other.yaml",
+        &include_str!("support/lead-score.yaml").replace("integration: lead-score", "integration: other"),
+    );
+    let mut command = tendon(&["up", "--listen", "127.0.0.1:0", "--only", "other", "--project"]);
+    let running = Running::of(command.arg(sandbox.path("")));
+    eventually("the lead is scored", || sandbox.crm.all_scored());
+    assert!(running.stop().success());
+    let decided = sandbox.decisions();
+    assert!(decided.iter().all(|one| one["integration"] == "other"), "{decided:?}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! End to end: the real binary, a real CRM file, HTTP by hand. Every test makes its own project and takes its own port.
+//! What callers and people at the command line are told: statuses, documents, reloads. The real binary, a real CRM file,
+//! HTTP by hand. (`tests/outside` shows what the process survives.)
 
 #![expect(clippy::disallowed_methods, reason = "tests of a real process wait in real time")]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -7,6 +8,4 @@ mod bad_input;
 mod changes;
 mod checks;
 mod documents;
-mod faults;
-mod lives;
 mod support;

@@ -55,12 +55,6 @@ impl Crm {
         change.commit().unwrap();
     }
 
-    /// A person changes a lead.
-    pub(crate) fn change(&self, id: i64, balance: i64) {
-        let sql = "UPDATE leads SET balance = ?2, updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') WHERE id = ?1";
-        assert_eq!(self.open().execute(sql, (id, balance)).unwrap(), 1);
-    }
-
     /// Whether every lead has score, band and time.
     pub(crate) fn all_scored(&self) -> bool {
         self.number("SELECT count(*) FROM leads WHERE score IS NULL OR score_band IS NULL OR scored_at IS NULL") == 0

@@ -101,12 +101,6 @@ impl Running {
         assert!(status.success());
     }
 
-    /// Ends it the hard way.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
     /// Ends it in order.
     pub(crate) fn stop(self) -> ExitStatus {
         self.signal("-TERM");
