@@ -11,7 +11,7 @@ use tendon_kernel::{
     context::Context,
     decision::{Decision, Delivery},
     metrics::Gauge,
-    sockets::ledger::Ledger,
+    sockets::ledger::{EntryKind, Ledger},
 };
 
 use crate::{
@@ -28,6 +28,9 @@ pub trait DeliverySink: Send + Sync {
     /// The decision at this position causes these deliveries, in the order of its entry.
     fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]);
 }
+
+/// Entries that are looked at for the latest decision's time: more than were under way at once when the record stopped.
+const RESUME: u64 = 256;
 
 /// What an engine is made of.
 pub struct Parts {
@@ -102,10 +105,17 @@ impl Engine {
     /// # Errors
     /// The ledger's.
     pub async fn resume(&self) -> Result<()> {
-        let last = self.ledger.state().size.checked_sub(1);
-        let Some(last) = last else { return Ok(()) };
-        if let Some(entry) = self.ledger.entry(last).await? {
-            self.latest.fetch_max(entry.facts.at.0, Ordering::AcqRel);
+        let (mut left, mut decided) = (RESUME, false);
+        for seq in (0..self.ledger.state().size).rev() {
+            // Outcomes carry the wall clock's own time, so the walk goes on until it has met a decision.
+            if left == 0 && decided {
+                break;
+            }
+            left = left.saturating_sub(1);
+            if let Some(entry) = self.ledger.entry(seq).await? {
+                decided |= entry.facts.kind == EntryKind::Decision;
+                self.latest.fetch_max(entry.facts.at.0, Ordering::AcqRel);
+            }
         }
         Ok(())
     }
