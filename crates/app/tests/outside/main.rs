@@ -17,6 +17,7 @@ mod idempotency;
 mod kill;
 mod late;
 mod lifecycle;
+mod master_key;
 mod models;
 mod outages;
 mod predict;
