@@ -15,7 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("models", &["kernel"]),
     ("plan", &["kernel"]),
     ("platform", &["kernel"]),
-    ("testkit", &["engine", "flows", "kernel", "ledger", "plan"]),
+    ("testkit", &["kernel"]),
 ];
 
 /// Packages that only some rooms may depend on, and why.
