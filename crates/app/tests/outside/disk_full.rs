@@ -80,3 +80,51 @@ fn a_disk_that_is_full_at_the_start_is_said() {
     project.up().stop();
     project.verify();
 }
+
+#[test]
+fn a_kill_while_the_disk_is_full_loses_nothing_that_was_answered() {
+    if Mount::left_out() {
+        return;
+    }
+    let project = Project::new(&Setup { leads: 5, ..Setup::default() });
+    let disk = Mount::new(&project.path().join(".tendon"));
+    let key = project.key("app", &[]);
+    let crm = project.crm();
+    let mut answered = Vec::new();
+    for round in 0..4 {
+        let mut server = project.up();
+        let client = server.client(&key);
+        let filler = disk.fill();
+        // A little room is left, so that it becomes full in the middle of the work.
+        let length = fs::metadata(&filler).unwrap().len();
+        fs::OpenOptions::new().write(true).open(&filler).unwrap().set_len(length - 200_000).unwrap();
+        for number in 0..400 {
+            let answer = client.decide(&input(number), None);
+            match answer.status {
+                200 => answered.push(answer.json()),
+                status => assert_eq!(status, 503, "{}", answer.json()),
+            }
+        }
+        // Neither an erasure nor a key is said to be done when it cannot be recorded.
+        let made = project.run(&["keys", "create", "--name", &format!("late-{round}"), "--output", "json"]);
+        server.kill();
+        let refused = project.run(&["decisions", "list"]);
+        assert!(refused.code == 0 || refused.err.contains("error: "), "{refused:?}");
+        fs::remove_file(filler).unwrap();
+        let server = project.up();
+        let client = server.client(&key);
+        answered.iter().for_each(|answer| {
+            assert_eq!(&client.recorded(answer["id"].as_str().unwrap())["decision"], answer);
+        });
+        if made.code == 0 {
+            let late = made.json()["key"].as_str().unwrap().to_owned();
+            assert_eq!(server.client(&late).decide(&input(1), None).status, 200);
+        }
+        until("all leads are scored", || (unscored(&crm) == 0).then_some(()));
+        server.stop();
+        project.verify();
+    }
+    each_once_and_forward(&crm);
+    println!("{} answers kept", answered.len());
+    assert!((1..1600).contains(&answered.len()), "the disk was never full, or always");
+}

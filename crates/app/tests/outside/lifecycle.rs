@@ -89,6 +89,26 @@ fn a_start_while_the_crm_is_locked_or_away_says_so_and_later_goes() {
 }
 
 #[test]
+fn a_project_may_lie_anywhere() {
+    let project = Project::new(&Setup { leads: 3, ..Setup::default() });
+    // Longer than the address of a socket may be, and with characters that need quoting.
+    let folder = project.path().join(format!("{} ü'\"x", "long-".repeat(40)));
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["tendon.yaml", "crm.db", "integrations", "models"] {
+        std::fs::rename(project.path().join(name), folder.join(name)).unwrap();
+    }
+    let server = Server::start(&folder);
+    let key = run_in(&folder, &["keys", "create", "--name", "app", "--output", "json"]).json();
+    let client = server.client(key["key"].as_str().unwrap());
+    assert_eq!(client.decide(&input(1), None).status, 200);
+    let listed = || run_in(&folder.join("models"), &["decisions", "list", "--output", "json"]).json();
+    until("all are there", || (listed().as_array().unwrap().len() == 4).then_some(()));
+    server.stop();
+    assert_eq!(listed().as_array().unwrap().len(), 4);
+    assert_eq!(run_in(&folder, &["ledger", "verify"]).code, 0);
+}
+
+#[test]
 fn a_port_that_is_taken_is_said_and_nothing_stays_locked() {
     let project = Project::new(&Setup::default());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -145,3 +145,36 @@ fn a_bad_configuration_is_refused_while_it_runs_and_no_request_notices() {
     server.stop();
     project.verify();
 }
+
+#[test]
+fn a_kill_while_models_come_and_go_leaves_each_decision_with_its_own() {
+    let project = Project::new(&Setup { events: "", ..Setup::default() });
+    let key = project.key("app", &[]);
+    let mut made = Vec::new();
+    for round in 2..8 {
+        let mut server = project.up();
+        let newest = decided(&server, &key, 1).1;
+        if round % 2 == 0 {
+            put_other(&project.model(round))
+        } else {
+            drop(fs::copy(example("lead-score.txt"), project.model(round)))
+        }
+        let mut after = 0;
+        until("the new version answers", || {
+            let decision = server.client(&key).decide(&input(made.len()), None).json();
+            after += usize::from(decision["model"]["version"] != newest.as_str());
+            made.push(decision);
+            (after > round * 3).then_some(())
+        });
+        server.kill();
+    }
+    let server = project.up();
+    assert_eq!(decided(&server, &key, 1).1, "7");
+    for decision in made.iter().step_by(5) {
+        let id = decision["id"].as_str().unwrap();
+        assert_eq!(&server.client(&key).recorded(id)["decision"], decision);
+        assert_eq!(project.json(&["decisions", "replay", id])["same"], true, "{decision}");
+    }
+    server.stop();
+    project.verify();
+}
