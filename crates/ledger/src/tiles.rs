@@ -31,6 +31,14 @@ impl Tile {
         if self.width < WIDTH { format!("{stem}.p/{}", self.width) } else { stem }
     }
 
+    /// Whether it is full and lies wholly below a tree of this size.
+    pub(crate) fn is_covered(&self, size: u64) -> bool {
+        let shift = 8 * (u32::from(self.level.unwrap_or(0)) + 1);
+        let end =
+            self.index.checked_add(1).and_then(|after| after.checked_shl(shift).filter(|end| end >> shift == after));
+        self.width == WIDTH && end.is_some_and(|end| end <= size)
+    }
+
     /// The path without its width.
     pub(crate) fn stem(&self) -> String {
         let mut index = format!("{:03}", self.index % 1000);

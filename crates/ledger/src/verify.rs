@@ -192,9 +192,9 @@ impl Run<'_> {
                 Ok(head) => {
                     let mut on_disk = tiles_on_disk(self.disk, self.folder)?;
                     if !self.options.tail {
-                        on_disk.retain(|tile| {
-                            tile.width == crate::tree::WIDTH || crate::tiles::edge(head.size).contains(tile)
-                        });
+                        // A running process writes tiles before the checkpoint that covers them.
+                        let edge = crate::tiles::edge(head.size);
+                        on_disk.retain(|tile| tile.is_covered(head.size) || edge.contains(tile));
                     }
                     let mut forest = Forest::new(on_disk, head.size);
                     forest.keep_edge(self.disk, self.folder);
