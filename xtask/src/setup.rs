@@ -17,8 +17,12 @@ const REQUIREMENTS: &str = "tests/oracles/requirements.txt";
 /// The installer that fills the environment: parallel, and it checks that what is installed equals the list.
 const INSTALLER: &str = "uv==0.13.8";
 
+/// Programs that the README's tour uses, with the Debian package that carries each.
+const PROGRAMS: &[(&str, &str)] = &[("curl", "curl"), ("jq", "jq"), ("sqlite3", "sqlite3")];
+
 /// Makes everything that is missing or older than its list.
 pub(crate) fn setup() -> Outcome {
+    programs()?;
     fs::create_dir_all(root().join(".cache")).map_err(|error| format!("`.cache` could not be made: {error}"))?;
     part("python environment", &[REQUIREMENTS.to_owned()], &venv_python(), python)?;
     for file in run::files()? {
@@ -40,6 +44,24 @@ pub(crate) fn setup() -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Installs the small programs that are missing, where the system's package manager may be used.
+fn programs() -> Outcome {
+    let there = |program: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    let missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !there(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("setup: installing {} …", missing.join(", "));
+    let install = |verb: &[&str]| status(command("apt-get", verb));
+    let installed = install(&["update", "-qq"])
+        .and_then(|()| install(&[&["install", "-y", "-qq", "--no-install-recommends"], missing.as_slice()].concat()));
+    installed.map_err(|error| format!("install {} yourself and run this again ({error})", missing.join(", ")))
 }
 
 /// The interpreter of the environment.
