@@ -36,6 +36,6 @@ pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
     };
     let erased = parts.ledger.erase(subject, facts).await?;
     // After the ledger: what waits for this subject ends, recorded as erased.
-    parts.deliveries.current().erased(subject, erased.seq);
+    parts.deliveries.current().erased(subject, erased.seq).await;
     Ok(json!({ "seq": erased.seq, "decisions": erased.decisions }))
 }

@@ -8,11 +8,7 @@ use std::{
 
 use tendon_kernel::{
     Error, ErrorKind, Result, Timestamp,
-    sockets::{
-        connector::{Write, WriteBatch, Written},
-        ledger::Draft,
-        store::Range,
-    },
+    sockets::{connector::Written, ledger::Draft, store::Range},
 };
 use tokio::sync::{Notify, watch};
 
@@ -21,7 +17,7 @@ use super::{
     outcome::{self, Ending},
     pendings_of,
     projection::{PENDING, PendingRow, pending_key, place_of, system_prefix},
-    queue::{Lane, Pending, Place, Queue},
+    queue::{Lane, Pending, Place, Queue, write_batch},
     record_placeholder,
 };
 use crate::systems::{BreakerState, System, backoff};
@@ -65,6 +61,8 @@ pub(super) struct Desk {
     system: Arc<System>,
     state: Mutex<State>,
     wake: Notify,
+    /// Held from the look at what was erased until the write's outcome is settled.
+    writing: tokio::sync::Mutex<()>,
     stop: watch::Sender<bool>,
     ended: watch::Sender<bool>,
 }
@@ -81,7 +79,14 @@ impl Desk {
         };
         let (stop, _) = watch::channel(false);
         let (ended, _) = watch::channel(false);
-        Self { system, state: Mutex::new(state), wake: Notify::new(), stop, ended }
+        Self {
+            system,
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
+            stop,
+            ended,
+        }
     }
 
     pub(super) fn accept(&self, pending: Pending) {
@@ -99,6 +104,11 @@ impl Desk {
 
     pub(super) fn remove_subject(&self, subject: &str) -> Vec<Pending> {
         self.lock().queue.remove_subject(subject)
+    }
+
+    /// Waits until the write under way has ended; those after it look at what was erased first.
+    pub(super) async fn written(&self) {
+        drop(self.writing.lock().await);
     }
 
     pub(super) fn state(&self) -> DeskState {
@@ -138,9 +148,12 @@ impl Shared {
                 self.rest(desk, Duration::from_secs(1)).await;
                 continue;
             }
+            let writing = desk.writing.lock().await;
             let now = self.context.clock.monotonic();
             let (batch, next) = desk.next_batch(now);
+            let batch = self.without_erased(desk, batch);
             if batch.is_empty() {
+                drop(writing);
                 match next {
                     Some(at) => self.rest(desk, at.saturating_sub(now).max(Duration::from_millis(1))).await,
                     None => desk.wake.notified().await,
@@ -182,6 +195,22 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Ends the deliveries of subjects that were erased meanwhile; gives the others.
+    fn without_erased(&self, desk: &Desk, batch: Vec<Pending>) -> Vec<Pending> {
+        let (erased, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|pending| self.is_erased(pending));
+        if !erased.is_empty() {
+            let mut state = desk.lock();
+            erased.iter().for_each(|pending| state.queue.finish(pending));
+            drop(state);
+            self.end_erased(erased);
+        }
+        rest
+    }
+
+    fn is_erased(&self, pending: &Pending) -> bool {
+        pending.subject.as_deref().is_some_and(|subject| self.was_erased(subject, pending.place.0))
     }
 
     /// The system failed as a whole: everything waits, none of it is to blame.
@@ -253,10 +282,14 @@ impl Shared {
         }
     }
 
-    /// The entry of an ending. When the subject was erased while the write was under way, it holds nothing of it.
+    /// The entry of an ending. When the subject was erased while the write was under way, it tells what became of the write
+    /// and holds nothing of the subject.
     fn ending_draft(&self, pending: &Pending, ending: Ending, now: Timestamp) -> Draft {
-        let erased = pending.subject.as_deref().is_some_and(|subject| self.was_erased(subject, pending.place.0));
-        outcome::draft(pending, if erased { Ending::Erased } else { ending }, now, self.custody(pending))
+        if !self.is_erased(pending) {
+            return outcome::draft(pending, ending, now, self.custody(pending));
+        }
+        let nameless = Pending { subject: None, ..pending.clone() };
+        outcome::draft(&nameless, ending.without_values(), now, self.custody(pending))
     }
 
     /// Brings what waits in the projection into memory, as far as there is room.
@@ -318,6 +351,7 @@ impl Shared {
             None => self.end_erased(vec![record_placeholder(&entry, place, desk.system.name())]),
             Some(pendings) => {
                 for mut pending in pendings.into_iter().filter(|pending| pending.place == place) {
+                    // Erased since it was read: the next look at the queue ends it.
                     pending.lane = if backfill { Lane::Backfill } else { Lane::Live };
                     desk.lock().queue.add(pending);
                 }
@@ -343,23 +377,5 @@ impl Desk {
         let batch = state.queue.take(now, BATCH);
         let next = state.queue.next_time();
         (batch, next)
-    }
-}
-
-fn write_batch(batch: &[Pending]) -> WriteBatch {
-    let first = batch.first().map(|pending| &pending.delivery);
-    WriteBatch {
-        resource: first.map(|delivery| delivery.resource.to_string()).unwrap_or_default(),
-        key: first.map(|delivery| delivery.key.iter().map(|(name, _)| name.clone()).collect()).unwrap_or_default(),
-        writes: batch.iter().map(write).collect(),
-    }
-}
-
-fn write(pending: &Pending) -> Write {
-    Write {
-        key: pending.delivery.key.iter().map(|(_, value)| value.clone()).collect(),
-        set: pending.delivery.set.clone(),
-        expect: pending.delivery.expect.clone(),
-        older: pending.delivery.older.clone(),
     }
 }

@@ -9,6 +9,7 @@ mod desk;
 mod outcome;
 mod projection;
 mod queue;
+mod report;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,18 +17,18 @@ use std::{
 };
 
 use tendon_kernel::{
-    Error, ErrorKind, Result, Value,
+    Error, ErrorKind, Result,
     context::Context,
-    decision::{Decision, Delivery, DeliveryState},
+    decision::{Decision, Delivery},
     sockets::{
-        ledger::{Entry, EntryKind, Ledger},
+        ledger::{Entry, Ledger},
         store::{Range, Store},
     },
 };
 
 use self::{
     desk::Desk,
-    outcome::{Custody, Ending, OutcomeForm},
+    outcome::{Custody, Ending},
     projection::{LETTERS, letter_key, place_of},
     queue::{Lane, Pending, row_name},
 };
@@ -36,6 +37,7 @@ pub use self::{
     outcome::{PassedOver, passed_over},
     projection::{LetterRow, OutboxProjection, RECORD_INDEX},
     queue::Place,
+    report::{DeliveryReport, report},
 };
 use crate::{DeliverySink, record_format::More, systems::System};
 
@@ -66,25 +68,6 @@ pub struct DeadLetter {
     /// What is known without opening it.
     #[serde(flatten)]
     pub row: LetterRow,
-}
-
-/// One delivery of a decision, with its state.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct DeliveryReport {
-    /// System.
-    pub system: Arc<str>,
-    /// Resource.
-    pub resource: Arc<str>,
-    /// Where it stands.
-    pub state: DeliveryState,
-    /// Attempts made, as far as recorded.
-    pub attempts: u32,
-    /// Fields and new values.
-    pub set: Vec<(String, Value)>,
-    /// Fields and values before, when this write replaced them.
-    pub old: Option<Vec<(String, Value)>>,
-    /// Cause, when dead.
-    pub cause: Option<String>,
 }
 
 /// The outbox. Cheap to clone.
@@ -156,16 +139,14 @@ impl Outbox {
         }
     }
 
-    /// Ends what waits for a subject that was erased by the entry at `seq`. Call it after the ledger erased.
-    pub fn erased(&self, subject: &str, seq: u64) {
-        let token = self.shared.ledger.tokens().token("subject", subject);
-        let mut erasures = self.shared.erasures.lock().unwrap_or_else(PoisonError::into_inner);
-        erasures.push_back((token, seq));
-        while erasures.len() > ERASURES {
-            erasures.pop_front();
-        }
-        drop(erasures);
+    /// Ends what waits for a subject that was erased by the entry at `seq`, and waits for writes under way: when this
+    /// returns, no decision from before writes anything about the subject. Call it after the ledger erased.
+    pub async fn erased(&self, subject: &str, seq: u64) {
+        self.shared.remember_erasure(subject, seq);
         for desk in self.shared.desks.values() {
+            self.shared.end_erased(desk.remove_subject(subject));
+            desk.written().await;
+            // A write that failed meanwhile has put its delivery back.
             self.shared.end_erased(desk.remove_subject(subject));
         }
     }
@@ -243,59 +224,6 @@ impl DeliverySink for Outbox {
     }
 }
 
-/// The deliveries of a decision with their states, from all its entries.
-///
-/// # Errors
-/// `Corrupt` when a payload cannot be read.
-pub fn report(entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
-    let mut reports = BTreeMap::new();
-    for entry in entries {
-        let Some(body) = &entry.body else { continue };
-        match entry.facts.kind {
-            EntryKind::Decision => {
-                for (index, delivery) in More::parse(&body.more)?.deliveries.into_iter().enumerate() {
-                    reports.insert((entry.seq, index), report_pending(delivery));
-                }
-            }
-            EntryKind::Delivery => {
-                let form = OutcomeForm::decode(&body.more)?;
-                if let Some(report) = reports.get_mut(&(form.seq, usize::from(form.index))) {
-                    apply_outcome(report, &entry.facts.reason, form);
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(reports.into_values().collect())
-}
-
-fn report_pending(delivery: Delivery) -> DeliveryReport {
-    DeliveryReport {
-        system: delivery.system,
-        resource: delivery.resource,
-        state: DeliveryState::Pending,
-        attempts: 0,
-        set: delivery.set,
-        old: None,
-        cause: None,
-    }
-}
-
-fn apply_outcome(report: &mut DeliveryReport, word: &str, form: OutcomeForm) {
-    report.attempts = form.attempts;
-    report.cause = Some(form.message.clone()).filter(|message| !message.is_empty());
-    report.state = match word {
-        "delivered" => DeliveryState::Delivered,
-        "superseded" => DeliveryState::Superseded,
-        "dead" => DeliveryState::Dead,
-        "erased" => DeliveryState::Erased,
-        _ => DeliveryState::Pending,
-    };
-    if let Some(old) = form.old_values() {
-        report.old = Some(old);
-    }
-}
-
 /// The deliveries of a decision's entry as they wait; `None` when its subject was erased.
 fn pendings_of(entry: &Entry) -> Result<Option<Vec<Pending>>> {
     let Some(body) = &entry.body else { return Ok(None) };
@@ -336,6 +264,15 @@ fn record_placeholder(entry: &Entry, place: Place, system: &Arc<str>) -> Pending
 }
 
 impl Shared {
+    fn remember_erasure(&self, subject: &str, seq: u64) {
+        let token = self.ledger.tokens().token("subject", subject);
+        let mut erasures = self.erasures.lock().unwrap_or_else(PoisonError::into_inner);
+        erasures.push_back((token, seq));
+        while erasures.len() > ERASURES {
+            erasures.pop_front();
+        }
+    }
+
     fn was_erased(&self, subject: &str, seq: u64) -> bool {
         let erasures = self.erasures.lock().unwrap_or_else(PoisonError::into_inner);
         if erasures.is_empty() {

@@ -88,6 +88,16 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    /// The same ending without anything that stood in the row.
+    pub(super) fn without_values(self) -> Self {
+        match self {
+            Self::Delivered(_) => Self::Delivered(None),
+            // What passes a row over names the row.
+            other if other.passes_over() => Self::Erased,
+            other => other,
+        }
+    }
+
     /// Whether the row was left as it was because it had changed or gone: then the watch has to look at it again, even if
     /// it looks just as the decision saw it (changed and taken back between two looks).
     pub(super) fn passes_over(&self) -> bool {

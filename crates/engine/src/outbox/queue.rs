@@ -7,7 +7,14 @@ use std::{
     time::Duration,
 };
 
-use tendon_kernel::{Id, Timestamp, decision::Delivery, sockets::ledger::ModelRef};
+use tendon_kernel::{
+    Id, Timestamp,
+    decision::Delivery,
+    sockets::{
+        connector::{Write, WriteBatch},
+        ledger::ModelRef,
+    },
+};
 
 /// Position of a delivery: its decision's entry, and which of that decision's deliveries it is.
 pub type Place = (u64, u16);
@@ -49,6 +56,25 @@ impl Pending {
         let same_key =
             |a: &Delivery, b: &Delivery| a.key.iter().map(|(name, _)| name).eq(b.key.iter().map(|(name, _)| name));
         self.delivery.resource == other.delivery.resource && same_key(&self.delivery, &other.delivery)
+    }
+}
+
+/// The request that writes a batch; all of it goes with one another.
+pub(super) fn write_batch(batch: &[Pending]) -> WriteBatch {
+    let first = batch.first().map(|pending| &pending.delivery);
+    WriteBatch {
+        resource: first.map(|delivery| delivery.resource.to_string()).unwrap_or_default(),
+        key: first.map(|delivery| delivery.key.iter().map(|(name, _)| name.clone()).collect()).unwrap_or_default(),
+        writes: batch.iter().map(write).collect(),
+    }
+}
+
+fn write(pending: &Pending) -> Write {
+    Write {
+        key: pending.delivery.key.iter().map(|(_, value)| value.clone()).collect(),
+        set: pending.delivery.set.clone(),
+        expect: pending.delivery.expect.clone(),
+        older: pending.delivery.older.clone(),
     }
 }
 

@@ -88,12 +88,13 @@ impl<'a> Lanes<'a> {
     ) -> Result<bool, Held> {
         passed_over.iter().for_each(|row| self.memory.passed_over(row));
         self.look.extend(passed_over.iter().map(|row| row.key.clone()));
-        if !again.is_empty()
-            && let Err(error) = self.again(&again).await
-        {
-            return Err((error, again));
+        // A row that cannot be asked about again must not hold up the others.
+        let asked = if again.is_empty() { Ok(()) } else { self.again(&again).await };
+        let more = self.lanes(stop).await;
+        match asked {
+            Ok(()) => more.map_err(|error| (error, Vec::new())),
+            Err(error) => Err((error, again)),
         }
-        self.lanes(stop).await.map_err(|error| (error, Vec::new()))
     }
 
     async fn lanes(&mut self, stop: &watch::Receiver<bool>) -> Result<bool> {

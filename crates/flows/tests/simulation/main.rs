@@ -18,12 +18,12 @@ use std::{
 };
 
 use tendon_kernel::{
-    Type, Value,
+    Id, Type, Value,
     context::Context,
     schema::{Field, Schema},
     sockets::{
         connector::{Allowed, Connector},
-        ledger::Ledger,
+        ledger::{EntryKind, Facts, Ledger},
     },
 };
 use tendon_testkit::{
@@ -205,6 +205,65 @@ fn a_seed_replays_exactly() {
     let hash = |seed| live(seed, Plant::None);
     assert_eq!(hash(4711), hash(4711));
     assert_ne!(hash(4711), hash(4712));
+}
+
+/// Erases a subject and says when that is done.
+async fn erase(process: &Process, context: &Context, subject: &str) {
+    let nothing: Arc<str> = "".into();
+    let facts = Facts {
+        kind: EntryKind::Erasure,
+        id: Id::new(context),
+        at: context.clock.now(),
+        integration: nothing.clone(),
+        model: None,
+        route: nothing.clone(),
+        reason: "erased".into(),
+        caller: "simulation".into(),
+        policy: nothing.clone(),
+        plan: nothing.clone(),
+        retention: "standard".into(),
+        region: nothing,
+    };
+    let erased = loop {
+        match process.ledger.erase(subject, facts.clone()).await {
+            Ok(erased) => break erased,
+            // Nothing was decided about this person yet.
+            Err(error) => assert_eq!(error.code(), "no_such_subject"),
+        }
+        context.clock.sleep(Duration::from_millis(20)).await;
+    };
+    process.outbox.erased(subject, erased.seq).await;
+}
+
+/// Whatever a system does meanwhile, no delivery reaches the row of a person after that person's erasure has returned.
+#[test]
+fn nothing_is_written_about_a_person_after_the_erasure() {
+    for seed in 0..200 {
+        let town = found(seed, Plant::None);
+        let (start, context, crm) = (town.start(), town.sim.context(), (*town.crm).clone());
+        let faults = Faults {
+            lost: 100,
+            before: 100,
+            latency: (Duration::ZERO, Duration::from_millis(30)),
+            ..Faults::default()
+        };
+        town.crm.faults(faults);
+        let mut rng = Rng::stream(seed, "erasure");
+        let end = async move {
+            let process = start.up().await.unwrap();
+            crm.locked(rng.chance(1, 2));
+            context.clock.sleep(Duration::from_micros(rng.below(2_000_000))).await;
+            let row = rng.below(ROWS) as i64;
+            erase(&process, &context, &row.to_string()).await;
+            let writes = crm.writes("leads", &[Value::Int(row)]);
+            crm.locked(false);
+            crm.faults(Faults::default());
+            rest(&process, &context).await;
+            assert_eq!(crm.writes("leads", &[Value::Int(row)]), writes, "row {row} was written after its erasure");
+            assert!(crm.all_writes() >= ROWS - 1, "the others were written");
+        };
+        town.sim.run(end).done();
+    }
 }
 
 /// Each planted defect is caught within a few seeds: the checks can fail.

@@ -1,0 +1,84 @@
+//! The deliveries of a decision as people see them: what was to be written, and what became of it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tendon_kernel::{
+    Result, Value,
+    decision::{Delivery, DeliveryState},
+    sockets::ledger::{Entry, EntryKind},
+};
+
+use super::outcome::OutcomeForm;
+use crate::record_format::More;
+
+/// One delivery of a decision, with its state.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct DeliveryReport {
+    /// System.
+    pub system: Arc<str>,
+    /// Resource.
+    pub resource: Arc<str>,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Attempts made, as far as recorded.
+    pub attempts: u32,
+    /// Fields and new values.
+    pub set: Vec<(String, Value)>,
+    /// Fields and values before, when this write replaced them.
+    pub old: Option<Vec<(String, Value)>>,
+    /// Cause, when dead.
+    pub cause: Option<String>,
+}
+
+/// The deliveries of a decision with their states, from all its entries.
+///
+/// # Errors
+/// `Corrupt` when a payload cannot be read.
+pub fn report(entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
+    let mut reports = BTreeMap::new();
+    for entry in entries {
+        let Some(body) = &entry.body else { continue };
+        match entry.facts.kind {
+            EntryKind::Decision => {
+                for (index, delivery) in More::parse(&body.more)?.deliveries.into_iter().enumerate() {
+                    reports.insert((entry.seq, index), report_pending(delivery));
+                }
+            }
+            EntryKind::Delivery => {
+                let form = OutcomeForm::decode(&body.more)?;
+                if let Some(report) = reports.get_mut(&(form.seq, usize::from(form.index))) {
+                    apply_outcome(report, &entry.facts.reason, form);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(reports.into_values().collect())
+}
+
+fn report_pending(delivery: Delivery) -> DeliveryReport {
+    DeliveryReport {
+        system: delivery.system,
+        resource: delivery.resource,
+        state: DeliveryState::Pending,
+        attempts: 0,
+        set: delivery.set,
+        old: None,
+        cause: None,
+    }
+}
+
+fn apply_outcome(report: &mut DeliveryReport, word: &str, form: OutcomeForm) {
+    report.attempts = form.attempts;
+    report.cause = Some(form.message.clone()).filter(|message| !message.is_empty());
+    report.state = match word {
+        "delivered" => DeliveryState::Delivered,
+        "superseded" => DeliveryState::Superseded,
+        "dead" => DeliveryState::Dead,
+        "erased" => DeliveryState::Erased,
+        _ => DeliveryState::Pending,
+    };
+    if let Some(old) = form.old_values() {
+        report.old = Some(old);
+    }
+}
