@@ -5,6 +5,10 @@ source "$(dirname "$0")/lib.sh"
 cd "$scratch"
 mkdir -p target/release
 ln -s "$TENDON" target/release/tendon
+# The README prints this port, so no other will do.
+if (exec 3<>/dev/tcp/127.0.0.1/8400) 2>/dev/null; then
+    fail "port 8400, which the README prints, is taken by another program; end it and run this again"
+fi
 start demo "$TENDON" demo
 ready http://127.0.0.1:8400/readyz
 
