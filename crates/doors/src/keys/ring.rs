@@ -191,12 +191,9 @@ impl KeyRing {
             .into_iter()
             .filter(|key| key.revoked.is_none() && (&*key.id == which || &*key.name == which));
         let Some(mut record) = found.next() else {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                "key_not_found",
-                format!("no key in force is called `{which}`"),
-            )
-            .hint("`tendon keys list` shows names and ids"));
+            // Not repeated: it may be a whole key that somebody pasted.
+            return Err(Error::new(ErrorKind::NotFound, "key_not_found", "no key in force has this name or id")
+                .hint("`tendon keys list` shows names and ids"));
         };
         if found.next().is_some() {
             return Err(Error::new(ErrorKind::Conflict, "key_ambiguous", format!("several keys are called `{which}`"))
