@@ -4,12 +4,12 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    extract::State,
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::Response,
 };
 use tendon_engine::ask::Timing;
-use tendon_kernel::{Error, ErrorKind, Id};
+use tendon_kernel::{Error, ErrorKind, Id, Result};
 
 use super::{Api, counters::Route, problem, problem::Problem};
 
@@ -95,6 +95,21 @@ pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
+}
+
+/// The variable part of an address, or why it cannot be read.
+pub(super) type Part = std::result::Result<Path<String>, PathRejection>;
+
+/// The text of that part.
+///
+/// # Errors
+/// `NotFound`: bytes that are no UTF-8 name nothing.
+pub(super) fn part(part: Part) -> Result<String> {
+    part.map(|Path(text)| text).map_err(|rejection| {
+        Error::new(ErrorKind::NotFound, "no_route", "nothing is served at this address: a part of it is not UTF-8")
+            .hint("/openapi.json lists all addresses")
+            .private(rejection)
+    })
 }
 
 /// Answers an address that does not exist.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, Uri, header::CONTENT_TYPE},
     response::Response,
 };
@@ -16,7 +16,7 @@ use tendon_kernel::{
 
 use super::{
     Api,
-    answer::{self, Asked},
+    answer::{self, Asked, Part},
     auth, body,
     counters::Route,
     envelope,
@@ -32,8 +32,15 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 const KEY_LENGTH: usize = 255;
 
 /// Handles the request.
-pub(super) async fn post(State(api): State<Arc<Api>>, Path(name): Path<String>, request: Request) -> Response {
+pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Request) -> Response {
     let asked = Asked::begin(&api, request.headers(), Route::Decide);
+    let name = match answer::part(name) {
+        Ok(name) => name,
+        Err(error) => {
+            api.engine.refused("", error.code());
+            return asked.timed(&api, asked.problem(&api, &error), &[]);
+        }
+    };
     let answer = match prepare(&api, &asked, &name, request).await {
         Ok(ask) => decide(&api, ask).await,
         Err(error) => {

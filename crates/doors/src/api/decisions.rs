@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, request::Parts},
     response::Response,
 };
@@ -17,7 +17,7 @@ use tendon_kernel::{
 
 use super::{
     Api,
-    answer::{self, Asked},
+    answer::{self, Asked, Part},
     auth,
     counters::Route,
 };
@@ -49,15 +49,21 @@ impl From<DeliveryReport> for DeliveryView {
 }
 
 /// Shows a decision.
-pub(super) async fn get(State(api): State<Arc<Api>>, Path(id): Path<String>, head: Parts) -> Response {
+pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Read);
-    finish(&api, &asked, &id, show(&api, &id, &head).await)
+    match answer::part(id) {
+        Ok(id) => finish(&api, &asked, &id, show(&api, &id, &head).await),
+        Err(error) => finish(&api, &asked, "", Err(error)),
+    }
 }
 
 /// Shows why.
-pub(super) async fn explanation(State(api): State<Arc<Api>>, Path(id): Path<String>, head: Parts) -> Response {
+pub(super) async fn explanation(State(api): State<Arc<Api>>, id: Part, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Read);
-    finish(&api, &asked, &id, explain(&api, &id, &head).await)
+    match answer::part(id) {
+        Ok(id) => finish(&api, &asked, &id, explain(&api, &id, &head).await),
+        Err(error) => finish(&api, &asked, "", Err(error)),
+    }
 }
 
 fn finish(api: &Api, asked: &Asked, id: &str, body: Result<Vec<u8>>) -> Response {
