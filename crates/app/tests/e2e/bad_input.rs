@@ -55,7 +55,7 @@ fn envelopes() -> Vec<Wrong> {
         wrong("a huge body", format!(r#"{{"input":{{"job":"{}"}}}}"#, "x".repeat(2 << 20)), 413, "body_too_large"),
         wrong("a form", body(1), 415, "not_json").with("content-type", "application/x-www-form-urlencoded"),
         wrong("a bad deadline", body(1), 400, "timeout_header").with("tendon-timeout-ms", "soon"),
-        wrong("an expired deadline", body(1), 504, "deadline_exceeded").with("tendon-timeout-ms", "0"),
+        wrong("an expired deadline", body(1), 408, "deadline_passed").with("tendon-timeout-ms", "0"),
         wrong("an answer later", body(1), 501, "not_available_yet").with("prefer", "respond-async"),
         wrong("an empty idempotency key", body(1), 400, "idempotency_key").with("idempotency-key", ""),
     ]
@@ -150,6 +150,18 @@ fn keys_open_what_they_name_and_nothing_else() {
     assert_eq!((none.status, none.json()["code"].as_str().unwrap().to_owned()), (401, "key_missing".to_owned()));
     let address = running.request("POST", &format!("{path}?key={all}"), &[], &body(1));
     assert_eq!(address.json()["code"], "key_in_address");
+    for (method, path) in [
+        ("POST", "/v1/integrations/%ff/decisions"),
+        ("GET", "/v1/decisions/%ff"),
+        ("GET", "/v1/decisions/%c3%28/explanation"),
+    ] {
+        let answer = running.request(method, path, &[], &body(1));
+        assert_eq!((answer.status, answer.header("content-type")), (404, Some("application/problem+json")), "{path}");
+        assert_eq!(answer.json()["code"], "no_route", "{path}");
+    }
+    let pasted = sandbox.run(&["keys", "revoke", &format!("{all}x")]);
+    let said = String::from_utf8(pasted.stderr).unwrap();
+    assert!(!pasted.status.success() && said.contains("no key in force") && !said.contains(&all), "{said}");
     reads(&running, &all, &reader);
     // A revoked key ends at once, in the running process.
     sandbox.json(&["keys", "revoke", "all"]);

@@ -28,7 +28,7 @@ fn the_document_is_valid_and_its_example_is_accepted() {
     // Every code that was met is explained in the document.
     let codes = &document["components"]["x-problem-codes"];
     for (headers, body, code) in
-        [(vec![], "{".to_owned(), "malformed_json"), (vec![("tendon-timeout-ms", "0")], body(1), "deadline_exceeded")]
+        [(vec![], "{".to_owned(), "malformed_json"), (vec![("tendon-timeout-ms", "0")], body(1), "deadline_passed")]
     {
         let problem = running.decide(&key, &headers, &body).unwrap().json();
         assert_eq!(problem["code"], code);

@@ -99,7 +99,7 @@ fn heads(reader: &str, other: &str, revoked: &str) -> Vec<Case> {
         case("revoked key", "authorization", &bearer(revoked), 401, "key_unknown"),
         case("only reads", "authorization", &bearer(reader), 403, "integration_forbidden"),
         case("other integration's key", "authorization", &bearer(other), 403, "integration_forbidden"),
-        case("deadline passed", "tendon-timeout-ms", "0", 504, "deadline_exceeded"),
+        case("deadline passed", "tendon-timeout-ms", "0", 408, "deadline_passed"),
         case("deadline is no number", "tendon-timeout-ms", "soon", 400, "timeout_header"),
         case("negative deadline", "request-timeout", "-1", 400, "timeout_header"),
         case("another content type", "content-type", "text/csv", 415, "not_json"),
@@ -139,7 +139,7 @@ fn judge(case: &Case, answer: &Answer) -> Vec<String> {
     same("code", &problem["code"], json!(case.code));
     same("pointer", &problem["pointer"], json!(case.pointer));
     same("request id", &problem["request_id"], json!(answer.header("x-request-id")));
-    same("retryable", &problem["retryable"], json!(case.status == 504));
+    same("retryable", &problem["retryable"], json!(case.status == 408));
     same("a decision's id", &json!(problem["decision_id"].is_string()), json!(case.decided));
     same("the header with it", &json!(!answer.header("tendon-decision-id").is_empty()), json!(case.decided));
     same("challenge", &json!(!answer.header("www-authenticate").is_empty()), json!(case.status == 401));

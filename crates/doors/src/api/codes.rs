@@ -9,8 +9,9 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     (
         "deadline_exceeded",
         &[503, 504],
-        "the deadline passed before the decision was recorded, or before it could be made",
+        "the deadline passed under way: before the decision was recorded, or before it could be made",
     ),
+    ("deadline_passed", &[408], "the deadline had passed when the request arrived; nothing was tried"),
     ("decision_erased", &[410], "the decision was erased together with its subject"),
     ("decision_not_found", &[404], "no decision has this id"),
     ("decision_unreadable", &[500], "the record of the decision cannot be read"),
@@ -32,7 +33,12 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("ledger_behind", &[503], "the ledger cannot be written fast enough now"),
     ("ledger_closed", &[503], "the process is stopping"),
     ("ledger_unavailable", &[503], "the decision could not be recorded, so it is not answered"),
-    ("malformed_json", &[400, 422], "the body or the input is no JSON in UTF-8"),
+    (
+        "malformed_json",
+        &[400, 422],
+        "no JSON in UTF-8. 400: the body, so nothing was asked; counted in the ledger's summary of refusals, no decision. 422: \
+         the member `input`, so a decision was asked; it is recorded as rejected",
+    ),
     ("missing_field", &[422], "a required field is missing"),
     ("model_not_loaded", &[404, 503], "the model is not at hand"),
     ("model_unavailable", &[503], "the model could not answer, and neither could a fallback"),

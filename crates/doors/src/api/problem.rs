@@ -44,7 +44,8 @@ pub fn status(kind: ErrorKind, code: &str) -> StatusCode {
         (ErrorKind::Invalid, "body_too_large") => StatusCode::PAYLOAD_TOO_LARGE,
         (ErrorKind::Invalid, "not_json") => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         (ErrorKind::Invalid, "wrong_method") => StatusCode::METHOD_NOT_ALLOWED,
-        (ErrorKind::Timeout, "slow_body") => StatusCode::REQUEST_TIMEOUT,
+        // The caller's side was late; a deadline that passes under way is this side's, and stays 504.
+        (ErrorKind::Timeout, "slow_body" | "deadline_passed") => StatusCode::REQUEST_TIMEOUT,
         (ErrorKind::Overloaded, "rate_limited" | "quota_exceeded") => StatusCode::TOO_MANY_REQUESTS,
         (ErrorKind::Invalid, _) => StatusCode::BAD_REQUEST,
         (ErrorKind::Unauthenticated, _) => StatusCode::UNAUTHORIZED,
@@ -115,7 +116,7 @@ fn title(status: StatusCode) -> &'static str {
         StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::NOT_FOUND => "Not found",
         StatusCode::METHOD_NOT_ALLOWED => "The method does not fit this address",
-        StatusCode::REQUEST_TIMEOUT => "The request came too slowly",
+        StatusCode::REQUEST_TIMEOUT => "The request came too late",
         StatusCode::CONFLICT => "Conflicts with an earlier request",
         StatusCode::GONE => "Erased",
         StatusCode::PAYLOAD_TOO_LARGE => "The request is too large",

@@ -50,7 +50,7 @@ fn forbidden(name: &str) -> Error {
 }
 
 fn late(name: &str) -> Error {
-    Error::new(ErrorKind::Timeout, "deadline_exceeded", "the deadline had passed when the request arrived")
+    Error::new(ErrorKind::Timeout, "deadline_passed", "the deadline had passed when the request arrived")
         .with("integration", name)
         .hint("ask again, with more time")
 }

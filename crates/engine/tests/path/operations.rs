@@ -41,7 +41,7 @@ fn refusals_are_counted_not_decided() {
     let more: serde_json::Value = serde_json::from_slice(&access[0].body.as_ref().unwrap().more).unwrap();
     let expected = serde_json::json!({"refused": {
         "": {"integration_unknown": 1},
-        "lead-score": {"integration_forbidden": 1, "deadline_exceeded": 1, "overloaded": 1},
+        "lead-score": {"integration_forbidden": 1, "deadline_passed": 1, "overloaded": 1},
     }});
     assert_eq!(more, expected);
     assert_eq!(bench.ledger.decisions().len(), 1);
