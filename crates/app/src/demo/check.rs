@@ -20,8 +20,10 @@ const PAGE: usize = 1000;
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Record {
-    /// Decisions about rows of the CRM, live and backfilled.
+    /// All decisions, whoever asked, also erased ones.
     pub(super) decisions: u64,
+    /// Those about rows of the CRM, live and backfilled.
+    pub(super) about_rows: u64,
     /// Those that saw what the lead's decision before them saw.
     pub(super) doubled: u64,
 }
@@ -40,12 +42,13 @@ pub(super) async fn record(ledger: &dyn Ledger) -> Result<Record> {
         let Some(last) = page.last() else { return Ok(found) };
         before = Some(last.seq);
         for entry in &page {
-            // Erased ones are counted and cannot be compared.
-            let Some(body) = &entry.body else { continue };
+            found.decisions += 1;
             if !entry.facts.caller.starts_with(FLOWS) {
                 continue;
             }
-            found.decisions += 1;
+            found.about_rows += 1;
+            // Erased ones are counted and cannot be compared.
+            let Some(body) = &entry.body else { continue };
             let Some(subject) = body.subject.clone() else { continue };
             let mut saw = DefaultHasher::new();
             for feature in Snapshot::parse(&body.input)?.features {

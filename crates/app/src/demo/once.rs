@@ -33,19 +33,19 @@ pub(crate) async fn run(dir: &Path, port: u16, format: Format) -> Outcome {
     let crm = Crm::of(&project.folder);
     let leads = data::leads()?;
     crm.create()?;
-    let process = {
+    let (process, scored_before) = {
         let before = crm.counts()?;
         if before.leads < leads.len() as u64 {
             output::say(&format!("filling the CRM with {} leads", leads.len()));
             let now = tendon_platform::runtime::SystemClock::new();
             crm.add(&leads, 1, tendon_kernel::context::Clock::now(&now), Duration::from_secs(60))?;
         }
-        process::start(&project, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?
+        // Counted before the start: scoring begins within it.
+        (process::start(&project, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?, before.scored)
     };
     folder::api_key(&project.folder, &process.parts.keys).await?;
     let clock = process.parts.context.clock.clone();
     let began = clock.monotonic();
-    let scored_before = crm.counts()?.scored;
     let ended = wait(&process, &crm).await;
     let took = clock.monotonic().saturating_sub(began);
     let asked: u64 = process.parts.flows.states().values().map(|state| state.asked).sum();
@@ -61,10 +61,10 @@ pub(crate) async fn run(dir: &Path, port: u16, format: Format) -> Outcome {
     let counts = crm.counts()?;
     let report = verify_project(&project, None, None)?;
     let all = [counts.scored, counts.banded, counts.dated].iter().all(|count| *count == counts.leads);
-    let once = record.doubled == 0 && record.decisions >= counts.leads;
+    let once = record.doubled == 0 && record.about_rows >= counts.leads;
     let good = all && counts.leads >= leads.len() as u64 && report.is_good() && once;
     let document = json!({
-        "good": good, "leads": counts.leads, "scored": counts.scored, "scored_in_this_run": counts.scored - scored_before,
+        "good": good, "leads": counts.leads, "scored": counts.scored, "scored_in_this_run": counts.scored.saturating_sub(scored_before),
         "asked_in_this_run": asked, "seconds": (took.as_secs_f64() * 1000.0).round() / 1000.0,
         "bands": crm.bands()?.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "decisions": record.decisions, "doubled": record.doubled, "ledger_entries": report.entries,
