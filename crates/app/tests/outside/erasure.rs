@@ -4,7 +4,11 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::harness::{Project, Setup, crm::written, files_below, input, insert_lead, sample, until};
+use crate::harness::{
+    Project, Setup,
+    crm::{change, written},
+    files_below, input, insert_lead, sample, until,
+};
 
 /// A name that stands nowhere else and that JSON escapes in several ways.
 const NAME: &str = "Zoë \"Quux-7f3a\" O'Brien\\Łódź";
@@ -101,6 +105,36 @@ fn an_erased_person_is_gone_from_everything_and_the_ledger_verifies() {
     project.verify();
     assert_eq!(holding(&project, &looks()), [""; 0]);
     assert_eq!(list(NAME), 0);
+}
+
+#[test]
+fn nothing_is_written_about_an_erased_person_whose_row_stays() {
+    let project = Project::new(&Setup { subject: "input.name", wal: true, ..Setup::default() });
+    let crm = project.crm();
+    insert_lead(&crm, 1, NAME);
+    insert_lead(&crm, 2, OTHER);
+    // Both decisions are made while the CRM cannot be written: their deliveries are tried again and again.
+    crm.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let server = project.up();
+    let waiting = || server.part("outbox")["detail"]["waiting"].clone();
+    until("both deliveries wait", || (waiting() == 2).then_some(()));
+    until("a delivery was tried", || (server.part("system:crm")["ok"] == false).then_some(()));
+    assert_eq!(project.json(&["ledger", "erase", "--subject", NAME])["decisions"], 1);
+    // An attempt under way when the erasure came ends while the CRM is still held.
+    until("only the other's delivery waits", || (waiting() == 1).then_some(()));
+    assert_eq!(written(&crm), []);
+    crm.execute_batch("COMMIT").unwrap();
+
+    until("the other's score arrives", || (!written(&crm).is_empty()).then_some(()));
+    // A change that comes later goes through all the same: whatever was still to be written before it, is.
+    change(&crm, 2, 4711);
+    until("the change is scored", || written(&crm).iter().any(|one| one.balance == 4711).then_some(()));
+    until("nothing waits", || (waiting() == 0).then_some(()));
+    assert!(written(&crm).iter().all(|one| one.id == 2), "written after the erasure: {:?}", written(&crm));
+    let row = "SELECT count(*) FROM leads WHERE id = 1 AND coalesce(score, score_band, scored_at) IS NULL";
+    assert_eq!(crm.query_row(row, [], |row| row.get::<_, i64>(0)).unwrap(), 1, "the row stays, without a score");
+    server.stop();
+    project.verify();
 }
 
 #[test]
