@@ -106,8 +106,8 @@ pub(super) type Part = std::result::Result<Path<String>, PathRejection>;
 /// `NotFound`: bytes that are no UTF-8 name nothing.
 pub(super) fn part(part: Part) -> Result<String> {
     part.map(|Path(text)| text).map_err(|rejection| {
-        Error::new(ErrorKind::NotFound, "no_route", "nothing is served at this address: a part of it is not UTF-8")
-            .hint("/openapi.json lists all addresses")
+        Error::new(ErrorKind::NotFound, "no_route", "nothing is served at this address")
+            .hint("a part of it is not UTF-8; /openapi.json lists all addresses")
             .private(rejection)
     })
 }
