@@ -6,6 +6,7 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("bad_output", &[503], "the model's output was unusable and nothing else could answer"),
     ("body_broken", &[400], "the connection ended before the body was complete"),
     ("body_too_large", &[413], "the body is larger than `server.body_bytes`"),
+    ("claim_mismatch", &[500], "the ledger holds another decision where this idempotency key's stands; verify it"),
     (
         "deadline_exceeded",
         &[503, 504],
