@@ -33,6 +33,7 @@ mod tiles;
 mod tokens;
 mod tree;
 pub mod verify;
+mod verify_crash;
 mod verify_files;
 mod writer;
 

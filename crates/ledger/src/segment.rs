@@ -113,6 +113,9 @@ pub(crate) struct Broken {
     pub(crate) why: &'static str,
 }
 
+/// What is said of an entry that ends with its file.
+pub(crate) const CUT_OFF: &str = "the entry is cut off";
+
 /// Reads the frames of one segment in order.
 pub(crate) struct Reader {
     file: Arc<dyn File>,
@@ -200,7 +203,7 @@ impl Reader {
         if self.offset == self.len {
             return Ok(Ok(None));
         }
-        let torn = broken("the entry is cut off");
+        let torn = broken(CUT_OFF);
         let malformed = broken("the entry's lengths are damaged");
         let altered = broken("the entry's checksum does not match its bytes");
         if !self.need(FRAME)? {

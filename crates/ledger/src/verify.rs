@@ -17,6 +17,8 @@ use crate::{
     verify_files::{Forest, Slots, payload, strangers, tiles_on_disk},
 };
 
+pub use crate::verify_crash::verify;
+
 /// Most findings in a report.
 const MOST: usize = 100;
 
@@ -63,6 +65,8 @@ pub struct Report {
     pub erased: u64,
     /// What is wrong, the first wrong entry first; at most 100.
     pub findings: Vec<Finding>,
+    /// What a killed process left unfinished behind the checkpoint; the next start cuts it.
+    pub unfinished: Vec<Finding>,
 }
 
 impl Report {
@@ -72,11 +76,8 @@ impl Report {
     }
 }
 
-/// Verifies a ledger. `progress` hears bytes done and bytes in all.
-///
-/// # Errors
-/// When files cannot be read at all, or a key or checkpoint given is malformed. What is wrong with the ledger is in the report.
-pub fn verify(
+/// Verifies once, as the options say.
+pub(crate) fn pass(
     disk: &dyn Disk,
     folder: &str,
     options: &Options<'_>,

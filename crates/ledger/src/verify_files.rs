@@ -18,6 +18,9 @@ use crate::{
     tree::{Full, Hash, Tree, WIDTH},
 };
 
+/// What is said of a keyring whose last slot is not whole.
+pub(crate) const RAGGED: &str = "the keyring ends within a slot";
+
 /// How often a keyring that looks damaged is read again while a process may be writing it.
 const LIVE_READS: usize = 5;
 /// Slots read at once.
@@ -111,7 +114,7 @@ impl Slots {
             out.push("the keyring is missing".to_owned());
         }
         if self.ragged {
-            out.push("the keyring ends within a slot".to_owned());
+            out.push(RAGGED.to_owned());
         }
         out
     }

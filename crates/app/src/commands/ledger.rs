@@ -10,7 +10,7 @@ use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 use tendon_kernel::sockets::secrets::{Keys, Secret};
-use tendon_ledger::verify::{Options, Report, verify};
+use tendon_ledger::verify::{Finding, Options, Report, verify};
 use tendon_platform::{ProjectLock, RealDisk, SealedKeys};
 
 use crate::{
@@ -159,11 +159,13 @@ fn bar_style() -> ProgressStyle {
 }
 
 fn describe(report: &Report) -> Json {
-    let findings = report.findings.iter();
-    let findings = findings.map(|one| json!({ "entry": one.entry, "file": one.file, "what": one.what }));
+    let list = |findings: &[Finding]| -> Vec<Json> {
+        findings.iter().map(|one| json!({ "entry": one.entry, "file": one.file, "what": one.what })).collect()
+    };
     json!({
         "good": report.is_good(), "origin": report.origin, "entries": report.entries, "bytes": report.bytes,
-        "under_checkpoint": report.checkpoint, "erased_slots": report.erased, "findings": findings.collect::<Vec<_>>(),
+        "under_checkpoint": report.checkpoint, "erased_slots": report.erased, "findings": list(&report.findings),
+        "unfinished": list(&report.unfinished),
     })
 }
 
@@ -175,6 +177,9 @@ fn text(report: &Report) -> String {
     for finding in &report.findings {
         let entry = finding.entry.map_or_else(String::new, |entry| format!("entry {entry}: "));
         text.push_str(&format!("WRONG {entry}{} ({})\n", finding.what, finding.file));
+    }
+    for unfinished in &report.unfinished {
+        text.push_str(&format!("unfinished {} ({}): the next start cuts it\n", unfinished.what, unfinished.file));
     }
     text.push_str(if report.is_good() { "all is well" } else { "the ledger does NOT verify" });
     text

@@ -7,6 +7,7 @@ mod fixture;
 mod flip;
 mod formats;
 mod go;
+mod killed;
 
 use std::sync::Arc;
 

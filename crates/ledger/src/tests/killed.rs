@@ -1,0 +1,63 @@
+//! A ledger whose process was killed: the unfinished end is told apart from what is wrong, and hides nothing before it.
+
+use std::sync::Arc;
+
+use tendon_kernel::{context::Disk as _, sockets::ledger::Ledger as _};
+use tendon_testkit::{MemDisk, Rng, TestKeys};
+
+use super::{Bench, FOLDER, decision, open_book};
+use crate::verify::{Options, Report, verify};
+
+const SEGMENT: &str = "ledger/main/segments/00000000000000000000.seg";
+
+fn report(disk: &MemDisk) -> Report {
+    let keys = TestKeys::new(7);
+    verify(disk, FOLDER, &Options { keys: Some(&keys), tail: true, ..Options::default() }, &mut |_, _| {}).unwrap()
+}
+
+/// 30 entries under a checkpoint and 10 behind it; the process is still there, as it is when it is killed.
+fn left_behind(bench: &Bench) -> Arc<MemDisk> {
+    let (parts, context) = (bench.parts(), bench.sim.context());
+    bench
+        .sim
+        .run(async move {
+            let book = open_book(parts).await;
+            for number in 0..40u64 {
+                book.commit(vec![decision(&context, &format!("s{number}"), number, None)]).await.unwrap();
+                if number == 29 {
+                    book.checkpoint().await.unwrap();
+                }
+            }
+            book.projected(39).await.unwrap();
+        })
+        .done();
+    bench.sim.disk()
+}
+
+#[test]
+fn an_entry_that_a_kill_cut_off_is_no_damage_but_hides_none() {
+    let mut bench = Bench::new(23);
+    bench.settings.segment_bytes = 1 << 20;
+    let disk = left_behind(&bench);
+    assert!(disk.list(&format!("{FOLDER}/segments")).unwrap().len() == 1);
+    let whole = disk.dump()[SEGMENT].clone();
+    let mut rng = Rng::new(3);
+    for _ in 0..40 {
+        let cut = 1 + rng.index(200);
+        let mut bytes = whole[..whole.len() - cut].to_vec();
+        disk.plant(SEGMENT, &bytes);
+        let killed = report(&disk);
+        assert!(killed.is_good(), "{cut} bytes cut: {:?}", killed.findings);
+        assert_eq!(killed.unfinished.len(), 1, "{cut} bytes cut");
+        // A flipped bit below the checkpoint is found all the same.
+        let at = 100 + rng.index(10_000);
+        bytes[at] ^= 1;
+        disk.plant(SEGMENT, &bytes);
+        let damaged = report(&disk);
+        assert!(!damaged.is_good(), "byte {at} was not found");
+        assert!(damaged.findings[0].entry.is_some_and(|entry| entry < 30), "{:?}", damaged.findings);
+    }
+    // Cut below the checkpoint it is damage.
+    disk.plant(SEGMENT, &whole[..10_000]);
+    assert!(!report(&disk).is_good());
+}
