@@ -1,5 +1,6 @@
 //! Opening: make or check the folder, take the last checkpoint and the tree's edge, scan what lies beyond, cut a torn tail, finish
 //! erasures, let the projections catch up. Entries under a signed checkpoint are never cut: damage there is an error.
+//! So is damage to entries that the projections prove were durable.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,17 +34,26 @@ pub async fn open(parts: Parts) -> Result<Arc<Book>> {
     let Parts { context, store, keys, projections, origin, folder, settings } = parts;
     let signer = Signer::new(&origin, &keys.key("ledger-signing")?)?;
     let tokens = Arc::new(Tokenizer::new(&keys.key("tokens")?));
-    prepare_folder(&context, &folder, &signer).await?;
+    let made = prepare_folder(&context, &folder, &signer).await?;
     let text = String::from_utf8(read_all(&*context.disk, &format!("{folder}/checkpoint"))?)
         .map_err(|_| corrupt("ledger_checkpoint", "the checkpoint is no text"))?;
     let head = checkpoint::verify(&text, signer.public_key())?;
     let (tree, bundle) = load_edge(&*context.disk, &folder, &head)?;
     let index = Index::new(store, &origin, &projections);
-    let position = known_position(&context, &folder, &index).await?;
+    let recorded = index.position().await?;
+    let mut position = known_position(&context, &folder, recorded);
+    // Entries are projected when they are durable, so that what was projected is no torn tail. The rows of another ledger,
+    // found under one that was made just now, prove nothing.
+    let durable = recorded.filter(|_| settings.sync && !made).map_or(0, |position| position.count).max(head.size);
+    let mut scanned = scan(&context, &folder, &index, (head.size, durable), position).await?;
+    if position.is_some_and(|position| position.count > scanned.size) {
+        // Without syncs the projections may be ahead of what a crash left: they are made anew.
+        position = None;
+        scanned = scan(&context, &folder, &index, (head.size, durable), None).await?;
+    }
     if position.is_none() {
         index.wipe().await?;
     }
-    let scanned = scan(&context, &folder, &index, &head, position).await?;
     let next_slot = scanned.next_slot;
     let path = format!("{folder}/keyring");
     let slots_key = keys.key("ledger-slots")?;
@@ -89,12 +99,12 @@ fn read_all(disk: &dyn Disk, path: &str) -> Result<Vec<u8>> {
 }
 
 /// Creates an empty ledger, or checks that the one there is this one. `ledger.pub` is made last: without it nothing was
-/// ever accepted here.
-async fn prepare_folder(context: &Context, folder: &str, signer: &Signer) -> Result<()> {
+/// ever accepted here. Tells whether it was made now.
+async fn prepare_folder(context: &Context, folder: &str, signer: &Signer) -> Result<bool> {
     let path = format!("{folder}/ledger.pub");
     let expected = format!("{}\n", signer.public_key());
     match read_file(&*context.disk, &path) {
-        Ok(found) if found == expected.as_bytes() => return Ok(()),
+        Ok(found) if found == expected.as_bytes() => return Ok(false),
         Ok(_) => {
             return Err(Error::new(
                 ErrorKind::Config,
@@ -119,7 +129,8 @@ async fn prepare_folder(context: &Context, folder: &str, signer: &Signer) -> Res
     let empty = Tree::default();
     let text = signer.sign(&Head { size: 0, root: empty.root() })?;
     write_whole(context, folder, "checkpoint", text.as_bytes()).await?;
-    write_whole(context, folder, "ledger.pub", expected.as_bytes()).await
+    write_whole(context, folder, "ledger.pub", expected.as_bytes()).await?;
+    Ok(true)
 }
 
 /// The tree under a checkpoint, from the tiles of its right edge; they must lead to the signed root.
@@ -156,13 +167,12 @@ fn tiles_width() -> u64 {
     crate::tree::WIDTH as u64
 }
 
-/// The position of the projections, when their last entry is this ledger's. One that is ahead (its entries were lost before
-/// they were acknowledged) or of another ledger counts as none.
-async fn known_position(context: &Context, folder: &str, index: &Index) -> Result<Option<Position>> {
-    let Some(position) = index.position().await? else { return Ok(None) };
-    let Some(last) = position.count.checked_sub(1) else { return Ok(None) };
-    let known = segment::read_one(&*context.disk, folder, last, position.last);
-    Ok(known.is_ok_and(|(leaf, _)| leaf_hash(&leaf) == position.hash).then_some(position))
+/// The position of the projections, when their last entry is this ledger's. One that is ahead or of another ledger counts as
+/// none.
+fn known_position(context: &Context, folder: &str, recorded: Option<Position>) -> Option<Position> {
+    let position = recorded?;
+    let known = segment::read_one(&*context.disk, folder, position.count.checked_sub(1)?, position.last);
+    known.is_ok_and(|(leaf, _)| leaf_hash(&leaf) == position.hash).then_some(position)
 }
 
 /// What a scan found.
@@ -174,18 +184,19 @@ struct Scanned {
     erased: Vec<u64>,
 }
 
-/// Reads from the checkpoint or the projections' position, whichever is earlier, to the end; cuts what is torn.
+/// Reads from the checkpoint or the projections' position, whichever is earlier, to the end; cuts what is torn. Entries
+/// below `durable` (the checkpoint's, and those that the projections prove) are never cut: damage there is an error.
 async fn scan(
     context: &Context,
     folder: &str,
     index: &Index,
-    head: &Head,
+    (covered, durable): (u64, u64),
     position: Option<Position>,
 ) -> Result<Scanned> {
     let disk = &*context.disk;
     let segments = segment::list(disk, folder)?;
     let from = position.map_or(0, |position| position.count);
-    let mut start = first_place(&segments, from.min(head.size), index, position).await?;
+    let mut start = first_place(&segments, from.min(covered), index, position).await?;
     let mut out = Scanned {
         size: start.map_or(0, |(seq, _)| seq),
         log: Log { file: None, first: 0, end: 0, failed: false },
@@ -199,7 +210,7 @@ async fn scan(
         let next = rest.get(at + 1).copied();
         let mut reader = match Reader::open(disk, folder, first)? {
             Ok(reader) => reader,
-            Err(broken) if next.is_none() && first >= head.size && first == out.size => {
+            Err(broken) if next.is_none() && first >= durable && first == out.size => {
                 // Its creation was cut off; nothing in it was ever acknowledged.
                 let path = segment::path(folder, broken.seq);
                 disk.remove(&path).map_err(|error| disk_error("remove a torn segment", &path, &error))?;
@@ -212,9 +223,9 @@ async fn scan(
         } else if first != out.size {
             return Err(gap(out.size));
         }
-        let broken = read_segment(&mut reader, next, from, head.size, &mut out)?;
+        let broken = read_segment(&mut reader, next, from, covered, &mut out)?;
         if let Some(broken) = &broken
-            && (broken.seq < head.size || next.is_some())
+            && (broken.seq < durable || next.is_some())
         {
             return Err(damaged(folder, first, broken));
         }
@@ -223,7 +234,7 @@ async fn scan(
         }
         out.log = cut(context, folder, first, &reader, next.is_none()).await?;
     }
-    if out.size < head.size {
+    if out.size < durable {
         return Err(gap(out.size));
     }
     Ok(out)

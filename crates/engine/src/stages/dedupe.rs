@@ -3,7 +3,7 @@
 
 use ring::digest::{SHA256, digest};
 use tendon_kernel::{
-    Error, ErrorKind, Result, Value,
+    Error, ErrorKind, Id, Result, Value,
     decision::Outcome,
     sockets::ledger::{Claim, Committed},
 };
@@ -37,9 +37,9 @@ pub(crate) async fn run(engine: &Engine, batch: &mut Batch) {
             continue;
         }
         match engine.ledger.claimed(&claim).await {
-            Ok(Some(Committed::Taken { seq, same_input, .. })) => {
+            Ok(Some(Committed::Taken { seq, id, same_input })) => {
                 case.hold = None;
-                case.state = State::Answered(earlier(engine, seq, same_input).await);
+                case.state = State::Answered(earlier(engine, seq, id, same_input).await);
             }
             Ok(_) => {}
             Err(cause) => {
@@ -50,8 +50,8 @@ pub(crate) async fn run(engine: &Engine, batch: &mut Batch) {
     }
 }
 
-/// The answer that a taken key stands for.
-pub(crate) async fn earlier(engine: &Engine, seq: u64, same_input: bool) -> Result<Answer> {
+/// The answer that a taken key stands for: the decision `id` at position `seq`, never another that stands there.
+pub(crate) async fn earlier(engine: &Engine, seq: u64, id: Id, same_input: bool) -> Result<Answer> {
     if !same_input {
         return Err(Error::new(
             ErrorKind::Conflict,
@@ -70,6 +70,15 @@ pub(crate) async fn earlier(engine: &Engine, seq: u64, same_input: bool) -> Resu
         .hint("run `tendon ledger verify`")
         .with("position", seq)
     })?;
+    if entry.facts.id != id {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "claim_mismatch",
+            "the entry at this idempotency key's position is another decision's",
+        )
+        .hint("run `tendon ledger verify`")
+        .with("position", seq));
+    }
     let decision = stored::decision(&entry)?;
     Ok(Answer { decision: decision.into(), seq, replayed: true })
 }

@@ -79,7 +79,7 @@ async fn commit(engine: &Engine, batch: &mut Batch, written: Vec<Written>, draft
             for Written { index, decision } in written {
                 let answer = match committed.next() {
                     Some(Committed::New { seq }) => Ok(answer(&mut batch.cases[index], decision, seq)),
-                    Some(Committed::Taken { seq, same_input, .. }) => earlier(engine, seq, same_input).await,
+                    Some(Committed::Taken { seq, id, same_input }) => earlier(engine, seq, id, same_input).await,
                     None => Err(too_few()),
                 };
                 batch.cases[index].state = State::Answered(answer);

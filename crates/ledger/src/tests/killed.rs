@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use tendon_kernel::{context::Disk as _, sockets::ledger::Ledger as _};
+use tendon_kernel::{ErrorKind, context::Disk as _, sockets::ledger::Ledger as _};
 use tendon_testkit::{MemDisk, Rng, TestKeys};
 
 use super::{Bench, FOLDER, decision, open_book};
-use crate::verify::{Options, Report, verify};
+use crate::{
+    open,
+    verify::{Options, Report, verify},
+};
 
 const SEGMENT: &str = "ledger/main/segments/00000000000000000000.seg";
 
@@ -60,4 +63,30 @@ fn an_entry_that_a_kill_cut_off_is_no_damage_but_hides_none() {
     // Cut below the checkpoint it is damage.
     disk.plant(SEGMENT, &whole[..10_000]);
     assert!(!report(&disk).is_good());
+}
+
+#[test]
+fn damage_to_what_was_projected_is_refused_and_never_cut() {
+    let mut bench = Bench::new(29);
+    bench.settings.segment_bytes = 1 << 20;
+    let disk = left_behind(&bench);
+    let whole = disk.dump()[SEGMENT].clone();
+    // The last entry's bytes, one in the middle of those behind the checkpoint, and the end of the file.
+    let mut flipped = whole.clone();
+    flipped[whole.len() - 20] ^= 1;
+    let mut middle = whole.clone();
+    middle[whole.len() * 7 / 8] ^= 1;
+    let cut = whole[..whole.len() - 30].to_vec();
+    for (bytes, entries) in [(flipped, 39..40), (middle, 31..39), (cut, 39..40)] {
+        disk.plant(SEGMENT, &bytes);
+        let parts = bench.parts();
+        let error = bench.sim.run(async move { open(parts).await.err().unwrap() }).done();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Corrupt, "ledger_entry"));
+        let text = format!("{error:?}");
+        assert!(entries.clone().any(|entry| text.contains(&entry.to_string())), "{text} names none of {entries:?}");
+        assert!(disk.dump()[SEGMENT] == bytes, "nothing is cut");
+    }
+    disk.plant(SEGMENT, &whole);
+    let parts = bench.parts();
+    assert_eq!(bench.sim.run(async move { open_book(parts).await.state().size }).done(), 40);
 }
