@@ -20,7 +20,7 @@ use tendon_kernel::{
     },
 };
 use tendon_ledger::Book;
-use tendon_platform::{Durability, ProjectLock, ProjectSecrets, SealedKeys, SqliteStore};
+use tendon_platform::{Durability, OutgoingHttp, ProjectLock, ProjectSecrets, SealedKeys, SqliteStore};
 
 use crate::{
     assemble,
@@ -50,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) project: Project,
     pub(crate) context: Context,
     pub(crate) secrets: Arc<dyn Secrets>,
+    /// Calls over HTTP; hand it on as `Arc<dyn HttpClient>`.
+    pub(crate) http: Arc<OutgoingHttp>,
     pub(crate) records: Arc<dyn Store>,
     pub(crate) book: Arc<Book>,
     pub(crate) ledger: Arc<dyn Ledger>,
@@ -81,6 +83,8 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let assembled = assemble::assemble(project, &context, &secrets).await?;
     let installed = Installed::from(assembled, &project.only)?;
 
+    let http = Arc::new(OutgoingHttp::new(context.clock.clone()));
+    http.trust(installed.outgoing_ca(project).as_deref())?;
     let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     let sealed: Arc<dyn Keys> = Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?);
     let records: Arc<dyn Store> = Arc::new(SqliteStore::open(&state.join("records.db"), Durability::Records)?);
@@ -115,7 +119,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
     let project = project.clone();
     tracing::debug!(kinds = SYSTEM_KINDS.len(), plan = %installed.plan.digest, "the project is open");
-    Ok(Parts { project, context, secrets, records, book, ledger, engine, deliveries, flows, keys, _lock: lock })
+    Ok(Parts { project, context, secrets, http, records, book, ledger, engine, deliveries, flows, keys, _lock: lock })
 }
 
 /// Waits until everything recorded so far is in the projections.

@@ -16,6 +16,7 @@ use tendon_kernel::{
 use crate::expr::Program;
 
 /// A whole project.
+#[derive(Default)]
 pub struct Plan {
     /// Name of the project.
     pub project: Arc<str>,
@@ -29,6 +30,8 @@ pub struct Plan {
     pub integrations: BTreeMap<Arc<str>, Arc<IntegrationPlan>>,
     /// Limits of the process.
     pub limits: ServerLimits,
+    /// Calls over HTTP that the process makes.
+    pub outgoing: OutgoingPlan,
 }
 
 /// A system with what may be touched and how fast.
@@ -263,6 +266,13 @@ pub struct IntegrationPlan {
     pub embed: Option<EmbedPlan>,
 }
 
+/// Calls over HTTP that the process makes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutgoingPlan {
+    /// PEM file with more trusted certificates, relative to the project.
+    pub ca: Option<String>,
+}
+
 /// Limits of the process.
 pub struct ServerLimits {
     /// Decisions under way at once; more are shed.
@@ -271,4 +281,10 @@ pub struct ServerLimits {
     pub body_bytes: usize,
     /// Deepest nesting of a request body.
     pub depth: usize,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self { in_flight: 1024, body_bytes: 1 << 20, depth: 32 }
+    }
 }

@@ -26,6 +26,9 @@ pub fn render(plan: &Plan) -> String {
     line!(out, "project {}", plan.project);
     let limits = &plan.limits;
     line!(out, "limits in_flight={} body_bytes={} depth={}", limits.in_flight, limits.body_bytes, limits.depth);
+    if let Some(ca) = &plan.outgoing.ca {
+        line!(out, "outgoing ca={ca:?}");
+    }
     for system in plan.systems.values() {
         render_system(&mut out, system);
     }

@@ -1,7 +1,8 @@
-//! What the rest stands on: the real clock, randomness, disk and tasks; stores; secrets and keys; the project's lock;
-//! logs. The only room that reads the wall clock and starts threads for the rooms above it. Depends on the kernel alone.
+//! What the rest stands on: the real clock, randomness, disk and tasks; stores; secrets and keys; the outgoing
+//! HTTP client; the project's lock; logs. The only room that reads the wall clock and starts threads for the rooms above it. Depends on the kernel alone.
 
 pub mod disk;
+pub mod http;
 pub mod keys;
 pub mod lock;
 pub mod process;
@@ -11,6 +12,7 @@ pub mod stores;
 pub mod telemetry;
 
 pub use disk::RealDisk;
+pub use http::OutgoingHttp;
 pub use keys::SealedKeys;
 pub use lock::ProjectLock;
 pub use runtime::context;

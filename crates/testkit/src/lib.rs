@@ -3,6 +3,7 @@
 //!
 //! Never shipped. Depends on the kernel alone, so that every room can test with it.
 
+pub mod certs;
 pub mod contract;
 pub mod disk;
 pub mod peer;

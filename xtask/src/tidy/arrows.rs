@@ -24,7 +24,7 @@ const WORLDLY: &[(&str, &[&str], &str)] = &[
     ("cel", &["engine", "plan"], "expressions are compiled by the plan and run by the engine"),
     ("clap", &["app"], "the command line lives in the app"),
     ("datafusion", &["flows"], "batch SQL lives in the flows"),
-    ("hyper", &["doors"], "HTTP lives in the doors"),
+    ("hyper", &["doors", "platform"], "HTTP comes in through the doors and goes out through the platform's client"),
     ("rusqlite", &["app", "connectors", "platform"], "SQL lives in the connectors, the stores and the demo's CRM"),
     ("tower", &["doors"], "HTTP lives in the doors"),
 ];

@@ -90,6 +90,7 @@ impl Reload {
         let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets).await?;
         let installed = Installed::from(assembled, &parts.project.only)?;
         let runtime = installed.runtime()?;
+        parts.http.trust(installed.outgoing_ca(&parts.project).as_deref())?;
         installed.keep(&*parts.records, &parts.context).await?;
         if !installed.record(&*parts.records, &*parts.ledger, &parts.context).await? {
             return Ok(false);

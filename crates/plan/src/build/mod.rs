@@ -73,8 +73,8 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
     if all.iter().any(|finding| finding.severity == Severity::Error) {
         return Outcome { plan: None, findings: all };
     }
-    let Project { name, systems, models, limits, .. } = project;
-    let mut plan = Plan { project: name, digest: Arc::from(""), systems, models, integrations, limits };
+    let Project { name, systems, models, limits, outgoing } = project;
+    let mut plan = Plan { project: name, digest: Arc::from(""), systems, models, integrations, limits, outgoing };
     plan.digest = digest::sha256(&crate::render::render(&plan)).into();
     Outcome { plan: Some(plan), findings: all }
 }

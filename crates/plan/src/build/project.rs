@@ -12,7 +12,7 @@ use crate::{
     facts::Facts,
     finding::{Finding, Findings, Mark, plain},
     nearest::nearest,
-    plan::{ModelPlan, ServerLimits, SystemPlan},
+    plan::{ModelPlan, OutgoingPlan, ServerLimits, SystemPlan},
     raw::{ModelRaw, ServerRaw, Span, SystemRaw},
     yaml::{At, Kind, Node, Ordered},
 };
@@ -26,18 +26,25 @@ pub(crate) struct Project {
     pub(crate) systems: BTreeMap<Arc<str>, SystemPlan>,
     pub(crate) models: BTreeMap<Arc<str>, ModelPlan>,
     pub(crate) limits: ServerLimits,
+    pub(crate) outgoing: OutgoingPlan,
 }
 
 /// Reads and checks `tendon.yaml`.
 pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findings: &mut Findings) -> Project {
-    let mut project =
-        Project { name: Arc::from(""), systems: BTreeMap::new(), models: BTreeMap::new(), limits: limits(None) };
+    let mut project = Project {
+        name: Arc::from(""),
+        systems: BTreeMap::new(),
+        models: BTreeMap::new(),
+        limits: limits(None),
+        outgoing: OutgoingPlan::default(),
+    };
     let Some((node, raw)) = read_project(text, findings) else { return project };
     if let Some(name) = &raw.project {
         check_name(name, findings);
         project.name = Arc::from(name.text());
     }
     project.limits = limits(raw.server.as_ref());
+    project.outgoing.ca = raw.outgoing.and_then(|raw| raw.ca).map(|ca| ca.text().to_owned());
     let nodes = node.get("systems").map(|entry| &entry.value);
     for (name, system) in raw.systems.iter() {
         check_name(name, findings);
@@ -56,10 +63,11 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
 fn limits(raw: Option<&ServerRaw>) -> ServerLimits {
     let pick =
         |value: Option<u32>, default: usize| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default);
+    let usual = ServerLimits::default();
     ServerLimits {
-        in_flight: pick(raw.and_then(|raw| raw.in_flight), 1024),
-        body_bytes: pick(raw.and_then(|raw| raw.body_bytes), 1 << 20),
-        depth: pick(raw.and_then(|raw| raw.depth), 32),
+        in_flight: pick(raw.and_then(|raw| raw.in_flight), usual.in_flight),
+        body_bytes: pick(raw.and_then(|raw| raw.body_bytes), usual.body_bytes),
+        depth: pick(raw.and_then(|raw| raw.depth), usual.depth),
     }
 }
 

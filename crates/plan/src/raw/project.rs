@@ -21,6 +21,16 @@ pub(crate) struct ProjectRaw {
     pub(crate) models: Ordered<ModelRaw>,
     /// Limits of the running process.
     pub(crate) server: Option<ServerRaw>,
+    /// Calls that Tendon makes over HTTP: callbacks, identity providers, collectors.
+    pub(crate) outgoing: Option<OutgoingRaw>,
+}
+
+/// Calls over HTTP that Tendon makes.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct OutgoingRaw {
+    /// PEM file with certificates to trust beside the system's, relative to the project: a company's own authority.
+    pub(crate) ca: Option<At<String>>,
 }
 
 /// A system. Beside the keys below, it takes the settings of its kind (`tendon check --schema` lists them).
