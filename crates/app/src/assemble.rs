@@ -12,6 +12,7 @@ use tendon_kernel::{
     },
 };
 use tendon_plan::{Facts, Outcome, Outline, Sources};
+use tendon_platform::ProjectSecrets;
 
 use crate::{
     facts::{self, ModelFiles},
@@ -65,6 +66,16 @@ pub(crate) async fn assemble(
     let facts = Facts { catalogs, models: facts::model_facts(&models) };
     let outcome = tendon_plan::plan(&sources, &facts, tendon_connectors::ALL);
     Ok(Assembled { sources, facts, models, outcome, unreachable })
+}
+
+/// Reads and judges a project for a command that opens nothing of it.
+///
+/// # Errors
+/// As [`assemble`].
+pub(crate) async fn read(project: &Project) -> Result<Assembled, Failure> {
+    let context = tendon_platform::context(&project.state()).map_err(|error| Failure::from(error).could_not_run())?;
+    let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
+    assemble(project, &context, &secrets).await.map_err(Failure::could_not_run)
 }
 
 /// Loads the project's models, without looking at anything else.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{check, decisions, demo, keys, ledger, letters, models, systems, up};
+use crate::commands::{check, decisions, demo, init, keys, ledger, letters, models, new, systems, up};
 
 /// Joins AI models to the systems a business already runs on: every prediction validated, explained, recorded, and written
 /// back to where it is needed.
@@ -40,6 +40,11 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Set up and run a complete integration on real data, in one command.
     Demo(demo::Args),
+    /// Make a project of your own: an empty folder becomes one, nothing in it is overwritten.
+    Init(init::Args),
+    /// Make an integration from a model file and a table: mapped, checked, ready to run.
+    #[command(subcommand)]
+    New(new::Command),
     /// Validate the project: exit 0 clean, 1 findings, 2 could not run.
     Check(check::Args),
     /// Run the project.

@@ -11,6 +11,7 @@ mod facts;
 mod failure;
 mod flows;
 mod installed;
+mod joining;
 mod orders;
 mod output;
 mod process;

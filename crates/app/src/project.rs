@@ -75,6 +75,6 @@ impl Project {
 }
 
 fn none(message: &str) -> Failure {
-    Failure::new("no_project", message, "name the project's folder with --project D, or make one with `tendon demo`")
+    Failure::new("no_project", message, "name the project's folder with --project D, or make one with `tendon init`")
         .could_not_run()
 }

@@ -8,6 +8,7 @@ mod form;
 mod metrics;
 pub mod outbox;
 mod path;
+pub mod preview;
 pub mod record_format;
 mod refusals;
 pub mod replay;

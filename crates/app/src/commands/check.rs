@@ -1,16 +1,15 @@
 //! `tendon check`: everything that is wrong with a project, at once.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 use serde_json::json;
-use tendon_kernel::sockets::secrets::Secrets;
 use tendon_plan::finding::Severity;
-use tendon_platform::ProjectSecrets;
 
 use crate::{
     assemble,
     cli::Format,
     failure::{Failure, Outcome},
+    joining::schema_files,
     output,
     project::Project,
 };
@@ -34,9 +33,11 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args
         return Ok(ExitCode::SUCCESS);
     }
     let project = find()?;
-    let context = tendon_platform::context(&project.state()).map_err(|error| Failure::from(error).could_not_run())?;
-    let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
-    let found = assemble::assemble(&project, &context, &secrets).await.map_err(Failure::could_not_run)?;
+    if project.state().join("schema").is_dir() {
+        // What editors check by is made by this version of the program, whichever made the project.
+        schema_files(&project.state())?;
+    }
+    let found = assemble::read(&project).await?;
     let findings = &found.outcome.findings;
     match format {
         Format::Json => {

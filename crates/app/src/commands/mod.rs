@@ -3,10 +3,13 @@
 pub(crate) mod check;
 pub(crate) mod decisions;
 pub(crate) mod demo;
+pub(crate) mod discover;
+pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod letters;
 pub(crate) mod models;
+pub(crate) mod new;
 pub(crate) mod systems;
 pub(crate) mod up;
 
@@ -32,6 +35,8 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
     let find = || Project::find(cli.project.as_deref());
     match cli.command {
         Command::Demo(args) => demo::run(args, cli.output).await,
+        Command::Init(args) => init::run(&args, cli.output),
+        Command::New(command) => new::run(&find()?, command, cli.output).await,
         Command::Check(args) => check::run(find, &args, cli.output).await,
         Command::Up(args) => up::run(&find()?, &args).await,
         Command::Models(command) => models::run(find, command, cli.output).await,

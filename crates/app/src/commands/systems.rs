@@ -14,6 +14,7 @@ use tendon_platform::ProjectSecrets;
 use crate::{
     assemble,
     cli::Format,
+    commands::discover,
     failure::{Failure, Outcome},
     output::{self, cell},
     project::Project,
@@ -34,6 +35,8 @@ pub(crate) enum Command {
         /// Only this resource.
         resource: Option<String>,
     },
+    /// Look at a system's tables and a sample of their rows, and describe it: keys, types, what is missing, what is personal.
+    Discover(discover::Args),
 }
 
 /// Runs it.
@@ -44,6 +47,7 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
     match command {
         Command::Test { system } => test(project, system.as_deref(), format).await,
         Command::Catalog { system, resource } => catalog(project, &system, resource.as_deref(), format).await,
+        Command::Discover(args) => discover::run(project, &args, format).await,
     }
 }
 

@@ -19,6 +19,7 @@ mod late;
 mod lifecycle;
 mod master_key;
 mod models;
+mod newcomer;
 mod outages;
 mod predict;
 mod proof;

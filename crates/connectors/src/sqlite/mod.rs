@@ -34,7 +34,7 @@ use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use tendon_kernel::{
-    Error, ErrorKind, Result, Value,
+    Error, ErrorKind, Result, Type, Value,
     schema::Catalog,
     sockets::connector::{Build, Capability, Change, Connector, ConnectorKind, Row, Scan, Watch, WriteBatch, Written},
 };
@@ -178,5 +178,19 @@ impl Connector for Sqlite {
             };
             writer.run(move |session| session.with(|open, guard| write::batch(open, guard, &batch))).await
         })
+    }
+
+    fn add_columns(&self, resource: &str, columns: &[(String, Type)]) -> Vec<String> {
+        let declared = |kind: Type| match kind {
+            Type::Bool => "BOOLEAN",
+            Type::Int => "INTEGER",
+            Type::Float => "REAL",
+            Type::Text => "TEXT",
+            Type::Time => "TIMESTAMP",
+        };
+        let statement = |(name, kind): &(String, Type)| {
+            format!("ALTER TABLE {} ADD COLUMN {} {};", value::quoted(resource), value::quoted(name), declared(*kind))
+        };
+        columns.iter().map(statement).collect()
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     schema::Catalog,
     sockets::secrets::Secrets,
     time::Timestamp,
-    value::Value,
+    value::{Type, Value},
 };
 
 /// What a connector can do, as data: callers ask, the contract suite asks, the docs ask.
@@ -176,6 +176,13 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// When the whole batch failed (retry as `retryable` says); a refused row is `Written::Rejected`.
     fn write(&self, batch: WriteBatch) -> BoxFuture<'_, Result<Vec<Written>>>;
+
+    /// The statements by which the system's owner would add these columns to a resource, in the system's own language;
+    /// none where that is no statement. Text for people: nothing here ever changes a structure.
+    fn add_columns(&self, resource: &str, columns: &[(String, Type)]) -> Vec<String> {
+        let _ = (resource, columns);
+        Vec::new()
+    }
 }
 
 /// What a connector is built from.

@@ -1,0 +1,89 @@
+//! Preview: what the path would answer for rows of a system and what it would write, by the same stages, recorded nowhere
+//! and delivered nowhere. For a dry run, and for bands that fit the rows there are.
+
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result, Timestamp, Value,
+    decision::{Delivery, Door, Failure, Outcome},
+    sockets::model::Matrix,
+};
+
+use crate::{
+    ask::{Caller, Input, SourceRow},
+    batch::{Batch, Case, State},
+    runtime::Runtime,
+    stages::{deliver, enrich, fall_back, infer, judge, validate},
+};
+
+/// What would become of one row.
+pub struct Preview {
+    /// Key of the row.
+    pub key: Vec<Value>,
+    /// How it would end.
+    pub outcome: Outcome,
+    /// The number.
+    pub output: Option<f64>,
+    /// The band.
+    pub band: Option<String>,
+    /// Why there would be no answer.
+    pub error: Option<Failure>,
+    /// What would be written.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// A row: its key, and the values of the input's fields in the schema's order.
+pub struct PreviewRow {
+    /// Key of the row.
+    pub key: Vec<Value>,
+    /// Values in the order of the input schema.
+    pub values: Vec<Value>,
+}
+
+/// Previews rows of one integration, as of a time.
+///
+/// # Errors
+/// `NotFound` when the plan has no such integration.
+pub fn preview(runtime: &Runtime, integration: &str, at: Timestamp, rows: Vec<PreviewRow>) -> Result<Vec<Preview>> {
+    let ready = runtime.ready(integration).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "integration_unknown", "the plan has no such integration")
+            .with("integration", integration)
+    })?;
+    let cases = rows.into_iter().enumerate().map(|(place, row)| {
+        let mut case = Case::new(place, Id([0; 16]), Input::Values(row.values));
+        case.source = Some(SourceRow { key: row.key, mark: Value::Null, digest: [0; 16] });
+        case
+    });
+    let mut batch = Batch {
+        ready: ready.clone(),
+        caller: Caller { id: "".into(), scope: "".into(), integrations: None },
+        door: Door::Batch,
+        explain: false,
+        deadline: tendon_kernel::context::Deadline(std::time::Duration::MAX),
+        at,
+        slot: ready.champion.clone(),
+        matrix: Matrix::default(),
+        cases: cases.collect(),
+    };
+    validate::run(&mut batch);
+    enrich::run(&mut batch);
+    infer::run(&mut batch);
+    fall_back::run(&mut batch);
+    judge::run(&mut batch);
+    deliver::prepare(&mut batch);
+    Ok(batch.cases.into_iter().map(shown).collect())
+}
+
+fn shown(case: Case) -> Preview {
+    let outcome = case.outcome();
+    let error = match case.state {
+        State::Ended(_, failure) => Some(failure),
+        _ => None,
+    };
+    Preview {
+        key: case.source.map(|source| source.key).unwrap_or_default(),
+        outcome,
+        output: case.output,
+        band: case.band.map(|band| band.to_string()),
+        error,
+        deliveries: case.deliveries,
+    }
+}
