@@ -124,14 +124,14 @@ fn fit(feature: &Feature, field: &FieldProfile) -> Option<Fit> {
             (known, telling(values), None)
         }
         (FeatureKind::Category { values }, Type::Int | Type::Bool) => {
-            (Some(known_share(values, field)?), telling(values), Some(format!("string({input})")))
+            (Some(known_share(values, field)?), telling(values), Some(guarded("string", &input)))
         }
         (FeatureKind::Category { .. }, _) => return None,
         (FeatureKind::Number, _) if numeric => (in_range(feature, field), 0.35, None),
         (FeatureKind::Number, Type::Text) if field.seen.numeric_texts > 0.95 => {
-            (Some(0.5 * field.seen.numeric_texts), 0.35, Some(format!("double({input})")))
+            (Some(0.5 * field.seen.numeric_texts), 0.35, Some(guarded("double", &input)))
         }
-        (FeatureKind::Number, Type::Time) => (None, 0.0, Some(format!("days(now - {input})"))),
+        (FeatureKind::Number, Type::Time) => (None, 0.0, Some(format!("{input} != null ? days(now - {input}) : null"))),
         (FeatureKind::CategoryCode, Type::Int) => (in_range(feature, field), 0.35, None),
         _ => return None,
     };
@@ -157,6 +157,11 @@ pub fn reference(field: &str) -> String {
     } else {
         format!("input[\"{}\"]", field.replace('\\', "\\\\").replace('"', "\\\""))
     }
+}
+
+/// A conversion that leaves what is missing missing.
+fn guarded(function: &str, input: &str) -> String {
+    format!("{input} != null ? {function}({input}) : null")
 }
 
 /// How much an overlap of categories tells: many fields hold `yes` and `no`.
@@ -248,8 +253,14 @@ mod tests {
             range: None,
         };
         let found = propose(&[segment, number("days", 0.0, 100.0)], &table, &[]);
-        assert_eq!(found[0].best.as_ref().unwrap().expression.as_deref(), Some("string(input.segment)"));
-        assert_eq!(found[1].best.as_ref().unwrap().expression.as_deref(), Some("double(input.days)"));
+        assert_eq!(
+            found[0].best.as_ref().unwrap().expression.as_deref(),
+            Some("input.segment != null ? string(input.segment) : null")
+        );
+        assert_eq!(
+            found[1].best.as_ref().unwrap().expression.as_deref(),
+            Some("input.days != null ? double(input.days) : null")
+        );
         assert_eq!(reference("a b"), "input[\"a b\"]");
     }
 
