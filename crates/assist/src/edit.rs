@@ -22,7 +22,7 @@ pub fn add_entry(text: &str, section: &str, entry: &str) -> Option<String> {
     let end = end_of_block(&lines, at, 0);
     let indent = lines.get(at + 1..end)?.iter().find(|line| is_content(line)).map_or(2, |line| indent_of(line));
     let mut out: Vec<String> = lines.get(..end)?.iter().map(|line| (*line).to_owned()).collect();
-    if rest != ""
+    if !rest.is_empty()
         && let Some(line) = out.get_mut(at)
     {
         *line = head;

@@ -42,6 +42,9 @@ impl std::fmt::Display for Personal {
 /// Share of the values that must have a pattern.
 const MOST: f64 = 0.8;
 
+/// Whether a text has the form of something personal.
+type Pattern = fn(&str) -> bool;
+
 /// What a field likely holds, by its name first, then by its values.
 pub fn guess<'a>(name: &str, values: impl Iterator<Item = &'a Value> + Clone) -> Option<Personal> {
     by_name(name).or_else(|| by_values(values))
@@ -80,7 +83,7 @@ fn by_name(name: &str) -> Option<Personal> {
 
 fn by_values<'a>(values: impl Iterator<Item = &'a Value> + Clone) -> Option<Personal> {
     let texts = values.clone().filter_map(Value::as_text);
-    let patterns: [(Personal, fn(&str) -> bool); 4] = [
+    let patterns: [(Personal, Pattern); 4] = [
         (Personal::Email, is_email),
         (Personal::Iban, is_iban),
         (Personal::Phone, is_phone),
@@ -145,7 +148,7 @@ fn is_name(text: &str) -> bool {
         letters.next().is_some_and(char::is_uppercase)
             && letters.all(|c| c.is_lowercase() || matches!(c, '-' | '\'' | '.'))
     };
-    (2..=3).contains(&parts.len()) && parts.iter().all(|part| part.chars().count() >= 2 && capital(&part))
+    (2..=3).contains(&parts.len()) && parts.iter().all(|part| part.chars().count() >= 2 && capital(part))
 }
 
 #[cfg(test)]

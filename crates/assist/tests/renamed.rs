@@ -1,6 +1,8 @@
 //! How good the proposed mapping is: the bank-marketing leads with their fields renamed as people rename fields, beside
 //! other fields of a CRM, against the model that was trained on the real names. Prints the accuracy per way of renaming.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::{collections::BTreeSet, fs::File, path::PathBuf};
 
 use tendon_assist::{mapping::propose, profile::profile};
