@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::FutureExt as _;
-use tendon_doors::api::Explain;
+use tendon_doors::service::Explain;
 use tendon_engine::{
     Engine,
     replay::{ReplayReport, replay as replay_with},

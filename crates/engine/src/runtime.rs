@@ -82,6 +82,11 @@ impl Runtime {
         self.integrations.get(integration)?.champion.as_ref()
     }
 
+    /// All loaded versions.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
     /// A loaded version by the digest of its file.
     pub fn slot(&self, digest: &str) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.reference.digest.as_ref() == digest)

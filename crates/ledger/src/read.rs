@@ -220,6 +220,8 @@ fn fits(query: &Query, facts: &tendon_kernel::sockets::ledger::Facts) -> bool {
     facts.kind == EntryKind::Decision
         && query.integration.as_ref().is_none_or(|name| **name == *facts.integration)
         && query.since.is_none_or(|since| facts.at >= since)
+        && query.until.is_none_or(|until| facts.at < until)
+        && query.outcome.is_none_or(|outcome| outcome.name() == &*facts.reason)
 }
 
 fn ended(query: &Query, entry: &Entry) -> bool {

@@ -30,7 +30,7 @@ pub(super) async fn list(
 ) -> Result<Json> {
     let since = since.map(Timestamp::parse).transpose()?;
     parts.settle().await?;
-    let found = parts.ledger.list(Query { integration, subject, since, before: None, limit }).await?;
+    let found = parts.ledger.list(Query { integration, subject, since, limit, ..Query::default() }).await?;
     let rows = found.iter().map(|entry| {
         let mut row = summary(entry);
         let decision = entry.body.as_ref().and_then(|body| read(&body.output).ok());

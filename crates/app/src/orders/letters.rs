@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 use tendon_engine::outbox::RECORD_INDEX;
-use tendon_kernel::{Error, ErrorKind, Result};
+use tendon_kernel::{Error, ErrorKind, Id, Result};
 
 use crate::wiring::Parts;
 
@@ -18,6 +18,12 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
 }
 
 pub(super) async fn retry(parts: &Parts, id: &str) -> Result<Json> {
+    let decision = again(parts, id).await?;
+    Ok(json!({ "letter": id, "decision": decision, "state": "queued" }))
+}
+
+/// Puts a letter back to work; gives the decision it belongs to.
+pub(crate) async fn again(parts: &Parts, id: &str) -> Result<Id> {
     parts.settle().await?;
     let outbox = parts.deliveries.current();
     let ((_, index), _) = outbox.letter(id).await?;
@@ -35,7 +41,7 @@ pub(super) async fn retry(parts: &Parts, id: &str) -> Result<Json> {
         // No delivery died but the record itself: its row is asked about again, as it is now.
         parts.flows.ask_again(&entry)?;
     }
-    Ok(json!({ "letter": id, "decision": entry.facts.id, "state": "queued" }))
+    Ok(entry.facts.id)
 }
 
 fn document(value: &(impl serde::Serialize + ?Sized)) -> Result<Json> {

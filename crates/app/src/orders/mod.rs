@@ -4,7 +4,7 @@
 mod decisions;
 mod keys;
 mod ledger;
-mod letters;
+pub(crate) mod letters;
 
 use serde_json::Value as Json;
 use tendon_doors::keys::Scope;

@@ -1,5 +1,6 @@
 //! The running process: flows and doors around the open parts, reload, orderly stop.
 
+mod desk;
 mod reload;
 mod signals;
 mod status;
@@ -14,7 +15,10 @@ use std::{
 };
 
 use futures_util::future::FutureExt as _;
-use tendon_doors::api::{self, Api, Counters, Http};
+use tendon_doors::{
+    api::{self, Api, Counters, Http},
+    service::Service,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -23,6 +27,7 @@ use crate::{
     project::Project,
     wiring::{self, Parts, Purpose},
 };
+use desk::ProcessDesk;
 pub(crate) use reload::Reload;
 pub(crate) use signals::stop_signal;
 use status::ProcessStatus;
@@ -62,7 +67,11 @@ pub(crate) async fn start(project: &Project, listen: SocketAddr) -> Result<Proce
     let stopping = Arc::new(AtomicBool::new(false));
     let api = Arc::new(Api {
         engine: parts.engine.clone(),
-        explain: again::explainer(parts.engine.clone(), parts.context.clone()),
+        service: Arc::new(Service {
+            engine: parts.engine.clone(),
+            explain: again::explainer(parts.engine.clone(), parts.context.clone()),
+            desk: Arc::new(ProcessDesk::new(parts.clone())),
+        }),
         keys: parts.keys.clone(),
         context: parts.context.clone(),
         status: Arc::new(ProcessStatus::new(parts.clone(), reload)),

@@ -5,13 +5,13 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::{Path, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::Response,
 };
 use tendon_engine::ask::Timing;
 use tendon_kernel::{Error, ErrorKind, Id, Result};
 
-use super::{Api, counters::Route, problem, problem::Problem};
+use super::{Api, counters::Route, fresh, problem, problem::Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -95,6 +95,26 @@ pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
+}
+
+/// A page of a list: its tag, and in `Link` the address of the next page.
+pub(super) fn listed(api: &Api, asked: &Asked, head: &Parts, page: Result<(Vec<u8>, Option<String>)>) -> Response {
+    let response = match page {
+        Ok((body, next)) => {
+            let tag = fresh::tag_of(&body);
+            let mut response = asked.json(api, StatusCode::OK, body);
+            if let Some(cursor) = next {
+                let others = head.uri.query().unwrap_or_default().split('&');
+                let others = others.filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+                let query: String = others.map(|part| format!("{part}&")).collect();
+                let next = format!("<{}?{query}cursor={cursor}>; rel=\"next\"", head.uri.path());
+                set(response.headers_mut(), header::LINK, &next);
+            }
+            fresh::conditional(response, &head.headers, &tag)
+        }
+        Err(error) => asked.problem(api, &error),
+    };
+    asked.timed(api, response, &[])
 }
 
 /// The variable part of an address, or why it cannot be read.

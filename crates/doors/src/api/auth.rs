@@ -31,16 +31,3 @@ pub(super) fn caller(api: &Api, headers: &HeaderMap, uri: &Uri) -> Result<Arc<Kn
     });
     api.keys.recognise(text.unwrap_or_default())
 }
-
-/// Demands the scope `read`.
-///
-/// # Errors
-/// `Forbidden` without it.
-pub(super) fn reader(known: &Known) -> Result<()> {
-    if known.read {
-        Ok(())
-    } else {
-        Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this API key may not read")
-            .hint("its scopes lack `read`; `tendon keys create --scope read` makes one that has it"))
-    }
-}

@@ -7,11 +7,11 @@ use axum::{
     http::{HeaderMap, HeaderName, Uri, header::CONTENT_TYPE},
     response::Response,
 };
-use tendon_engine::ask::{Answer, Ask, Input, Item, Timing};
+use tendon_engine::ask::Answer;
 use tendon_kernel::{
     Error, ErrorKind, Result,
     context::Deadline,
-    decision::{Decision, Door, Outcome},
+    decision::{Decision, Outcome},
 };
 
 use super::{
@@ -21,6 +21,11 @@ use super::{
     counters::Route,
     envelope,
     problem::{self, Problem},
+    query,
+};
+use crate::{
+    keys::Known,
+    service::{self, Question},
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -28,8 +33,6 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("tendon-timeout-ms");
 const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("request-timeout");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// Longest idempotency key in bytes.
-const KEY_LENGTH: usize = 255;
 
 /// Handles the request.
 pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Request) -> Response {
@@ -42,7 +45,7 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
         }
     };
     let answer = match prepare(&api, &asked, &name, request).await {
-        Ok(ask) => decide(&api, ask).await,
+        Ok((known, question)) => api.service.decide(&known, question).await,
         Err(error) => {
             // The path never saw it; the ledger still counts it.
             api.engine.refused(&name, error.code());
@@ -59,7 +62,7 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
 }
 
 /// Everything that can be wrong before the path is asked.
-async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Result<Ask> {
+async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Result<(Arc<Known>, Question)> {
     let (head, content) = request.into_parts();
     let known = auth::caller(api, &head.headers, &head.uri)?;
     let options = options(api, asked, &head.headers, &head.uri)?;
@@ -70,23 +73,14 @@ async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Resu
     };
     let bytes = body::read(content, most, api.body_timeout).await?;
     let input = envelope::input(&bytes, depth)?;
-    Ok(Ask {
-        caller: known.caller.clone(),
-        door: Door::Api,
+    let question = Question {
         integration: name.to_owned(),
+        input,
+        idempotency_key: options.key,
         explain: options.explain,
         deadline: options.deadline,
-        items: vec![Item { input: Input::Json(input), idempotency_key: options.key, row: None }],
-    })
-}
-
-async fn decide(api: &Api, ask: Ask) -> Result<(Answer, Vec<Timing>)> {
-    let mut answers = api.engine.decide(ask).await?;
-    let answer = answers
-        .items
-        .pop()
-        .unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "no_answer", "the path gave no answer to a question")));
-    answer.map(|answer| (answer, answers.timings))
+    };
+    Ok((known, question))
 }
 
 fn respond(api: &Api, asked: &Asked, answer: &Answer) -> Response {
@@ -136,7 +130,7 @@ fn options(api: &Api, asked: &Asked, headers: &HeaderMap, uri: &Uri) -> Result<O
     }
     let key = match headers.get(IDEMPOTENCY_KEY) {
         None => None,
-        Some(value) => Some(idempotency_key(value.to_str().ok())?),
+        Some(value) => Some(service::idempotency_key(value.to_str().ok())?),
     };
     let left = match (headers.get(TIMEOUT_MS), headers.get(REQUEST_TIMEOUT)) {
         (Some(value), _) => Some(timeout(value.to_str().ok(), 1e-3)?),
@@ -145,7 +139,7 @@ fn options(api: &Api, asked: &Asked, headers: &HeaderMap, uri: &Uri) -> Result<O
     };
     Ok(Options {
         key,
-        explain: explain(uri)?,
+        explain: query::read(uri, &["explain"])?.flag("explain")?,
         // From the moment the request came, so that reading its body counts.
         deadline: left.map(|left| Deadline(asked.began.saturating_add(left)).min(api.context.deadline_in(left))),
     })
@@ -162,14 +156,6 @@ fn json_only(headers: &HeaderMap) -> Result<()> {
         .hint("send `Content-Type: application/json`"))
 }
 
-fn idempotency_key(value: Option<&str>) -> Result<String> {
-    match value {
-        Some(text) if (1..=KEY_LENGTH).contains(&text.len()) => Ok(text.to_owned()),
-        _ => Err(Error::new(ErrorKind::Invalid, "idempotency_key", "the header `Idempotency-Key` cannot be used")
-            .hint(format!("1 to {KEY_LENGTH} visible ASCII characters, for example a UUID"))),
-    }
-}
-
 fn timeout(value: Option<&str>, unit: f64) -> Result<Duration> {
     value
         .and_then(|text| text.trim().parse::<f64>().ok())
@@ -179,23 +165,4 @@ fn timeout(value: Option<&str>, unit: f64) -> Result<Duration> {
             Error::new(ErrorKind::Invalid, "timeout_header", "the request's deadline header is no duration")
                 .hint("`tendon-timeout-ms: 250` or `Request-Timeout: 0.25` (seconds)")
         })
-}
-
-fn explain(uri: &Uri) -> Result<bool> {
-    let mut explain = false;
-    for part in uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
-        match part {
-            "explain=true" | "explain=1" => explain = true,
-            "explain=false" | "explain=0" => explain = false,
-            _ => {
-                return Err(Error::new(
-                    ErrorKind::Invalid,
-                    "unknown_parameter",
-                    "the query of the request is not known",
-                )
-                .hint("the only parameter is `explain=true`"));
-            }
-        }
-    }
-    Ok(explain)
 }

@@ -26,10 +26,7 @@ fn shown(api: &Api, request: &Request) -> Result<serde_json::Value> {
     let known = auth::caller(api, request.headers(), request.uri())?;
     let runtime = api.engine.runtime();
     let plan = runtime.plan();
-    let may = |name: &str| {
-        known.read || known.caller.integrations.as_ref().is_none_or(|names| names.iter().any(|own| own == name))
-    };
-    let list: Vec<_> = plan.integrations.values().filter(|one| may(&one.name)).map(|one| summary(one)).collect();
+    let list: Vec<_> = api.service.integrations(&known).iter().map(|one| summary(one)).collect();
     Ok(serde_json::json!({ "project": plan.project, "plan": plan.digest, "integrations": list }))
 }
 

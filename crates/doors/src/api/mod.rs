@@ -8,10 +8,13 @@ mod counters;
 mod decide;
 mod decisions;
 mod envelope;
+mod fresh;
 mod health;
 mod integrations;
+mod lists;
 mod openapi;
 mod problem;
+mod query;
 mod router;
 mod serve;
 
@@ -19,9 +22,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tendon_engine::Engine;
-use tendon_kernel::{Result, context::Context, decision::Explanation, sockets::ledger::Entry};
+use tendon_kernel::context::Context;
 
-use crate::keys::KeyRing;
+use crate::{keys::KeyRing, service::Service};
 pub use counters::Counters;
 pub use openapi::document as openapi;
 pub use problem::{Problem, status};
@@ -49,15 +52,12 @@ pub trait Status: Send + Sync {
     fn measure(&self) -> BoxFuture<'_, ()>;
 }
 
-/// Explains a decision from its entry, with the model version that made it, wherever that is kept.
-pub type Explain = Arc<dyn Fn(Entry) -> BoxFuture<'static, Result<Explanation>> + Send + Sync>;
-
 /// What the handlers share.
 pub struct Api {
     /// Where decisions are made and kept; knows the plan in force.
     pub engine: Arc<Engine>,
-    /// Explains recorded decisions.
-    pub explain: Explain,
+    /// What can be asked, shared with the other doors.
+    pub service: Arc<Service>,
     /// Who may ask.
     pub keys: Arc<KeyRing>,
     /// Time and ids.

@@ -102,6 +102,8 @@ pub struct Known {
     pub caller: Caller,
     /// Whether it may read what others asked.
     pub read: bool,
+    /// Whether it may change what others rely on.
+    pub admin: bool,
     hash: [u8; 32],
 }
 
@@ -274,6 +276,7 @@ fn recognised(key: &KeyRecord) -> Result<Known> {
     Ok(Known {
         caller: Caller { id: key.id.clone(), scope: key.name.clone(), integrations },
         read: key.scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Admin)),
+        admin: key.scopes.contains(&Scope::Admin),
         hash: unhex(&key.hash)
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, "key_record", "a stored API key record cannot be read"))?,
     })

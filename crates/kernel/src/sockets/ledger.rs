@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::store::{Batch, Table};
-use crate::{error::Result, id::Id, time::Timestamp};
+use crate::{decision::Outcome, error::Result, id::Id, time::Timestamp};
 
 /// What an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -165,6 +165,10 @@ pub struct Query {
     pub subject: Option<String>,
     /// Only at or after.
     pub since: Option<Timestamp>,
+    /// Only before this time.
+    pub until: Option<Timestamp>,
+    /// Only decisions that ended so.
+    pub outcome: Option<Outcome>,
     /// Only before this position (for paging).
     pub before: Option<u64>,
     /// At most this many.

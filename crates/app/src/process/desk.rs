@@ -1,0 +1,59 @@
+//! What doors ask of the running process beside the path and the record: its systems and its dead letters.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tendon_doors::service::{Desk, SystemView};
+use tendon_engine::{
+    outbox::{DeadLetter, Place},
+    systems::BreakerState,
+};
+use tendon_kernel::{Id, Result};
+
+use crate::{orders, wiring::Parts};
+
+/// Looks at the parts when asked.
+pub(super) struct ProcessDesk {
+    parts: Arc<Parts>,
+}
+
+impl ProcessDesk {
+    pub(super) fn new(parts: Arc<Parts>) -> Self {
+        Self { parts }
+    }
+}
+
+impl Desk for ProcessDesk {
+    fn systems(&self) -> Vec<SystemView> {
+        let running = self.parts.flows.systems();
+        let desks = self.parts.deliveries.current().states();
+        let runtime = self.parts.engine.runtime();
+        let view = |(name, plan): (&Arc<str>, &tendon_plan::plan::SystemPlan)| {
+            let (breaker, last_failure) =
+                running.get(name).map_or((BreakerState::Closed, None), |system| system.breaker());
+            let desk = desks.get(name);
+            SystemView {
+                name: name.clone(),
+                kind: plan.kind.clone(),
+                breaker,
+                last_failure,
+                waiting: desk.map_or(0, |desk| desk.waiting),
+                more: desk.is_some_and(|desk| desk.more),
+                oldest: desk.and_then(|desk| desk.oldest),
+            }
+        };
+        runtime.plan().systems.iter().map(view).collect()
+    }
+
+    fn letters(&self, after: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>>> {
+        async move {
+            self.parts.settle().await?;
+            self.parts.deliveries.current().letters(after, limit).await
+        }
+        .boxed()
+    }
+
+    fn retry<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Id>> {
+        orders::letters::again(&self.parts, id).boxed()
+    }
+}

@@ -1,0 +1,149 @@
+//! What there is: integrations, models, systems, dead letters; each as far as the caller's scopes allow.
+
+use std::sync::Arc;
+
+use tendon_engine::outbox::{DeadLetter, Place};
+use tendon_kernel::{Error, ErrorKind, Id, Result};
+use tendon_plan::IntegrationPlan;
+
+use super::{Service, SystemView, admin, cursor, list::MOST_LISTED, reader};
+use crate::keys::Known;
+
+/// A model with its loaded versions and who asks it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ModelView {
+    /// Name in the project.
+    pub name: Arc<str>,
+    /// Loaded versions.
+    pub versions: Vec<ModelVersion>,
+    /// Integrations that ask it.
+    pub integrations: Vec<ModelUse>,
+}
+
+/// A loaded version.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ModelVersion {
+    /// File or folder name.
+    pub version: Arc<str>,
+    /// SHA-256 of the file.
+    pub digest: Arc<str>,
+    /// Number of features.
+    pub features: usize,
+    /// Number of outputs.
+    pub outputs: usize,
+}
+
+/// An integration that asks a model.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ModelUse {
+    /// Its name.
+    pub integration: Arc<str>,
+    /// The alias it names.
+    pub alias: Arc<str>,
+    /// The version that it asks now; nothing when none is loaded.
+    pub version: Option<Arc<str>>,
+}
+
+/// A page of dead letters.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct LetterPage {
+    /// The letters, oldest first.
+    pub letters: Vec<DeadLetter>,
+    /// Where the next page begins; nothing: this is the last.
+    pub next: Option<String>,
+}
+
+impl Service {
+    /// The integrations that the caller may ask or read, by name.
+    pub fn integrations(&self, known: &Known) -> Vec<Arc<IntegrationPlan>> {
+        let may = |name: &str| {
+            known.read || known.caller.integrations.as_ref().is_none_or(|names| names.iter().any(|own| own == name))
+        };
+        let runtime = self.engine.runtime();
+        runtime.plan().integrations.values().filter(|one| may(&one.name)).cloned().collect()
+    }
+
+    /// The models of the project.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope `read`.
+    pub fn models(&self, known: &Known) -> Result<Vec<ModelView>> {
+        reader(known)?;
+        let runtime = self.engine.runtime();
+        let plan = runtime.plan();
+        let view = |name: &Arc<str>| {
+            let versions = runtime.slots().iter().filter(|slot| slot.reference.name == *name).map(|slot| {
+                let signature = slot.model.signature();
+                ModelVersion {
+                    version: slot.reference.version.clone(),
+                    digest: slot.reference.digest.clone(),
+                    features: signature.features.len(),
+                    outputs: signature.outputs,
+                }
+            });
+            let uses = plan.integrations.values().filter(|one| one.model == *name).map(|one| ModelUse {
+                integration: one.name.clone(),
+                alias: one.alias.clone(),
+                version: runtime.champion(&one.name).map(|slot| slot.reference.version.clone()),
+            });
+            ModelView { name: name.clone(), versions: versions.collect(), integrations: uses.collect() }
+        };
+        Ok(plan.models.keys().map(view).collect())
+    }
+
+    /// The systems of the project and how they do.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope `read`.
+    pub fn systems(&self, known: &Known) -> Result<Vec<SystemView>> {
+        reader(known)?;
+        Ok(self.desk.systems())
+    }
+
+    /// A page of dead letters, oldest first.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope `read`; `Invalid` for a limit or cursor that cannot be; the store's.
+    pub async fn letters(&self, known: &Known, limit: Option<usize>, after: Option<&str>) -> Result<LetterPage> {
+        reader(known)?;
+        let limit = limit.unwrap_or(50);
+        if limit == 0 || limit > MOST_LISTED {
+            return Err(Error::new(ErrorKind::Invalid, "list_limit", "a page cannot have so many letters")
+                .hint(format!("`limit` is 1 to {MOST_LISTED}")));
+        }
+        let tokens = self.engine.ledger().tokens();
+        let after = after.map(|cursor| cursor::read(&*tokens, cursor, "letters")).transpose()?;
+        let mut letters = self.desk.letters(after.map(unpacked), limit + 1).await?;
+        let mut next = None;
+        if letters.len() > limit {
+            letters.truncate(limit);
+            let place = letters.last().and_then(|letter| place(&letter.id));
+            next = place.map(|place| cursor::write(&*tokens, packed(place), "letters"));
+        }
+        Ok(LetterPage { letters, next })
+    }
+
+    /// Puts a dead letter back to work; gives the decision it belongs to.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope `admin`; `NotFound`, `Gone`, `Unavailable`.
+    pub async fn retry_letter(&self, known: &Known, id: &str) -> Result<Id> {
+        admin(known)?;
+        self.desk.retry(id).await
+    }
+}
+
+/// Position and index in one number: an entry has far fewer than 2^16 letters.
+fn packed((seq, index): Place) -> u64 {
+    (seq << 16) | u64::from(index)
+}
+
+fn unpacked(packed: u64) -> Place {
+    (packed >> 16, u16::try_from(packed & 0xffff).unwrap_or_default())
+}
+
+/// The place that a letter's id names.
+fn place(id: &str) -> Option<Place> {
+    let (seq, index) = id.split_once('-')?;
+    Some((seq.parse().ok()?, index.parse().ok()?))
+}

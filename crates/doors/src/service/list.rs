@@ -1,0 +1,183 @@
+//! Listing decisions, newest first, page by page. A page begins at a position of the ledger, so that decisions made meanwhile
+//! neither shift a page nor repeat a row.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result, Timestamp,
+    decision::{Decision, Explanation, Outcome},
+    sockets::ledger::{Entry, ModelRef, Query},
+};
+
+use super::{Service, cursor, read::raw, reader};
+use crate::keys::Known;
+
+/// Decisions of a page when nobody says.
+const USUAL: usize = 50;
+/// Decisions of the largest page.
+pub const MOST_LISTED: usize = 500;
+/// Entries looked at for one page: what a rare band costs at the most. The page is shorter then, and the next goes on.
+const LOOK: usize = 4096;
+/// Entries asked for at once while looking for a band.
+const STEP: usize = 256;
+
+/// Which decisions to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only of this integration.
+    pub integration: Option<String>,
+    /// Only about this subject.
+    pub subject: Option<String>,
+    /// Only at or after.
+    pub since: Option<Timestamp>,
+    /// Only before.
+    pub until: Option<Timestamp>,
+    /// Only in this band.
+    pub band: Option<String>,
+    /// Only that ended so.
+    pub outcome: Option<Outcome>,
+    /// At most so many (default 50, at most [`MOST_LISTED`]).
+    pub limit: Option<usize>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// With explanations.
+    pub explain: bool,
+}
+
+/// A page of decisions.
+#[derive(serde::Serialize)]
+pub struct Page {
+    /// The decisions, newest first.
+    pub decisions: Vec<Row>,
+    /// Where the next page begins; nothing: this is the last.
+    pub next: Option<String>,
+}
+
+/// A decision of a list.
+#[derive(serde::Serialize)]
+pub struct Row {
+    /// Its id.
+    pub id: Id,
+    /// Position in the ledger.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Integration.
+    pub integration: Arc<str>,
+    /// How it ended.
+    pub outcome: Arc<str>,
+    /// Model version asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    /// Id of the key that asked.
+    pub caller: Arc<str>,
+    /// Whether its subject was erased; then the rest is gone.
+    pub erased: bool,
+    /// The decision as it was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Box<RawValue>>,
+    /// Why, when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+}
+
+impl Filter {
+    /// All that a cursor holds for, in one text that no other filters give.
+    fn text(&self) -> String {
+        let Self { integration, subject, since, until, band, outcome, .. } = self;
+        format!("{integration:?} {subject:?} {since:?} {until:?} {band:?} {outcome:?}")
+    }
+}
+
+impl Service {
+    /// A page of decisions.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope `read`; `Invalid` for a limit or cursor that cannot be; the ledger's.
+    pub async fn list(&self, known: &Known, filter: &Filter) -> Result<Page> {
+        reader(known)?;
+        let limit = filter.limit.unwrap_or(USUAL);
+        if limit == 0 || limit > MOST_LISTED {
+            return Err(Error::new(ErrorKind::Invalid, "list_limit", "a page cannot have so many decisions")
+                .hint(format!("`limit` is 1 to {MOST_LISTED}")));
+        }
+        let (tokens, text) = (self.engine.ledger().tokens(), filter.text());
+        let before = filter.cursor.as_deref().map(|cursor| cursor::read(&*tokens, cursor, &text)).transpose()?;
+        let (found, next) = self.collect(filter, before, limit).await?;
+        let mut decisions = Vec::with_capacity(found.len());
+        for entry in found {
+            decisions.push(self.row(entry, filter.explain).await?);
+        }
+        Ok(Page { decisions, next: next.map(|position| cursor::write(&*tokens, position, &text)) })
+    }
+
+    /// The entries of a page, and the position before which the next one looks.
+    async fn collect(
+        &self,
+        filter: &Filter,
+        mut before: Option<u64>,
+        limit: usize,
+    ) -> Result<(Vec<Entry>, Option<u64>)> {
+        let step = if filter.band.is_some() { STEP } else { limit + 1 };
+        let (mut found, mut looked): (Vec<Entry>, usize) = (Vec::new(), 0);
+        loop {
+            let query = Query {
+                integration: filter.integration.clone(),
+                subject: filter.subject.clone(),
+                since: filter.since,
+                until: filter.until,
+                outcome: filter.outcome,
+                before,
+                limit: step,
+            };
+            let entries = self.engine.ledger().list(query).await?;
+            let last = entries.len() < step;
+            looked += entries.len();
+            for entry in entries {
+                before = Some(entry.seq);
+                if !in_band(&entry, filter.band.as_deref())? {
+                    continue;
+                }
+                if found.len() == limit {
+                    let next = found.last().map(|entry| entry.seq);
+                    return Ok((found, next));
+                }
+                found.push(entry);
+            }
+            if last {
+                return Ok((found, None));
+            }
+            if looked >= LOOK {
+                return Ok((found, before));
+            }
+        }
+    }
+
+    async fn row(&self, entry: Entry, explain: bool) -> Result<Row> {
+        let decision = entry.body.as_ref().map(|body| raw(&body.output)).transpose()?;
+        let explanation = if explain && decision.is_some() { self.explained(&entry).await? } else { None };
+        let facts = entry.facts;
+        Ok(Row {
+            id: facts.id,
+            seq: entry.seq,
+            at: facts.at,
+            integration: facts.integration,
+            outcome: facts.reason,
+            model: facts.model,
+            caller: facts.caller,
+            erased: decision.is_none(),
+            decision,
+            explanation,
+        })
+    }
+}
+
+fn in_band(entry: &Entry, band: Option<&str>) -> Result<bool> {
+    let Some(band) = band else { return Ok(true) };
+    let Some(body) = &entry.body else { return Ok(false) };
+    let decision: Decision = serde_json::from_slice(&body.output).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of a decision cannot be read").private(error)
+    })?;
+    Ok(decision.band.as_deref() == Some(band))
+}

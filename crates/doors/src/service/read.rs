@@ -1,0 +1,136 @@
+//! Reading one decision back: as it was answered, where its deliveries stand, and why it is what it is.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use tendon_engine::{
+    outbox::{self, DeliveryReport},
+    stored,
+};
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result,
+    decision::{Decision, DeliveryState, Explanation},
+    sockets::ledger::{Entry, EntryKind},
+};
+
+use super::{Service, reader};
+use crate::keys::Known;
+
+/// A recorded decision with the state of its deliveries.
+#[derive(serde::Serialize)]
+pub struct Recorded {
+    /// The decision, byte for byte as it was answered.
+    pub decision: Box<RawValue>,
+    /// Position in the ledger.
+    pub seq: u64,
+    /// Its deliveries.
+    pub deliveries: Vec<DeliveryView>,
+    /// Why, when it was asked for and there is an output to explain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+    /// What it was read from.
+    #[serde(skip)]
+    pub entry: Entry,
+    /// Entries that concern it; it shows something else only when there are more.
+    #[serde(skip)]
+    pub entries: usize,
+}
+
+/// A delivery as callers see it: not the values, which may be of other fields than they asked about.
+#[derive(serde::Serialize)]
+pub struct DeliveryView {
+    /// System.
+    pub system: Arc<str>,
+    /// Resource.
+    pub resource: Arc<str>,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Attempts made, as far as recorded.
+    pub attempts: u32,
+    /// Cause, when dead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl From<DeliveryReport> for DeliveryView {
+    fn from(report: DeliveryReport) -> Self {
+        let DeliveryReport { system, resource, state, attempts, cause, .. } = report;
+        Self { system, resource, state, attempts, cause }
+    }
+}
+
+impl Recorded {
+    /// The decision as a value, with its explanation when one was recorded with it.
+    ///
+    /// # Errors
+    /// `Corrupt` when it cannot be read.
+    pub fn decision(&self) -> Result<Decision> {
+        stored::decision(&self.entry)
+    }
+}
+
+impl Service {
+    /// A decision as it was answered, and where its deliveries stand. Whoever may not read still sees what it asked itself.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `Gone` when its subject was erased, `Corrupt`.
+    pub async fn decision(&self, known: &Known, id: &str, explain: bool) -> Result<Recorded> {
+        let (entry, entries) = self.find(known, id).await?;
+        let body = entry.body.as_ref().ok_or_else(erased)?;
+        let decision = raw(&body.output)?;
+        let deliveries = outbox::report(&entries)?.into_iter().map(DeliveryView::from).collect();
+        let explanation = if explain { self.explained(&entry).await? } else { None };
+        Ok(Recorded { decision, seq: entry.seq, deliveries, explanation, entry, entries: entries.len() })
+    }
+
+    /// Why a decision is what it is.
+    ///
+    /// # Errors
+    /// As [`Service::decision`]; `Unsupported` when it has no output.
+    pub async fn explanation(&self, known: &Known, id: &str) -> Result<(Explanation, Entry)> {
+        let (entry, _) = self.find(known, id).await?;
+        if entry.body.is_none() {
+            return Err(erased());
+        }
+        Ok(((self.explain)(entry.clone()).await?, entry))
+    }
+
+    /// An explanation where there is something to explain.
+    pub(super) async fn explained(&self, entry: &Entry) -> Result<Option<Explanation>> {
+        match (self.explain)(entry.clone()).await {
+            Ok(explanation) => Ok(Some(explanation)),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The decision's entry and all that followed it.
+    async fn find(&self, known: &Known, id: &str) -> Result<(Entry, Vec<Entry>)> {
+        let entries = self.engine.ledger().entries_of(Id::parse(id)?).await?;
+        let decision = entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision);
+        match decision {
+            Some(entry) if known.read || entry.facts.caller == known.caller.id => {
+                let entry = entry.clone();
+                Ok((entry, entries))
+            }
+            _ => {
+                reader(known)?;
+                Err(Error::new(ErrorKind::NotFound, "decision_not_found", "no decision has this id")
+                    .hint("`tendon decisions list` shows recent ones"))
+            }
+        }
+    }
+}
+
+/// A recorded text as it stands.
+pub(super) fn raw(text: &[u8]) -> Result<Box<RawValue>> {
+    serde_json::from_slice(text).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of the decision cannot be read")
+            .private(error)
+    })
+}
+
+fn erased() -> Error {
+    Error::new(ErrorKind::Gone, "decision_erased", "the decision was erased together with its subject")
+        .hint("that it was made can still be proved: `tendon ledger export --proof ID`")
+}
