@@ -17,8 +17,17 @@ const REQUIREMENTS: &str = "tests/oracles/requirements.txt";
 /// The installer that fills the environment: parallel, and it checks that what is installed equals the list.
 const INSTALLER: &str = "uv==0.13.8";
 
-/// Programs that the README's tour uses, with the Debian package that carries each.
-const PROGRAMS: &[(&str, &str)] = &[("curl", "curl"), ("jq", "jq"), ("sqlite3", "sqlite3")];
+/// Programs that the README's tour and the tests use, with the Debian package that carries each. Servers are started by the
+/// tests themselves, privately: packages must not leave one running.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("/usr/lib/postgresql/15/bin/initdb", "postgresql-15"),
+    ("curl", "curl"),
+    ("jq", "jq"),
+    ("mariadbd", "mariadb-server"),
+    ("openssl", "openssl"),
+    ("redis-server", "redis-server"),
+    ("sqlite3", "sqlite3"),
+];
 
 /// Makes everything that is missing or older than its list.
 pub(crate) fn setup() -> Outcome {
@@ -58,10 +67,34 @@ fn programs() -> Outcome {
         return Ok(());
     }
     eprintln!("setup: installing {} …", missing.join(", "));
+    let _no_services = NoServices::begin();
     let install = |verb: &[&str]| status(command("apt-get", verb));
     let installed = install(&["update", "-qq"])
         .and_then(|()| install(&[&["install", "-y", "-qq", "--no-install-recommends"], missing.as_slice()].concat()));
     installed.map_err(|error| format!("install {} yourself and run this again ({error})", missing.join(", ")))
+}
+
+/// Keeps Debian from starting the servers that it installs, while it lives (its own way: a policy that says no).
+struct NoServices(Option<&'static Path>);
+
+impl NoServices {
+    fn begin() -> Self {
+        let policy = Path::new("/usr/sbin/policy-rc.d");
+        let no = || {
+            fs::write(policy, "#!/bin/sh\nexit 101\n")?;
+            fs::set_permissions(policy, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        };
+        // Somebody else's policy stays; who may not write it may not install either, and is told so below.
+        Self((!policy.exists() && no().is_ok()).then_some(policy))
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(policy) = self.0 {
+            drop(fs::remove_file(policy));
+        }
+    }
 }
 
 /// The interpreter of the environment.
