@@ -15,6 +15,7 @@ use tendon_plan::{Facts, Outcome, Outline, Sources};
 use tendon_platform::ProjectSecrets;
 
 use crate::{
+    certificates,
     facts::{self, ModelFiles},
     failure::Failure,
     project::Project,
@@ -64,7 +65,8 @@ pub(crate) async fn assemble(
         }
     }
     let facts = Facts { catalogs, models: facts::model_facts(&models) };
-    let outcome = tendon_plan::plan(&sources, &facts, tendon_connectors::ALL);
+    let mut outcome = tendon_plan::plan(&sources, &facts, tendon_connectors::ALL);
+    certificates::judge(project, context, &outline, &mut outcome);
     Ok(Assembled { sources, facts, models, outcome, unreachable })
 }
 

@@ -1,6 +1,6 @@
 //! A plan with its models, ready to be put in force; kept by digest and recorded when it takes effect.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tendon_engine::{Runtime, Slot};
 use tendon_kernel::{
@@ -18,7 +18,6 @@ use crate::{
     assemble::Assembled,
     facts::{Loaded, ModelFiles},
     failure::Failure,
-    project::Project,
 };
 
 /// Small facts of the process itself.
@@ -66,11 +65,6 @@ impl Installed {
         });
         let text = format!("{} {}", self.plan.digest, models.collect::<Vec<_>>().join(" "));
         crate::facts::sha256(text.as_bytes())
-    }
-
-    /// Where the certificates that outgoing calls trust beside the system's are.
-    pub(crate) fn outgoing_ca(&self, project: &Project) -> Option<PathBuf> {
-        self.plan.outgoing.ca.as_ref().map(|ca| project.folder.join(ca))
     }
 
     fn loaded(&self) -> impl Iterator<Item = &Loaded> {

@@ -4,7 +4,10 @@
 use std::{fs, os::unix::fs::DirBuilderExt as _, sync::Arc};
 
 use tendon_connectors::ALL as SYSTEM_KINDS;
-use tendon_doors::keys::KeyRing;
+use tendon_doors::{
+    keys::KeyRing,
+    trust::{Gate, GateParts},
+};
 use tendon_engine::{
     Engine,
     outbox::{Outbox, OutboxProjection},
@@ -20,10 +23,10 @@ use tendon_kernel::{
     },
 };
 use tendon_ledger::Book;
-use tendon_platform::{Durability, OutgoingHttp, ProjectLock, ProjectSecrets, SealedKeys, SqliteStore};
+use tendon_platform::{Durability, OutgoingHttp, ProjectLock, ProjectSecrets, SealedKeys, ServerTls, SqliteStore};
 
 use crate::{
-    assemble,
+    assemble, certificates,
     deliveries::Deliveries,
     failure::{self, Failure},
     flows::Flows,
@@ -59,6 +62,9 @@ pub(crate) struct Parts {
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) flows: Flows,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) gate: Arc<Gate>,
+    /// TLS of the listeners, where the project names a certificate and is to be served.
+    pub(crate) tls: Option<Arc<ServerTls>>,
     _lock: ProjectLock,
 }
 
@@ -84,7 +90,11 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let installed = Installed::from(assembled, &project.only)?;
 
     let http = Arc::new(OutgoingHttp::new(context.clock.clone()));
-    http.trust(installed.outgoing_ca(project).as_deref())?;
+    http.trust(certificates::outgoing_ca(&installed.plan, project).as_deref())?;
+    let tls = certificates::tls_files(&installed.plan, project)
+        .filter(|_| purpose == Purpose::Serve)
+        .map(ServerTls::open)
+        .transpose()?;
     let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     let sealed: Arc<dyn Keys> = Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?);
     let records: Arc<dyn Store> = Arc::new(SqliteStore::open(&state.join("records.db"), Durability::Records)?);
@@ -93,7 +103,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let book = tendon_ledger::open(tendon_ledger::Parts {
         context: context.clone(),
         store: projected.clone(),
-        keys: sealed,
+        keys: sealed.clone(),
         projections: projections(),
         origin: format!("tendon.local/{}/main", installed.plan.project),
         folder: LEDGER.to_owned(),
@@ -117,9 +127,26 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         installed.record(&*records, &*ledger, &context).await?;
     }
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
-    let project = project.clone();
+    let stands_on = GateParts { keys: keys.clone(), context: context.clone(), http: http.clone(), secrets: sealed };
+    let gate = Arc::new(Gate::new(stands_on, &installed.plan.trust)?);
+    let (project, tls) = (project.clone(), tls.map(Arc::new));
     tracing::debug!(kinds = SYSTEM_KINDS.len(), plan = %installed.plan.digest, "the project is open");
-    Ok(Parts { project, context, secrets, http, records, book, ledger, engine, deliveries, flows, keys, _lock: lock })
+    Ok(Parts {
+        project,
+        context,
+        secrets,
+        http,
+        records,
+        book,
+        ledger,
+        engine,
+        deliveries,
+        flows,
+        keys,
+        gate,
+        tls,
+        _lock: lock,
+    })
 }
 
 /// Waits until everything recorded so far is in the projections.

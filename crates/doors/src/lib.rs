@@ -3,3 +3,4 @@
 pub mod api;
 pub mod keys;
 pub mod service;
+pub mod trust;

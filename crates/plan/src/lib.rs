@@ -11,6 +11,8 @@ pub mod plan;
 mod raw;
 pub mod render;
 pub mod schema;
+mod scope;
+pub mod trust;
 mod yaml;
 
 pub use build::{Outcome, Sources, plan};
@@ -18,3 +20,4 @@ pub use facts::Facts;
 pub use finding::{Finding, Severity};
 pub use outline::{Outline, outline};
 pub use plan::{IntegrationPlan, Plan};
+pub use scope::{Scope, Scopes};

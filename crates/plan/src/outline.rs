@@ -3,7 +3,7 @@
 
 use crate::{
     build::{Sources, read_project},
-    finding::Findings,
+    finding::{Findings, Mark},
 };
 
 /// Systems and models of a project, as far as they can be read.
@@ -13,6 +13,10 @@ pub struct Outline {
     pub systems: Vec<(String, String, serde_json::Value)>,
     /// Name and path.
     pub models: Vec<(String, String)>,
+    /// Where the certificate of the listener is named.
+    pub tls: Option<Mark>,
+    /// Where the certificates that outgoing calls trust are named.
+    pub outgoing_ca: Option<Mark>,
 }
 
 /// Reads `tendon.yaml` just far enough.
@@ -31,6 +35,8 @@ pub fn outline(sources: &Sources) -> Outline {
         }
         outline.systems.push((name.text().to_owned(), kind.text().to_owned(), config));
     }
+    outline.tls = raw.server.as_ref().and_then(|server| Some(server.tls.as_ref()?.cert.as_ref()?.mark));
+    outline.outgoing_ca = raw.outgoing.as_ref().and_then(|outgoing| Some(outgoing.ca.as_ref()?.mark));
     for (name, model) in raw.models.iter() {
         if let Some(path) = &model.path {
             outline.models.push((name.text().to_owned(), path.text().to_owned()));

@@ -13,7 +13,7 @@ use tendon_kernel::{
     sockets::{connector::Allowed, model::Signature},
 };
 
-use crate::expr::Program;
+use crate::{expr::Program, trust::TrustPlan};
 
 /// A whole project.
 #[derive(Default)]
@@ -32,6 +32,8 @@ pub struct Plan {
     pub limits: ServerLimits,
     /// Calls over HTTP that the process makes.
     pub outgoing: OutgoingPlan,
+    /// Who is let in and how much.
+    pub trust: TrustPlan,
 }
 
 /// A system with what may be touched and how fast.

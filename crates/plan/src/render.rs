@@ -11,6 +11,7 @@ use crate::{
         Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, Source, SystemPlan,
         Threshold,
     },
+    trust::TrustPlan,
 };
 
 macro_rules! line {
@@ -28,6 +29,9 @@ pub fn render(plan: &Plan) -> String {
     line!(out, "limits in_flight={} body_bytes={} depth={}", limits.in_flight, limits.body_bytes, limits.depth);
     if let Some(ca) = &plan.outgoing.ca {
         line!(out, "outgoing ca={ca:?}");
+    }
+    if plan.trust != TrustPlan::default() {
+        line!(out, "trust {:?}", plan.trust);
     }
     for system in plan.systems.values() {
         render_system(&mut out, system);

@@ -1,5 +1,5 @@
 //! What the rest stands on: the real clock, randomness, disk and tasks; stores; secrets and keys; the outgoing
-//! HTTP client; the project's lock; logs. The only room that reads the wall clock and starts threads for the rooms above it. Depends on the kernel alone.
+//! HTTP client; TLS; the project's lock; logs. The only room that reads the wall clock and starts threads for the rooms above it. Depends on the kernel alone.
 
 pub mod disk;
 pub mod http;
@@ -10,6 +10,8 @@ pub mod runtime;
 pub mod secrets;
 pub mod stores;
 pub mod telemetry;
+pub mod tls;
+mod validity;
 
 pub use disk::RealDisk;
 pub use http::OutgoingHttp;
@@ -18,6 +20,7 @@ pub use lock::ProjectLock;
 pub use runtime::context;
 pub use secrets::ProjectSecrets;
 pub use stores::sqlite::{Durability, SqliteStore};
+pub use tls::{ServerTls, TlsFiles, TlsState};
 
 use std::io;
 

@@ -12,9 +12,10 @@ use crate::{
 /// How to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Where to listen. Beyond loopback, put a TLS proxy in front.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8400")]
-    listen: SocketAddr,
+    /// Where to listen (default: `server.listen` of tendon.yaml, else 127.0.0.1:8400). Beyond this machine only with
+    /// `server.tls`, or where the file accepts plain HTTP in words (`server.plain_http`).
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Run only these integrations.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<String>,
@@ -30,7 +31,7 @@ pub(crate) async fn run(project: &Project, args: &Args) -> Outcome {
     tokio::pin!(stop);
     let project = Project { only: args.only.clone(), ..project.clone() };
     let process = process::start(&project, args.listen).await?;
-    output::say(&format!("tendon is ready on http://{}", process.address));
+    output::say(&format!("tendon is ready on {}://{}", process.scheme(), process.address));
     stop.await;
     output::say("stopping: running requests are finished, then the ledger is closed");
     stop_in_order(process).await;

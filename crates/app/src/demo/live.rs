@@ -46,7 +46,7 @@ pub(crate) async fn run(dir: &Path, port: u16) -> Outcome {
         let first = leads.get(..leads.len().saturating_sub(HELD_BACK)).unwrap_or_default();
         crm.add(first, 1, now, Duration::from_secs(60))?;
     }
-    let process = process::start(&project, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    let process = process::start(&project, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))).await?;
     folder::api_key(&project.folder, &process.parts.keys).await?;
     let sample = leads.get(6).map(|lead| folder::input(7, lead)).unwrap_or_default();
     output::data(&introduction(dir, &process, &sample));

@@ -41,7 +41,7 @@ pub(crate) async fn run(dir: &Path, port: u16, format: Format) -> Outcome {
             crm.add(&leads, 1, tendon_kernel::context::Clock::now(&now), Duration::from_secs(60))?;
         }
         // Counted before the start: scoring begins within it.
-        (process::start(&project, SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?, before.scored)
+        (process::start(&project, Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))).await?, before.scored)
     };
     folder::api_key(&project.folder, &process.parts.keys).await?;
     let clock = process.parts.context.clock.clone();

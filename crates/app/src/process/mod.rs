@@ -1,6 +1,8 @@
 //! The running process: flows and doors around the open parts, reload, orderly stop.
 
+mod certificates;
 mod desk;
+mod listen;
 mod reload;
 mod signals;
 mod status;
@@ -47,18 +49,16 @@ pub(crate) struct Process {
 /// Opens a project and starts everything. The listener opens after the projections have caught up.
 ///
 /// # Errors
-/// When a part cannot be opened or the address is taken.
-pub(crate) async fn start(project: &Project, listen: SocketAddr) -> Result<Process, Failure> {
+/// When a part cannot be opened, or the address is taken or not allowed.
+pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Result<Process, Failure> {
     let parts = Arc::new(wiring::open(project, Purpose::Serve).await?);
-    let bound = TcpListener::bind(listen).await;
-    let listener = match bound {
-        Ok(listener) => listener,
-        Err(error) => {
+    let (listener, address) = match bind(&parts, listen).await {
+        Ok(bound) => bound,
+        Err(failure) => {
             parts.close().await;
-            return Err(not_bound(listen, &error));
+            return Err(failure);
         }
     };
-    let address = listener.local_addr().unwrap_or(listen);
     let socket = control::bind(&project.state())
         .map_err(|error| crate::failure::io("opening", &project.state().join("control.sock"), &error))?;
     parts.flows.start(&parts.engine, &parts.ledger, &parts.deliveries.current())?;
@@ -72,7 +72,7 @@ pub(crate) async fn start(project: &Project, listen: SocketAddr) -> Result<Proce
             explain: again::explainer(parts.engine.clone(), parts.context.clone()),
             desk: Arc::new(ProcessDesk::new(parts.clone())),
         }),
-        keys: parts.keys.clone(),
+        gate: parts.gate.clone(),
         context: parts.context.clone(),
         status: Arc::new(ProcessStatus::new(parts.clone(), reload)),
         counters: Counters::new(&parts.context.metrics),
@@ -81,17 +81,26 @@ pub(crate) async fn start(project: &Project, listen: SocketAddr) -> Result<Proce
     });
     let (stop, mut stopped) = watch::channel(false);
     let (tell, served) = watch::channel(false);
+    let tls = certificates::listener(&parts);
+    certificates::start(&parts);
     let serve = async move {
         let stop = async {
             let _ = stopped.wait_for(|stop| *stop).await;
             stopping.store(true, Ordering::Relaxed);
         };
-        api::serve(listener, api, Http::default(), stop).await;
+        api::serve(listener, api, tls, Http::default(), stop).await;
         tell.send_replace(true);
     };
     parts.context.spawn.spawn("http", serve.boxed());
     parts.context.spawn.spawn("control", control::serve(socket, parts.clone()).boxed());
     Ok(Process { parts, address, stop, served })
+}
+
+async fn bind(parts: &Parts, given: Option<SocketAddr>) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listen = listen::address(given, &parts.engine.runtime().plan().trust)?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| not_bound(listen, &error))?;
+    let address = listener.local_addr().unwrap_or(listen);
+    Ok((listener, address))
 }
 
 fn not_bound(listen: SocketAddr, error: &std::io::Error) -> Failure {
@@ -112,6 +121,11 @@ pub(crate) async fn stop_in_order(process: Process) {
 }
 
 impl Process {
+    /// `https` where the listener has a certificate.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.parts.tls.is_some() { "https" } else { "http" }
+    }
+
     /// Stops: no new requests, running ones are finished, then flows, outbox and ledger end.
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);

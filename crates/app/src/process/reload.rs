@@ -15,7 +15,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{assemble, failure::Failure, installed::Installed, project::MAIN, wiring::Parts};
+use crate::{assemble, certificates, failure::Failure, installed::Installed, project::MAIN, wiring::Parts};
 
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(1);
@@ -90,11 +90,17 @@ impl Reload {
         let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets).await?;
         let installed = Installed::from(assembled, &parts.project.only)?;
         let runtime = installed.runtime()?;
-        parts.http.trust(installed.outgoing_ca(&parts.project).as_deref())?;
+        let trust = &installed.plan.trust;
+        super::listen::same(&parts.engine.runtime().plan().trust, trust)?;
+        if let Some((tls, files)) = parts.tls.as_ref().zip(certificates::tls_files(&installed.plan, &parts.project)) {
+            tls.configure(files)?;
+        }
+        parts.http.trust(certificates::outgoing_ca(&installed.plan, &parts.project).as_deref())?;
         installed.keep(&*parts.records, &parts.context).await?;
         if !installed.record(&*parts.records, &*parts.ledger, &parts.context).await? {
             return Ok(false);
         }
+        parts.gate.configure(trust)?;
         let same_plan = parts.engine.runtime().plan().digest == installed.plan.digest;
         if same_plan {
             parts.engine.install(runtime);

@@ -8,7 +8,7 @@ use tendon_doors::api::{PartHealth, Status};
 use tendon_engine::systems::BreakerState;
 use tendon_kernel::metrics::Registry;
 
-use super::Reload;
+use super::{Reload, certificates};
 use crate::wiring::Parts;
 
 /// Looks at the parts when asked.
@@ -38,6 +38,17 @@ impl ProcessStatus {
         let ok = states.values().all(|state| state.breaker == BreakerState::Closed);
         let detail = json!({ "waiting": waiting, "more": states.values().any(|state| state.more), "systems": states });
         PartHealth { name: "outbox".into(), ok, vital: false, detail }
+    }
+
+    fn providers(&self) -> Vec<PartHealth> {
+        let states = self.parts.gate.providers().into_iter();
+        let health = states.map(|state| PartHealth {
+            name: format!("identity:{}", state.name),
+            ok: state.failure.is_none(),
+            vital: false,
+            detail: json!({ "keys": state.keys, "last_failure": state.failure }),
+        });
+        health.collect()
     }
 
     fn systems(&self) -> Vec<PartHealth> {
@@ -91,6 +102,8 @@ impl Status for ProcessStatus {
     fn parts(&self) -> BoxFuture<'_, Vec<PartHealth>> {
         async move {
             let mut parts = vec![self.ledger(), self.configuration(), self.outbox()];
+            parts.extend(certificates::health(&self.parts));
+            parts.extend(self.providers());
             parts.extend(self.systems());
             parts.extend(self.watches());
             parts.extend(self.models());
@@ -102,6 +115,7 @@ impl Status for ProcessStatus {
     fn measure(&self) -> BoxFuture<'_, ()> {
         async move {
             let registry: &Registry = &self.parts.context.metrics;
+            certificates::measure(&self.parts);
             let state = self.parts.ledger.state();
             let gauge = |name: &'static str, help: &'static str, value: u64| {
                 #[expect(clippy::cast_precision_loss, reason = "a metric; exact up to 2^53")]

@@ -8,4 +8,7 @@ mod bad_input;
 mod changes;
 mod checks;
 mod documents;
+mod listening;
 mod support;
+mod tls;
+mod tokens;

@@ -125,11 +125,13 @@ pub(super) type Part = std::result::Result<Path<String>, PathRejection>;
 /// # Errors
 /// `NotFound`: bytes that are no UTF-8 name nothing.
 pub(super) fn part(part: Part) -> Result<String> {
-    part.map(|Path(text)| text).map_err(|rejection| {
-        Error::new(ErrorKind::NotFound, "no_route", "nothing is served at this address")
-            .hint("a part of it is not UTF-8; /openapi.json lists all addresses")
-            .private(rejection)
-    })
+    part.map(|Path(text)| text).map_err(|rejection| not_text().private(rejection))
+}
+
+/// What a part of an address that is no UTF-8 leads to.
+pub(super) fn not_text() -> Error {
+    Error::new(ErrorKind::NotFound, "no_route", "nothing is served at this address")
+        .hint("a part of it is not UTF-8; /openapi.json lists all addresses")
 }
 
 /// Answers an address that does not exist.
@@ -138,13 +140,5 @@ pub(super) async fn no_route(State(api): State<Arc<Api>>, headers: HeaderMap, ur
     let path: String = uri.path().chars().take(120).collect();
     let error = Error::new(ErrorKind::NotFound, "no_route", format!("nothing is served at {path}"))
         .hint("/openapi.json lists all addresses");
-    asked.problem(&api, &error)
-}
-
-/// Answers a method that an address does not know.
-pub(super) async fn wrong_method(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
-    let asked = Asked::begin(&api, &headers, Route::Other);
-    let error = Error::new(ErrorKind::Invalid, "wrong_method", "this address does not know the request's method")
-        .hint("/openapi.json lists the methods of each address");
     asked.problem(&api, &error)
 }

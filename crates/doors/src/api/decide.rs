@@ -64,7 +64,7 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
 /// Everything that can be wrong before the path is asked.
 async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Result<(Arc<Known>, Question)> {
     let (head, content) = request.into_parts();
-    let known = auth::caller(api, &head.headers, &head.uri)?;
+    let known = auth::caller(&head.extensions)?;
     let options = options(api, asked, &head.headers, &head.uri)?;
     let (most, depth) = {
         let runtime = api.engine.runtime();

@@ -26,7 +26,7 @@ const FILTERS: [&str; 9] =
 pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Read);
     let found = async {
-        let known = auth::caller(&api, &head.headers, &head.uri)?;
+        let known = auth::caller(&head.extensions)?;
         let explain = query::read(&head.uri, &["explain"])?.flag("explain")?;
         let recorded = api.service.decision(&known, &answer::part(id)?, explain).await?;
         // What is shown only changes when another entry concerns the decision.
@@ -40,7 +40,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> R
 pub(super) async fn explanation(State(api): State<Arc<Api>>, id: Part, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Read);
     let found = async {
-        let known = auth::caller(&api, &head.headers, &head.uri)?;
+        let known = auth::caller(&head.extensions)?;
         query::read(&head.uri, &[])?;
         let (explanation, entry) = api.service.explanation(&known, &answer::part(id)?).await?;
         Ok((write(&explanation)?, entry.facts.id.to_string(), format!("{}-why", entry.seq)))
@@ -52,7 +52,7 @@ pub(super) async fn explanation(State(api): State<Arc<Api>>, id: Part, head: Par
 pub(super) async fn list(State(api): State<Arc<Api>>, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Read);
     let found = async {
-        let known = auth::caller(&api, &head.headers, &head.uri)?;
+        let known = auth::caller(&head.extensions)?;
         let page = api.service.list(&known, &filter(&head)?).await?;
         Ok((write(&page)?, page.next))
     };

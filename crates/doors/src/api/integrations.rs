@@ -23,7 +23,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Respo
 }
 
 fn shown(api: &Api, request: &Request) -> Result<serde_json::Value> {
-    let known = auth::caller(api, request.headers(), request.uri())?;
+    let known = auth::caller(request.extensions())?;
     let runtime = api.engine.runtime();
     let plan = runtime.plan();
     let list: Vec<_> = api.service.integrations(&known).iter().map(|one| summary(one)).collect();

@@ -22,7 +22,7 @@ use super::{
 pub(super) async fn models(State(api): State<Arc<Api>>, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Read);
     let found = || {
-        let known = auth::caller(&api, &head.headers, &head.uri)?;
+        let known = auth::caller(&head.extensions)?;
         query::read(&head.uri, &[])?;
         Ok((write(&json!({ "models": api.service.models(&known)? }))?, None))
     };
@@ -33,7 +33,7 @@ pub(super) async fn models(State(api): State<Arc<Api>>, head: Parts) -> Response
 pub(super) async fn systems(State(api): State<Arc<Api>>, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Read);
     let found = || {
-        let known = auth::caller(&api, &head.headers, &head.uri)?;
+        let known = auth::caller(&head.extensions)?;
         query::read(&head.uri, &[])?;
         Ok((write(&json!({ "systems": api.service.systems(&known)? }))?, None))
     };
@@ -44,7 +44,7 @@ pub(super) async fn systems(State(api): State<Arc<Api>>, head: Parts) -> Respons
 pub(super) async fn letters(State(api): State<Arc<Api>>, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Read);
     let found = async {
-        let known = auth::caller(&api, &head.headers, &head.uri)?;
+        let known = auth::caller(&head.extensions)?;
         let given = query::read(&head.uri, &["limit", "cursor"])?;
         let page = api.service.letters(&known, given.number("limit")?, given.text("cursor").as_deref()).await?;
         Ok((write(&page)?, page.next))
@@ -56,7 +56,7 @@ pub(super) async fn letters(State(api): State<Arc<Api>>, head: Parts) -> Respons
 pub(super) async fn retry(State(api): State<Arc<Api>>, id: Part, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Other);
     let done = async {
-        let known = auth::caller(&api, &head.headers, &head.uri)?;
+        let known = auth::caller(&head.extensions)?;
         let id = answer::part(id)?;
         let decision = api.service.retry_letter(&known, &id).await?;
         write(&json!({ "letter": id, "decision": decision, "state": "queued" }))

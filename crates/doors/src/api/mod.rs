@@ -9,6 +9,7 @@ mod decide;
 mod decisions;
 mod envelope;
 mod fresh;
+mod gate;
 mod health;
 mod integrations;
 mod lists;
@@ -24,7 +25,7 @@ use futures_util::future::BoxFuture;
 use tendon_engine::Engine;
 use tendon_kernel::context::Context;
 
-use crate::{keys::KeyRing, service::Service};
+use crate::{service::Service, trust::Gate};
 pub use counters::Counters;
 pub use openapi::document as openapi;
 pub use problem::{Problem, status};
@@ -59,7 +60,7 @@ pub struct Api {
     /// What can be asked, shared with the other doors.
     pub service: Arc<Service>,
     /// Who may ask.
-    pub keys: Arc<KeyRing>,
+    pub gate: Arc<Gate>,
     /// Time and ids.
     pub context: Context,
     /// Health and metrics of the process.

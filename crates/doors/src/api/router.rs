@@ -1,30 +1,66 @@
-//! Table of contents of the HTTP interface.
+//! Table of contents of the HTTP interface: every address with its methods, who may use each, and what answers.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, post},
+    http::Method,
+    middleware,
+    routing::{MethodRouter, get, post},
 };
 
-use super::{Api, answer, decide, decisions, health, integrations, lists, openapi};
+use super::{
+    Api, answer, decide, decisions,
+    gate::{self, Rule, Watch},
+    health, integrations, lists, openapi,
+};
 
 /// Every route, and what answers where there is none.
 pub(super) fn router(api: Arc<Api>) -> Router {
-    Router::new()
-        .route("/v1/integrations/{name}/decisions", post(decide::post).fallback(answer::wrong_method))
-        .route("/v1/decisions", get(decisions::list).fallback(answer::wrong_method))
-        .route("/v1/decisions/{id}", get(decisions::get).fallback(answer::wrong_method))
-        .route("/v1/decisions/{id}/explanation", get(decisions::explanation).fallback(answer::wrong_method))
-        .route("/v1/integrations", get(integrations::list).fallback(answer::wrong_method))
-        .route("/v1/letters", get(lists::letters).fallback(answer::wrong_method))
-        .route("/v1/letters/{id}/retry", post(lists::retry).fallback(answer::wrong_method))
-        .route("/v1/models", get(lists::models).fallback(answer::wrong_method))
-        .route("/v1/systems", get(lists::systems).fallback(answer::wrong_method))
-        .route("/openapi.json", get(openapi::get).fallback(answer::wrong_method))
-        .route("/metrics", get(health::metrics).fallback(answer::wrong_method))
-        .route("/livez", get(health::live).fallback(answer::wrong_method))
-        .route("/readyz", get(health::ready).fallback(answer::wrong_method))
-        .fallback(answer::no_route)
-        .with_state(api)
+    let Routes { router, table } = routes();
+    let watch = Watch { api: api.clone(), table: Arc::new(table) };
+    router.route_layer(middleware::from_fn_with_state(watch, gate::pass)).fallback(answer::no_route).with_state(api)
+}
+
+fn routes() -> Routes {
+    Routes::default()
+        .at("/v1/integrations/{name}/decisions", &[(Method::POST, Rule::Decide)], post(decide::post))
+        .at("/v1/decisions", &[(Method::GET, Rule::Known)], get(decisions::list))
+        .at("/v1/decisions/{id}", &[(Method::GET, Rule::Known)], get(decisions::get))
+        .at("/v1/decisions/{id}/explanation", &[(Method::GET, Rule::Known)], get(decisions::explanation))
+        .at("/v1/integrations", &[(Method::GET, Rule::Known)], get(integrations::list))
+        .at("/v1/letters", &[(Method::GET, Rule::Read)], get(lists::letters))
+        .at("/v1/letters/{id}/retry", &[(Method::POST, Rule::Admin)], post(lists::retry))
+        .at("/v1/models", &[(Method::GET, Rule::Known)], get(lists::models))
+        .at("/v1/systems", &[(Method::GET, Rule::Read)], get(lists::systems))
+        .at("/openapi.json", &[(Method::GET, Rule::Open)], get(openapi::get))
+        .at("/metrics", &[(Method::GET, Rule::Open)], get(health::metrics))
+        .at("/livez", &[(Method::GET, Rule::Open)], get(health::live))
+        .at("/readyz", &[(Method::GET, Rule::Open)], get(health::ready))
+}
+
+/// A router that takes no address without a rule for each of its methods.
+#[derive(Default)]
+struct Routes {
+    router: Router<Arc<Api>>,
+    table: Table,
+}
+
+impl Routes {
+    fn at(mut self, path: &'static str, rules: &[(Method, Rule)], handler: MethodRouter<Arc<Api>>) -> Self {
+        self.router = self.router.route(path, handler);
+        self.table.0.extend(rules.iter().map(|(method, rule)| (path, method.clone(), *rule)));
+        self
+    }
+}
+
+/// Who may use which method of which address.
+#[derive(Default)]
+pub(super) struct Table(Vec<(&'static str, Method, Rule)>);
+
+impl Table {
+    /// The rule; without one nobody may.
+    pub(super) fn rule(&self, path: &str, method: &Method) -> Option<Rule> {
+        self.0.iter().find(|(known, verb, _)| *known == path && verb == method).map(|(_, _, rule)| *rule)
+    }
 }

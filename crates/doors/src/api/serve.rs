@@ -1,24 +1,28 @@
-//! The listener: accepts connections within limits, hands them to hyper with a time limit on slow heads, and stops by
-//! finishing what it accepted.
+//! The listener: accepts connections within limits, shakes hands where there is TLS, hands them to hyper with a time limit on
+//! slow heads, and stops by finishing what it accepted.
 
 use std::{
     future::Future,
+    io,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use futures_util::future::FutureExt as _;
+use hyper::{Request, body::Incoming, service::Service as _};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 
 use super::{Api, router::router};
+use crate::trust::{self, Peer, Tls};
 
 /// Limits of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +41,12 @@ impl Default for Http {
     }
 }
 
-/// Serves until `stop` resolves, then finishes running requests (at most `http.drain`) and returns.
-pub async fn serve(listener: TcpListener, api: Arc<Api>, http: Http, stop: impl Future<Output = ()>) {
+/// Serves until `stop` resolves, then finishes running requests (at most `http.drain`) and returns. `tls`: `None` for plain HTTP.
+pub async fn serve(listener: TcpListener, api: Arc<Api>, tls: Option<Tls>, http: Http, stop: impl Future<Output = ()>) {
     let service = router(api.clone());
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(http.connections));
+    let (end, ending) = watch::channel(false);
     let mut stop = Box::pin(stop);
     loop {
         let permit = room.clone().acquire_owned();
@@ -63,16 +68,12 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, http: Http, stop: impl 
                 continue;
             }
         };
-        let connection = graceful.watch(connection(stream, service.clone(), http));
-        let task = async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-            drop(permit);
-        };
+        let open = Open { service: service.clone(), http, watcher: graceful.watcher(), ending: ending.clone() };
+        let task = connection(api.clone(), stream, tls.clone(), open).map(|()| drop(permit));
         api.context.spawn.spawn("http connection", task.boxed());
     }
     drop(listener);
+    end.send_replace(true);
     api.stopping.store(true, Relaxed);
     tokio::select! {
         biased;
@@ -81,19 +82,56 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, http: Http, stop: impl 
     }
 }
 
-fn connection(
-    stream: TcpStream,
+/// What a connection needs beside its stream.
+struct Open {
     service: axum::Router,
     http: Http,
-) -> hyper::server::conn::http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::Router>> {
+    watcher: Watcher,
+    ending: watch::Receiver<bool>,
+}
+
+async fn connection(api: Arc<Api>, stream: TcpStream, tls: Option<Tls>, mut open: Open) {
     // Small answers leave at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
-    hyper::server::conn::http1::Builder::new()
+    let Some(tls) = tls else { return speak(stream, open, None).await };
+    // Whoever has not finished its handshake has no request that a stop would have to wait for.
+    let shaken = tokio::select! {
+        biased;
+        shaken = trust::accept(tls(), &*api.context.clock, stream) => shaken,
+        _ = open.ending.wait_for(|ending| *ending) => return,
+    };
+    match shaken {
+        Ok((stream, peer)) => speak(stream, open, peer).await,
+        Err(error) => {
+            let reason = if error.kind() == io::ErrorKind::TimedOut { "timeout" } else { "refused" };
+            let help = "TLS handshakes that did not succeed.";
+            api.context.metrics.counter("tendon_tls_handshakes_failed_total", help, &[("reason", reason)]).increment();
+            tracing::debug!(%error, "a TLS handshake did not succeed");
+        }
+    }
+}
+
+async fn speak<S>(stream: S, open: Open, peer: Option<Peer>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Open { service, http, watcher, .. } = open;
+    let service = TowerToHyperService::new(service);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
+        service.call(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(http.head_timeout)
         .max_buf_size(64 * 1024)
         .max_headers(64)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
 }

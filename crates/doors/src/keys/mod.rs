@@ -4,4 +4,7 @@ mod format;
 mod ring;
 
 pub use format::{Token, TokenError};
-pub use ring::{KeyRecord, KeyRing, Known, Scope, Scopes, TABLE};
+pub use ring::{KeyRecord, KeyRing, TABLE};
+pub use tendon_plan::{Scope, Scopes};
+
+pub use crate::trust::Known;

@@ -3,7 +3,6 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
-use tendon_engine::ask::Caller;
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp,
     context::Context,
@@ -14,68 +13,11 @@ use tendon_kernel::{
 };
 
 use super::format::{self, Token, TokenError};
+use crate::trust::Known;
+use tendon_plan::{Scopes, trust::Limits};
 
 /// Where the records are kept: id → record as JSON.
 pub const TABLE: Table = Table("api_keys");
-
-/// One thing a key may do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Ask any integration for decisions.
-    DecideAll,
-    /// Ask one integration for decisions.
-    Decide(String),
-    /// Read decisions, integrations and explanations.
-    Read,
-    /// Everything.
-    Admin,
-}
-
-impl Scope {
-    /// Reads `decide:lead-score`, `decide:*`, `read` or `admin`.
-    ///
-    /// # Errors
-    /// `Invalid` for anything else.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "read" => Ok(Self::Read),
-            "admin" => Ok(Self::Admin),
-            "decide:*" => Ok(Self::DecideAll),
-            _ => match text.strip_prefix("decide:") {
-                Some(name) if !name.is_empty() => Ok(Self::Decide(name.to_owned())),
-                _ => Err(Error::new(ErrorKind::Invalid, "unknown_scope", format!("`{text}` is no scope of a key"))
-                    .hint("a scope is decide:INTEGRATION, decide:*, read or admin")),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DecideAll => f.write_str("decide:*"),
-            Self::Decide(name) => write!(f, "decide:{name}"),
-            Self::Read => f.write_str("read"),
-            Self::Admin => f.write_str("admin"),
-        }
-    }
-}
-
-impl serde::Serialize for Scope {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Scope {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
-
-/// What a key may do, all together.
-pub type Scopes = Vec<Scope>;
 
 /// A key as it is kept: everything but the key.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -95,16 +37,10 @@ pub struct KeyRecord {
     pub revoked: Option<Timestamp>,
 }
 
-/// A caller that was recognised, with what it may do.
-#[derive(Debug)]
-pub struct Known {
-    /// As the path sees it.
-    pub caller: Caller,
-    /// Whether it may read what others asked.
-    pub read: bool,
-    /// Whether it may change what others rely on.
-    pub admin: bool,
+/// A key in force.
+struct Live {
     hash: [u8; 32],
+    known: Arc<Known>,
 }
 
 /// The keys in force.
@@ -112,7 +48,7 @@ pub struct KeyRing {
     store: Arc<dyn Store>,
     ledger: Arc<dyn Ledger>,
     context: Context,
-    known: ArcSwap<HashMap<String, Arc<Known>>>,
+    live: ArcSwap<HashMap<String, Live>>,
 }
 
 impl KeyRing {
@@ -121,7 +57,7 @@ impl KeyRing {
     /// # Errors
     /// As the store's; `Corrupt` when a record cannot be read.
     pub async fn open(store: Arc<dyn Store>, ledger: Arc<dyn Ledger>, context: Context) -> Result<Self> {
-        let ring = Self { store, ledger, context, known: ArcSwap::default() };
+        let ring = Self { store, ledger, context, live: ArcSwap::default() };
         ring.refresh().await?;
         Ok(ring)
     }
@@ -131,11 +67,11 @@ impl KeyRing {
     /// # Errors
     /// `Unauthenticated`: foreign, mistyped, unknown or revoked.
     pub fn recognise(&self, text: &str) -> Result<Arc<Known>> {
-        let known = format::id_of(text).and_then(|id| self.known.load().get(id).cloned());
-        if let Some(known) = known
-            && same(&known.hash, &format::hash(text))
+        let live = self.live.load();
+        if let Some(key) = format::id_of(text).and_then(|id| live.get(id))
+            && same(&key.hash, &format::hash(text))
         {
-            return Ok(known);
+            return Ok(key.known.clone());
         }
         Err(match Token::parse(text) {
             Err(TokenError::Form) => Error::new(
@@ -255,31 +191,21 @@ impl KeyRing {
     }
 
     async fn refresh(&self) -> Result<()> {
-        let mut known = HashMap::new();
+        let mut live = HashMap::new();
         for key in self.list().await? {
             if key.revoked.is_none() {
-                known.insert(key.id.to_string(), Arc::new(recognised(&key)?));
+                live.insert(key.id.to_string(), recognised(&key)?);
             }
         }
-        self.known.store(Arc::new(known));
+        self.live.store(Arc::new(live));
         Ok(())
     }
 }
 
-fn recognised(key: &KeyRecord) -> Result<Known> {
-    let all = key.scopes.iter().any(|scope| matches!(scope, Scope::DecideAll | Scope::Admin));
-    let named = key.scopes.iter().filter_map(|scope| match scope {
-        Scope::Decide(name) => Some(name.clone()),
-        _ => None,
-    });
-    let integrations = if all { None } else { Some(named.collect::<Arc<[String]>>()) };
-    Ok(Known {
-        caller: Caller { id: key.id.clone(), scope: key.name.clone(), integrations },
-        read: key.scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Admin)),
-        admin: key.scopes.contains(&Scope::Admin),
-        hash: unhex(&key.hash)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "key_record", "a stored API key record cannot be read"))?,
-    })
+fn recognised(key: &KeyRecord) -> Result<Live> {
+    let hash = unhex(&key.hash)
+        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "key_record", "a stored API key record cannot be read"))?;
+    Ok(Live { hash, known: Arc::new(Known::new(key.id.clone(), key.name.clone(), &key.scopes, Limits::default())) })
 }
 
 /// Compares without telling by its duration where the difference is.

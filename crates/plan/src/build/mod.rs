@@ -7,6 +7,7 @@ mod integration;
 mod model;
 mod project;
 mod rules;
+mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -53,7 +54,7 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
         return Outcome { plan: None, findings: vec![finding] };
     };
     let mut findings = Findings::of(file);
-    let project = project::project(text, facts, kinds, &mut findings);
+    let mut project = project::project(text, facts, kinds, &mut findings);
     let mut all = sorted(findings);
     let mut integrations = BTreeMap::new();
     let mut names: BTreeMap<String, String> = BTreeMap::new();
@@ -61,20 +62,27 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
         let mut findings = Findings::of(file);
         if let Some(raw) = read::<IntegrationRaw>(text, &schema::json_schema_integration(), &mut findings) {
             unique(&raw.1, file, &mut names, &mut findings);
+            let cors = raw.1.doors.as_ref().and_then(|doors| doors.value.api.as_ref()?.cors.as_ref());
+            let cors = cors.map(|cors| trust::check_cors(cors, &mut findings));
             let mut work = Work { facts, kinds, project: &project, findings };
             let built = integration::integration(&raw.1, raw.0.mark, &mut work);
             findings = work.findings;
             if let Some(plan) = built {
+                project.trust.cors_by_integration.extend(cors.map(|cors| (Arc::clone(&plan.name), cors)));
                 integrations.insert(Arc::clone(&plan.name), Arc::new(plan));
             }
         }
         all.extend(sorted(findings));
     }
+    let mut late = Findings::of(file);
+    trust::check_granted(&project.granted, names.keys().map(String::as_str), &mut late);
+    all.splice(0..0, sorted(late));
     if all.iter().any(|finding| finding.severity == Severity::Error) {
         return Outcome { plan: None, findings: all };
     }
-    let Project { name, systems, models, limits, outgoing } = project;
-    let mut plan = Plan { project: name, digest: Arc::from(""), systems, models, integrations, limits, outgoing };
+    let Project { name, systems, models, limits, outgoing, trust, .. } = project;
+    let mut plan =
+        Plan { project: name, digest: Arc::from(""), systems, models, integrations, limits, outgoing, trust };
     plan.digest = digest::sha256(&crate::render::render(&plan)).into();
     Outcome { plan: Some(plan), findings: all }
 }

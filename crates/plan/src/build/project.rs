@@ -7,13 +7,17 @@ use tendon_kernel::{
     sockets::connector::{Allowed, ConnectorKind},
 };
 
-use super::read_project;
+use super::{
+    read_project,
+    trust::{self, Granted},
+};
 use crate::{
     facts::Facts,
     finding::{Finding, Findings, Mark, plain},
     nearest::nearest,
     plan::{ModelPlan, OutgoingPlan, ServerLimits, SystemPlan},
     raw::{ModelRaw, ServerRaw, Span, SystemRaw},
+    trust::TrustPlan,
     yaml::{At, Kind, Node, Ordered},
 };
 
@@ -27,6 +31,8 @@ pub(crate) struct Project {
     pub(crate) models: BTreeMap<Arc<str>, ModelPlan>,
     pub(crate) limits: ServerLimits,
     pub(crate) outgoing: OutgoingPlan,
+    pub(crate) trust: TrustPlan,
+    pub(crate) granted: Granted,
 }
 
 /// Reads and checks `tendon.yaml`.
@@ -37,6 +43,8 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
         models: BTreeMap::new(),
         limits: limits(None),
         outgoing: OutgoingPlan::default(),
+        trust: TrustPlan::default(),
+        granted: Granted::new(),
     };
     let Some((node, raw)) = read_project(text, findings) else { return project };
     if let Some(name) = &raw.project {
@@ -45,6 +53,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
     }
     project.limits = limits(raw.server.as_ref());
     project.outgoing.ca = raw.outgoing.and_then(|raw| raw.ca).map(|ca| ca.text().to_owned());
+    (project.trust, project.granted) = trust::trust(raw.server.as_ref(), raw.auth.as_ref(), findings);
     let nodes = node.get("systems").map(|entry| &entry.value);
     for (name, system) in raw.systems.iter() {
         check_name(name, findings);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Cel, InputRaw, Span};
+use super::{Cel, CorsRaw, InputRaw, Span};
 use crate::yaml::{At, Ordered};
 
 /// `integrations/<name>.yaml`: which model answers which question for which systems, through which doors, under which rules.
@@ -120,6 +120,8 @@ pub(crate) struct DoorsRaw {
 pub(crate) struct ApiRaw {
     /// Time a request has when it names none (default 5s).
     pub(crate) deadline: Option<Span>,
+    /// Web pages of other origins that may ask this integration from a browser.
+    pub(crate) cors: Option<CorsRaw>,
 }
 
 /// The watched resource and the write-back.

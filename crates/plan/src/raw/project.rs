@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Span;
+use super::{AuthRaw, CorsRaw, Span, TlsRaw};
 use crate::yaml::{At, Ordered};
 
 /// `tendon.yaml`: the systems, the models and the limits of a project.
@@ -19,8 +19,10 @@ pub(crate) struct ProjectRaw {
     pub(crate) systems: Ordered<SystemRaw>,
     /// The models, by name.
     pub(crate) models: Ordered<ModelRaw>,
-    /// Limits of the running process.
+    /// The listener and the limits of the running process.
     pub(crate) server: Option<ServerRaw>,
+    /// Who is let in beside API keys, and how much each caller may ask.
+    pub(crate) auth: Option<AuthRaw>,
     /// Calls that Tendon makes over HTTP: callbacks, identity providers, collectors.
     pub(crate) outgoing: Option<OutgoingRaw>,
 }
@@ -72,10 +74,19 @@ pub(crate) struct ModelRaw {
     pub(crate) path: Option<At<String>>,
 }
 
-/// Limits of the process.
+/// The listener and the limits of the process.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ServerRaw {
+    /// Where to listen (default 127.0.0.1:8400; `--listen` goes before). Beyond this machine only with `tls` or `plain_http`.
+    pub(crate) listen: Option<At<String>>,
+    /// TLS from certificate files.
+    pub(crate) tls: Option<TlsRaw>,
+    /// Allows plain HTTP beyond this machine, where it says `keys and personal data may travel unencrypted`: for a network that
+    /// encrypts by itself, or a proxy with TLS on another machine.
+    pub(crate) plain_http: Option<At<String>>,
+    /// Web pages of other origins that may use every address from a browser.
+    pub(crate) cors: Option<CorsRaw>,
     /// Decisions under way at once; more are shed (default 1024).
     #[schemars(range(min = 1))]
     pub(crate) in_flight: Option<u32>,

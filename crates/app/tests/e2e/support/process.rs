@@ -48,8 +48,8 @@ impl Running {
             }
         });
         let mut running = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), lines: Mutex::new(lines) };
-        let line = running.wait_for_line("tendon is ready on http://");
-        running.address = line.rsplit_once("http://").unwrap().1.parse().unwrap();
+        let line = running.wait_for_line("tendon is ready on ");
+        running.address = line.rsplit_once("://").unwrap().1.parse().unwrap();
         running
     }
 

@@ -1,0 +1,119 @@
+//! The gate in front of every route: recognises the caller, holds what it may do against the route's rule, and only then calls
+//! the handler. A method without a rule is not answered by any handler.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{MatchedPath, RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    http::{Method, header::AUTHORIZATION, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use tendon_kernel::{Error, ErrorKind, Result};
+
+use super::{
+    Api,
+    answer::{self, Asked},
+    counters::Route,
+    router::Table,
+};
+use crate::{
+    service,
+    trust::{Credentials, Known, Peer},
+};
+
+/// Who may use a method of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Everybody, without credentials: nothing there names a person, an input or an answer.
+    Open,
+    /// Whoever asks for decisions. Which integrations, the path's admission says.
+    Decide,
+    /// Every known caller; the handler shows it only what it may see.
+    Known,
+    /// Whoever may read.
+    Read,
+    /// Whoever may do everything.
+    Admin,
+}
+
+/// What the layer needs.
+#[derive(Clone)]
+pub(super) struct Watch {
+    pub(super) api: Arc<Api>,
+    pub(super) table: Arc<Table>,
+}
+
+/// Lets a request through or answers why not.
+pub(super) async fn pass(
+    State(watch): State<Watch>,
+    names: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut head, body) = request.into_parts();
+    let path = head.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    // A handler for GET answers HEAD too.
+    let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+    let rule = watch.table.rule(path, method);
+    let api = &watch.api;
+    let refused = match rule {
+        _ if names.is_err() => Err(answer::not_text()),
+        None => Err(wrong_method()),
+        Some(Rule::Open) => Ok(None),
+        Some(rule) => enter(api, rule, &head).await.map(Some),
+    };
+    match refused {
+        Ok(known) => {
+            if let Some(known) = known {
+                head.extensions.insert(known);
+            }
+            next.run(Request::from_parts(head, body)).await
+        }
+        Err(error) => {
+            let route = match rule {
+                Some(Rule::Decide) => Route::Decide,
+                Some(_) => Route::Read,
+                None => Route::Other,
+            };
+            if route == Route::Decide {
+                // The path never saw it; the ledger still counts it.
+                let name = names
+                    .as_ref()
+                    .ok()
+                    .and_then(|names| names.iter().find(|(name, _)| *name == "name"))
+                    .map_or("", |(_, value)| value);
+                api.engine.refused(name, error.code());
+            }
+            let asked = Asked::begin(api, &head.headers, route);
+            asked.timed(api, asked.problem(api, &error), &[])
+        }
+    }
+}
+
+async fn enter(api: &Api, rule: Rule, head: &Parts) -> Result<Arc<Known>> {
+    if head.uri.query().is_some_and(|query| query.contains("tdn_")) {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "key_in_address",
+            "an API key stands in the address of the request",
+        )
+        .hint("addresses end up in logs: revoke this key and send the new one as `Authorization: Bearer tdn_…`"));
+    }
+    let credentials = Credentials {
+        authorization: head.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default()),
+        peer: head.extensions.get::<Peer>(),
+    };
+    let known = api.gate.identify(credentials).await?;
+    match rule {
+        Rule::Open | Rule::Decide | Rule::Known => {}
+        Rule::Read => service::reader(&known)?,
+        Rule::Admin => service::admin(&known)?,
+    }
+    Ok(known)
+}
+
+fn wrong_method() -> Error {
+    Error::new(ErrorKind::Invalid, "wrong_method", "this address does not know the request's method")
+        .hint("/openapi.json lists the methods of each address")
+}

@@ -1,0 +1,173 @@
+//! Who is asking, for every door: an API key, a token of an identity provider, or a client certificate becomes a known caller
+//! with what it may do. Doors bring the credentials they found; nobody else looks at them.
+
+mod oidc;
+mod peer;
+mod tls;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tendon_engine::ask::Caller;
+use tendon_kernel::{
+    Error, ErrorKind, Result,
+    context::Context,
+    sockets::{http::HttpClient, secrets::Keys},
+};
+use tendon_plan::{
+    Scope,
+    trust::{ClientPlan, Limits, TrustPlan},
+};
+
+use crate::keys::KeyRing;
+use oidc::Oidc;
+pub use oidc::ProviderState;
+pub use peer::Peer;
+pub(crate) use tls::accept;
+pub use tls::{Tls, TlsNow};
+
+/// A caller that was recognised, with what it may do.
+#[derive(Debug)]
+pub struct Known {
+    /// As the path sees it.
+    pub caller: Caller,
+    /// Whether it may read what others asked.
+    pub read: bool,
+    /// Whether it may do everything.
+    pub admin: bool,
+    /// How much it may ask, as far as its credentials say so.
+    pub limits: Limits,
+}
+
+impl Known {
+    /// A caller with these scopes. `id` stands in the ledger; `scope` is whose idempotency keys, rate and quota these are.
+    pub fn new(id: Arc<str>, scope: Arc<str>, scopes: &[Scope], limits: Limits) -> Self {
+        let all = scopes.iter().any(|scope| matches!(scope, Scope::DecideAll | Scope::Admin));
+        let named = scopes.iter().filter_map(|scope| match scope {
+            Scope::Decide(name) => Some(name.clone()),
+            _ => None,
+        });
+        let integrations = if all { None } else { Some(named.collect::<Arc<[String]>>()) };
+        Self {
+            caller: Caller { id, scope, integrations },
+            read: scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Admin)),
+            admin: scopes.contains(&Scope::Admin),
+            limits,
+        }
+    }
+}
+
+/// What a request brought along.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// The value of `Authorization`; `Some("")` when it is no text.
+    pub authorization: Option<&'a str>,
+    /// The client certificate of the connection.
+    pub peer: Option<&'a Peer>,
+}
+
+/// Recognises callers.
+pub struct Gate {
+    parts: GateParts,
+    rules: ArcSwap<Rules>,
+}
+
+/// What a gate stands on.
+#[derive(Clone)]
+pub struct GateParts {
+    /// The API keys.
+    pub keys: Arc<KeyRing>,
+    /// Time and tasks.
+    pub context: Context,
+    /// Asks identity providers.
+    pub http: Arc<dyn HttpClient>,
+    /// Keeps the key by which subjects of tokens become ids.
+    pub secrets: Arc<dyn Keys>,
+}
+
+/// What the plan in force says.
+#[derive(Default)]
+struct Rules {
+    clients: Vec<(ClientPlan, Arc<Known>)>,
+    oidc: Option<Oidc>,
+}
+
+impl Gate {
+    /// A gate that knows keys, and what the plan says beside.
+    ///
+    /// # Errors
+    /// As `configure`.
+    pub fn new(parts: GateParts, plan: &TrustPlan) -> Result<Self> {
+        let gate = Self { parts, rules: ArcSwap::default() };
+        gate.configure(plan)?;
+        Ok(gate)
+    }
+
+    /// Puts another plan in force.
+    ///
+    /// # Errors
+    /// As the key store's, when tokens are to be accepted.
+    pub fn configure(&self, plan: &TrustPlan) -> Result<()> {
+        let clients = plan.tls.iter().flat_map(|tls| &tls.clients).map(|client| {
+            let name: Arc<str> = format!("tls:{}", client.name).into();
+            let known = Known::new(name.clone(), name, &client.scopes, client.limits);
+            (client.clone(), Arc::new(known))
+        });
+        let before = self.rules.load();
+        let oidc = if plan.oidc.is_empty() {
+            None
+        } else {
+            let key = self.parts.secrets.key("callers")?;
+            let GateParts { context, http, .. } = &self.parts;
+            Some(Oidc::new(&plan.oidc, before.oidc.as_ref(), context.clone(), http, &key))
+        };
+        self.rules.store(Arc::new(Rules { clients: clients.collect(), oidc }));
+        Ok(())
+    }
+
+    /// How the identity providers do.
+    pub fn providers(&self) -> Vec<ProviderState> {
+        self.rules.load().oidc.as_ref().map(Oidc::states).unwrap_or_default()
+    }
+
+    /// Recognises a caller. What stands in `Authorization` goes before the certificate of the connection.
+    ///
+    /// # Errors
+    /// `Unauthenticated` without valid credentials; `Forbidden` for a token that allows nothing; `Unavailable` when the keys of
+    /// a token's issuer are not known.
+    pub async fn identify(&self, credentials: Credentials<'_>) -> Result<Arc<Known>> {
+        match (credentials.authorization, credentials.peer) {
+            (Some(value), _) => {
+                let text = bearer(value);
+                let rules = self.rules.load_full();
+                match &rules.oidc {
+                    Some(oidc) if !text.is_empty() && !text.starts_with("tdn_") => oidc.identify(text).await,
+                    _ => self.parts.keys.recognise(text),
+                }
+            }
+            (None, Some(peer)) => self.client(peer),
+            (None, None) => Err(Error::new(ErrorKind::Unauthenticated, "key_missing", "the request has no API key")
+                .hint("send `Authorization: Bearer tdn_…`; `tendon keys create --name NAME` makes a key")),
+        }
+    }
+
+    fn client(&self, peer: &Peer) -> Result<Arc<Known>> {
+        let rules = self.rules.load();
+        let found = rules.clients.iter().find(|(client, _)| {
+            client.fingerprint.is_some_and(|fingerprint| fingerprint == peer.fingerprint)
+                || client.san.as_ref().is_some_and(|san| peer.names.contains(san))
+        });
+        found.map(|(_, known)| known.clone()).ok_or_else(|| {
+            Error::new(ErrorKind::Unauthenticated, "client_unknown", "the client certificate is trusted, but belongs to no known caller")
+                .hint("`server.tls.clients` lists callers by a name (san) or the fingerprint of their certificate; or send an API key")
+        })
+    }
+}
+
+/// The credentials behind `Bearer`; empty for every other scheme.
+fn bearer(value: &str) -> &str {
+    match value.split_once(' ') {
+        Some((scheme, text)) if scheme.eq_ignore_ascii_case("bearer") => text.trim(),
+        _ => "",
+    }
+}

@@ -1,0 +1,111 @@
+//! Access tokens of identity providers (OpenID Connect): whose they are and what they allow, by the rules of the plan.
+
+mod jwk;
+mod provider;
+mod token;
+
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+
+use ring::hmac;
+use serde_json::{Map, Value};
+use tendon_kernel::{
+    Error, ErrorKind, Result,
+    context::Context,
+    sockets::{http::HttpClient, secrets::Key},
+};
+use tendon_plan::{Scope, trust::OidcPlan};
+
+use super::Known;
+use provider::Provider;
+pub use provider::ProviderState;
+use token::{Unverified, refused};
+
+/// All providers.
+pub(super) struct Oidc {
+    context: Context,
+    providers: Vec<Arc<Provider>>,
+    /// Turns subjects into ids that tell nobody who they are.
+    names: hmac::Key,
+}
+
+impl Oidc {
+    /// Providers of a plan. Those of `before` that have not changed keep their keys.
+    pub(super) fn new(
+        plans: &BTreeMap<Arc<str>, Arc<OidcPlan>>,
+        before: Option<&Self>,
+        context: Context,
+        http: &Arc<dyn HttpClient>,
+        key: &Key,
+    ) -> Self {
+        let known = before.map(|before| before.providers.as_slice()).unwrap_or_default();
+        let provider = |plan: &Arc<OidcPlan>| match known.iter().find(|provider| provider.plan == *plan) {
+            Some(provider) => provider.clone(),
+            None => Arc::new(Provider::new(plan.clone(), context.clone(), http.clone())),
+        };
+        let providers = plans.values().map(provider).collect();
+        Self { providers, names: hmac::Key::new(hmac::HMAC_SHA256, &key.0), context }
+    }
+
+    /// How the providers do.
+    pub(super) fn states(&self) -> Vec<ProviderState> {
+        self.providers.iter().map(|provider| provider.state()).collect()
+    }
+
+    /// Recognises the bearer of a token.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when it is not genuine or not valid here and now; `Forbidden` when it allows nothing here;
+    /// `Unavailable` when nobody can tell.
+    pub(super) async fn identify(&self, text: &str) -> Result<Arc<Known>> {
+        let token = Unverified::read(text)?;
+        let provider = self.providers.iter().find(|provider| provider.plan.issuer == token.issuer());
+        let Some(provider) = provider else {
+            return Err(refused("token_issuer", "the token is of an issuer that is not accepted here"));
+        };
+        let plan = &provider.plan;
+        if !plan.algorithms.contains(&token.alg) {
+            return Err(refused("token_algorithm", "the token's signature algorithm is not accepted here"));
+        }
+        let keys = provider.keys(token.kid.as_deref()).await?;
+        if !token.signed_by(keys.iter()) {
+            return Err(refused("token_signature", "the token is not signed by a key of its issuer"));
+        }
+        let claims = token.claims(plan, self.context.clock.now())?;
+        self.known(plan, &claims).map(Arc::new)
+    }
+
+    fn known(&self, plan: &OidcPlan, claims: &Map<String, Value>) -> Result<Known> {
+        let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+        let subject = subject.ok_or_else(|| refused("token_malformed", "the token names no subject (`sub`)"))?;
+        let scopes: Vec<Scope> =
+            granted(plan, claims).filter_map(|value| plan.grants.get(value)).flatten().cloned().collect();
+        if scopes.is_empty() {
+            return Err(Error::new(ErrorKind::Forbidden, "token_without_grants", "the token allows nothing here")
+                .with("claim", plan.claim.join("."))
+                .hint("`auth.oidc` says which values of this claim allow what"));
+        }
+        // The ledger never holds a person's name, and nobody without the key can find out whose id this is.
+        let tag = hmac::sign(&self.names, format!("{}\0{subject}", plan.issuer).as_bytes());
+        let mut id = format!("oidc:{}:", plan.name);
+        for byte in tag.as_ref().iter().take(12) {
+            let _ = write!(id, "{byte:02x}");
+        }
+        let id: Arc<str> = id.into();
+        Ok(Known::new(id.clone(), id, &scopes, plan.limits))
+    }
+}
+
+/// The values of the claim with the grants: a list, or words in one text.
+fn granted<'c>(plan: &OidcPlan, claims: &'c Map<String, Value>) -> impl Iterator<Item = &'c str> {
+    let mut steps = plan.claim.iter();
+    let mut place = steps.next().and_then(|step| claims.get(step));
+    for step in steps {
+        place = place.and_then(|value| value.get(step));
+    }
+    let (list, words) = match place {
+        Some(Value::Array(list)) => (list.as_slice(), ""),
+        Some(Value::String(words)) => (&[][..], words.as_str()),
+        _ => (&[][..], ""),
+    };
+    list.iter().filter_map(Value::as_str).chain(words.split_ascii_whitespace())
+}

@@ -1,0 +1,121 @@
+//! Tokens (JWS compact form, RFC 7515) as they come from outside: read strictly, verified with a key of the provider and an
+//! algorithm of the list, then their claims. Nothing in a token says where its key is found.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+use tendon_kernel::{Error, ErrorKind, Result, Timestamp};
+use tendon_plan::trust::OidcPlan;
+
+use super::jwk::Jwk;
+
+/// Longest token that is looked at.
+const LONGEST: usize = 16 * 1024;
+/// Longest key id.
+const KEY_ID: usize = 256;
+
+/// The protected header, as far as it matters. A member that stands twice is an error.
+#[derive(serde::Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    /// Extensions that must be understood: none is.
+    crit: Option<Value>,
+}
+
+/// A token that nobody has verified yet.
+pub(super) struct Unverified<'t> {
+    /// Algorithm it claims.
+    pub(super) alg: String,
+    /// Id of the key it claims.
+    pub(super) kid: Option<String>,
+    signed: &'t str,
+    signature: Vec<u8>,
+    claims: Map<String, Value>,
+}
+
+pub(super) fn refused(code: &'static str, message: &'static str) -> Error {
+    Error::new(ErrorKind::Unauthenticated, code, message)
+}
+
+fn malformed() -> Error {
+    refused("token_malformed", "the credentials are neither an API key nor a token that can be read").hint(
+        "send `Authorization: Bearer` with an API key (tdn_…) or the access token of an identity provider (a JWT)",
+    )
+}
+
+impl<'t> Unverified<'t> {
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when it is too long or has another form.
+    pub(super) fn read(text: &'t str) -> Result<Self> {
+        if text.len() > LONGEST {
+            return Err(refused("token_malformed", "the token is too long").hint("at most 16 KiB"));
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or_else(malformed)?;
+        let (header, claims) = signed.split_once('.').ok_or_else(malformed)?;
+        let header: Header = json(header)?;
+        let claims: Map<String, Value> = json(claims)?;
+        let plain = header.typ.as_deref().is_none_or(|typ| {
+            ["jwt", "at+jwt", "application/at+jwt"].iter().any(|known| typ.eq_ignore_ascii_case(known))
+        });
+        if header.crit.is_some() || !plain || header.kid.as_ref().is_some_and(|kid| kid.len() > KEY_ID) {
+            return Err(malformed());
+        }
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed())?;
+        Ok(Self { alg: header.alg, kid: header.kid, signed, signature, claims })
+    }
+
+    /// Who it says issued it; only for choosing whose keys to try.
+    pub(super) fn issuer(&self) -> &str {
+        self.claims.get("iss").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether one of these keys signed it.
+    pub(super) fn signed_by<'k>(&self, keys: impl Iterator<Item = &'k Jwk>) -> bool {
+        let mut keys = keys.filter(|key| key.fits(&self.alg));
+        keys.any(|key| key.verifies(&self.alg, self.signed.as_bytes(), &self.signature))
+    }
+
+    /// Its claims, once it is known to be genuine.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when it is for somebody else or not valid now.
+    pub(super) fn claims(self, plan: &OidcPlan, now: Timestamp) -> Result<Map<String, Value>> {
+        let claims = self.claims;
+        if claims.get("iss").and_then(Value::as_str) != Some(&plan.issuer) {
+            return Err(refused("token_issuer", "the token is of an issuer that is not accepted here"));
+        }
+        let wanted = |value: &Value| value.as_str().is_some_and(|text| plan.audience.iter().any(|one| one == text));
+        let ours = match claims.get("aud") {
+            Some(Value::Array(list)) => list.iter().any(wanted),
+            Some(one) => wanted(one),
+            None => false,
+        };
+        if !ours {
+            return Err(refused("token_audience", "the token is meant for another service")
+                .hint("ask the identity provider for a token whose audience is this service"));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "seconds of today have eleven digits")]
+        let (now, leeway) = (now.0 as f64 / 1e6, plan.leeway.as_secs_f64());
+        let time = |name: &str| match claims.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_f64().filter(|time| time.is_finite()).map(Some).ok_or_else(malformed),
+        };
+        let ends = time("exp")?.ok_or_else(|| refused("token_malformed", "the token never ends: it has no `exp`"))?;
+        if now >= ends + leeway {
+            return Err(refused("token_expired", "the token has ended").hint("ask the identity provider for a new one"));
+        }
+        if [time("nbf")?, time("iat")?].into_iter().flatten().any(|begin| begin > now + leeway) {
+            return Err(refused("token_early", "the token is not valid yet")
+                .hint("the clocks of the identity provider and this machine differ; `leeway` allows for a little"));
+        }
+        Ok(claims)
+    }
+}
+
+fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed())?;
+    serde_json::from_slice(&bytes).map_err(|_| malformed())
+}

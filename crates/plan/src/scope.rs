@@ -1,0 +1,64 @@
+//! What a caller may do, as words: in keys, in grants of identity providers, in client certificates.
+
+use std::fmt;
+
+use tendon_kernel::{Error, ErrorKind, Result};
+
+/// One thing a caller may do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Ask any integration for decisions.
+    DecideAll,
+    /// Ask one integration for decisions.
+    Decide(String),
+    /// Read decisions, integrations and explanations.
+    Read,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    /// Reads `decide:lead-score`, `decide:*`, `read` or `admin`.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "read" => Ok(Self::Read),
+            "admin" => Ok(Self::Admin),
+            "decide:*" => Ok(Self::DecideAll),
+            _ => match text.strip_prefix("decide:") {
+                Some(name) if !name.is_empty() => Ok(Self::Decide(name.to_owned())),
+                _ => Err(Error::new(ErrorKind::Invalid, "unknown_scope", format!("`{text}` is no scope of a key"))
+                    .hint("a scope is decide:INTEGRATION, decide:*, read or admin")),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DecideAll => f.write_str("decide:*"),
+            Self::Decide(name) => write!(f, "decide:{name}"),
+            Self::Read => f.write_str("read"),
+            Self::Admin => f.write_str("admin"),
+        }
+    }
+}
+
+impl serde::Serialize for Scope {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Scope {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a caller may do, all together.
+pub type Scopes = Vec<Scope>;
