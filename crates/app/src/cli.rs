@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{check, decisions, demo, init, keys, ledger, letters, models, new, systems, up};
+use crate::commands::{
+    backfill, check, decisions, deliveries, demo, init, keys, ledger, letters, models, new, systems, up,
+};
 
 /// Joins AI models to the systems a business already runs on: every prediction validated, explained, recorded, and written
 /// back to where it is needed.
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Check(check::Args),
     /// Run the project.
     Up(up::Args),
+    /// Score the rows that are there already: with progress, a pause and a place, nothing twice.
+    Backfill(backfill::Args),
     /// Look at models and score files of rows with them.
     #[command(subcommand)]
     Models(models::Command),
@@ -58,6 +62,9 @@ pub(crate) enum Command {
     /// Look up, explain and replay decisions.
     #[command(subcommand)]
     Decisions(decisions::Command),
+    /// Write-backs: what was written, what stood there before, what would be written; and back again.
+    #[command(subcommand)]
+    Deliveries(deliveries::Command),
     /// Dead letters: records and deliveries that could not go on.
     #[command(subcommand)]
     Letters(letters::Command),

@@ -10,12 +10,12 @@ use tendon_engine::{
     outbox::{self, Outbox},
     systems::{Limits, System},
 };
-use tendon_flows::watch::{self, WatchState, Watches};
+use tendon_flows::watch::{self, BackfillState, BackfillWish, WatchState, Watches};
 use tendon_kernel::{
     Error, ErrorKind, Result,
     context::Context,
     sockets::{
-        connector::Build,
+        connector::{Allowed, Build},
         ledger::{Entry, Ledger},
         secrets::Secrets,
         store::Store,
@@ -78,13 +78,17 @@ impl Flows {
     }
 
     fn build(&self, plan: &SystemPlan) -> Result<System> {
+        self.build_with(plan, plan.allowed.clone())
+    }
+
+    fn build_with(&self, plan: &SystemPlan, allowed: Allowed) -> Result<System> {
         let kind = tendon_connectors::find(&plan.kind).ok_or_else(|| {
             Error::new(ErrorKind::Config, "kind_unknown", "a system has an unknown kind").with("system", &plan.name)
         })?;
         let connector = (kind.build)(Build {
             system: plan.name.to_string(),
             config: plan.config.clone(),
-            allowed: plan.allowed.clone(),
+            allowed,
             folder: self.project.folder.clone(),
             context: self.context.clone(),
             secrets: self.secrets.clone(),
@@ -103,6 +107,20 @@ impl Flows {
     /// # Errors
     /// `Internal` when a watch names a system that was not built.
     pub(crate) fn start(&self, engine: &Arc<Engine>, ledger: &Arc<dyn Ledger>, outbox: &Outbox) -> Result<()> {
+        self.start_some(engine, ledger, outbox, None)
+    }
+
+    /// The same for the backfill of one integration alone; `None`: all, as usual.
+    ///
+    /// # Errors
+    /// As [`Flows::start`].
+    pub(crate) fn start_some(
+        &self,
+        engine: &Arc<Engine>,
+        ledger: &Arc<dyn Ledger>,
+        outbox: &Outbox,
+        only: Option<(&str, BackfillWish)>,
+    ) -> Result<()> {
         let parts = watch::Parts {
             context: self.context.clone(),
             engine: engine.clone(),
@@ -110,7 +128,9 @@ impl Flows {
             store: self.store.clone(),
         };
         let runtime = engine.runtime();
-        let started = Watches::start(&parts, runtime.plan().integrations.values(), &self.systems())?;
+        let plans =
+            runtime.plan().integrations.values().filter(|plan| only.is_none_or(|(only, _)| only == &*plan.name));
+        let started = Watches::start_with(&parts, plans, &self.systems(), only.map(|(_, wish)| wish))?;
         let started = Arc::new(started);
         // A row that a delivery left alone, because a person changed it meanwhile, is looked at again.
         outbox.listen(started.clone());
@@ -130,6 +150,28 @@ impl Flows {
     /// How each watch does.
     pub(crate) fn states(&self) -> BTreeMap<Arc<str>, WatchState> {
         self.watches().map(|watches| watches.states()).unwrap_or_default()
+    }
+
+    /// How the backfill of an integration does, after a wish if there is one; `None`: nothing watches for it now.
+    pub(crate) fn backfill(&self, integration: &str, wish: Option<BackfillWish>) -> Option<BackfillState> {
+        self.watches()?.backfill(integration, wish)
+    }
+
+    /// A connection of its own to a system for one command, which may also read what the plan lets it write: a preview shows
+    /// the values that stand there, and an undo has them as its condition.
+    ///
+    /// # Errors
+    /// `NotFound` when the plan has no such system; the kind's.
+    pub(crate) fn apart(&self, plan: &Plan, name: &str) -> Result<System> {
+        let system = plan.systems.get(name).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "system_not_found", "the plan has no such system any more")
+                .with("system", name)
+        })?;
+        let mut allowed = system.allowed.clone();
+        for (resource, fields) in &system.allowed.write {
+            allowed.read.entry(resource.clone()).or_default().extend(fields.iter().cloned());
+        }
+        self.build_with(system, allowed)
     }
 
     /// Has the row of a dead record asked about again.

@@ -189,6 +189,8 @@ pub enum DeliveryState {
     Dead,
     /// Its subject was erased.
     Erased,
+    /// A person had the values from before put back.
+    Undone,
 }
 
 /// A write-back that a decision causes: kept in the decision's entry, so that recording it is accepting it.

@@ -1,7 +1,9 @@
 //! One file per command: its arguments and what it does with them.
 
+pub(crate) mod backfill;
 pub(crate) mod check;
 pub(crate) mod decisions;
+pub(crate) mod deliveries;
 pub(crate) mod demo;
 pub(crate) mod discover;
 pub(crate) mod init;
@@ -39,9 +41,11 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::New(command) => new::run(&find()?, command, cli.output).await,
         Command::Check(args) => check::run(find, &args, cli.output).await,
         Command::Up(args) => up::run(&find()?, &args).await,
+        Command::Backfill(args) => backfill::run(&find()?, &args, cli.output).await,
         Command::Models(command) => models::run(find, command, cli.output).await,
         Command::Systems(command) => systems::run(&find()?, command, cli.output).await,
         Command::Decisions(command) => decisions::run(&find()?, command, cli.output).await,
+        Command::Deliveries(command) => deliveries::run(&find()?, command, cli.output).await,
         Command::Letters(command) => letters::run(&find()?, command, cli.output).await,
         Command::Ledger(command) => ledger::run(find, command, cli.output).await,
         Command::Keys(command) => keys::run(&find()?, command, cli.output).await,

@@ -1,13 +1,16 @@
 //! What commands ask of a project's state: carried out by the running process, which they reach through the control
 //! socket, or by the command itself when nothing runs. The same code either way.
 
+mod backfill;
 mod decisions;
+mod deliveries;
 mod keys;
 mod ledger;
 pub(crate) mod letters;
 
 use serde_json::Value as Json;
 use tendon_doors::keys::Scope;
+use tendon_flows::watch::BackfillWish;
 use tendon_kernel::Result;
 use tendon_ledger::Opening;
 
@@ -17,6 +20,20 @@ use crate::wiring::Parts;
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Order {
+    /// Goes through all rows of an integration's table, at most so many a second.
+    BackfillRun { integration: String, rate: Option<f64> },
+    /// Stops that after the page under way.
+    BackfillPause { integration: String },
+    /// How it does.
+    BackfillState { integration: String },
+    /// Lists recent deliveries.
+    DeliveriesList { integration: Option<String>, subject: Option<String>, limit: usize },
+    /// Shows one delivery, or those of a decision.
+    DeliveriesShow { id: String },
+    /// Puts the values from before a delivery back.
+    DeliveriesUndo { id: String, by: String },
+    /// What would be written, without writing.
+    DeliveriesPreview { integration: String, limit: usize },
     /// Makes an API key.
     KeysCreate { name: String, scopes: Vec<Scope> },
     /// Lists API keys.
@@ -49,6 +66,15 @@ pub(crate) enum Order {
 /// As each order's.
 pub(crate) async fn carry_out(parts: &Parts, order: Order) -> Result<Json> {
     match order {
+        Order::BackfillRun { integration, rate } => backfill::wish(parts, &integration, Some(BackfillWish::Run(rate))),
+        Order::BackfillPause { integration } => backfill::wish(parts, &integration, Some(BackfillWish::Pause)),
+        Order::BackfillState { integration } => backfill::wish(parts, &integration, None),
+        Order::DeliveriesList { integration, subject, limit } => {
+            deliveries::list(parts, integration, subject, limit).await
+        }
+        Order::DeliveriesShow { id } => deliveries::show(parts, &id).await,
+        Order::DeliveriesUndo { id, by } => deliveries::undo(parts, &id, &by).await,
+        Order::DeliveriesPreview { integration, limit } => deliveries::preview(parts, &integration, limit).await,
         Order::KeysCreate { name, scopes } => keys::create(parts, &name, scopes).await,
         Order::KeysList {} => keys::list(parts).await,
         Order::KeysRevoke { key } => keys::revoke(parts, &key).await,

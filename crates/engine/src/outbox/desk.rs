@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     QUEUE_LIMIT, Shared,
-    outcome::{self, Ending},
+    outcome::{self, Counts, Ending},
     pendings_of,
     projection::{PENDING, PendingRow, pending_key, place_of, system_prefix},
     queue::{Lane, Pending, Place, Queue, write_batch},
@@ -34,8 +34,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub struct DeskState {
     /// Deliveries that wait in memory; when `more`, there are others in the projection.
     pub waiting: usize,
+    /// Deliveries in memory that have not ended: those that wait, and those being written.
+    pub unfinished: usize,
     /// Whether more waits than memory holds.
     pub more: bool,
+    /// How others ended since the start.
+    pub ended: Counts,
     /// Time of the oldest waiting decision.
     pub oldest: Option<Timestamp>,
     /// The circuit breaker.
@@ -55,6 +59,7 @@ struct State {
     /// Before this moment nothing is tried: the system as a whole failed.
     pause_until: Duration,
     failures: u32,
+    counts: Counts,
 }
 
 pub(super) struct Desk {
@@ -76,6 +81,7 @@ impl Desk {
             left_out: 0,
             pause_until: Duration::ZERO,
             failures: 0,
+            counts: Counts::default(),
         };
         let (stop, _) = watch::channel(false);
         let (ended, _) = watch::channel(false);
@@ -116,7 +122,9 @@ impl Desk {
         let state = self.lock();
         DeskState {
             waiting: state.queue.len(),
+            unfinished: state.queue.unfinished(),
             more: !state.complete,
+            ended: state.counts,
             oldest: state.queue.oldest(),
             breaker,
             last_failure,
@@ -232,6 +240,7 @@ impl Shared {
         let mut drafts = Vec::with_capacity(results.len());
         let mut ended = Vec::with_capacity(results.len());
         let mut passed_over = Vec::new();
+        let mut counts = desk.lock().counts;
         for (mut pending, written) in results {
             pending.attempts = pending.attempts.saturating_add(1);
             match self.ending(&pending, written) {
@@ -239,6 +248,7 @@ impl Shared {
                     if ending.passes_over() {
                         passed_over.push(pending.clone());
                     }
+                    counts.add(&ending);
                     drafts.push(self.ending_draft(&pending, ending, now));
                     ended.push(pending);
                 }
@@ -256,6 +266,7 @@ impl Shared {
             Ok(()) => {
                 let mut state = desk.lock();
                 ended.iter().for_each(|pending| state.queue.finish(pending));
+                state.counts = counts;
                 drop(state);
                 passed_over.iter().for_each(|pending| self.tell_passed_over(pending));
             }

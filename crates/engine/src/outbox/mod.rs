@@ -10,6 +10,7 @@ mod outcome;
 mod projection;
 mod queue;
 mod report;
+mod undo;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -30,14 +31,15 @@ use self::{
     desk::Desk,
     outcome::{Custody, Ending},
     projection::{LETTERS, letter_key, place_of},
-    queue::{Lane, Pending, row_name},
+    queue::{Lane, Origin, Pending},
 };
 pub use self::{
     desk::DeskState,
-    outcome::{PassedOver, passed_over},
+    outcome::{Counts, PassedOver, passed_over},
     projection::{LetterRow, OutboxProjection, RECORD_INDEX},
     queue::Place,
     report::{DeliveryReport, report},
+    undo::{Undo, delivery_place},
 };
 use crate::{DeliverySink, record_format::More, systems::System};
 
@@ -84,6 +86,8 @@ struct Shared {
     custody: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>,
     erasures: Mutex<VecDeque<([u8; 16], u64)>>,
     listeners: Mutex<Vec<Arc<dyn PassedOverListener>>>,
+    /// One undo at a time: the second one of the same delivery sees the first one's entry.
+    undoing: tokio::sync::Mutex<()>,
 }
 
 /// Hears of rows that were passed over, so that whoever watches them looks again.
@@ -104,6 +108,7 @@ impl Outbox {
             custody: parts.custody,
             erasures: Mutex::new(VecDeque::new()),
             listeners: Mutex::default(),
+            undoing: tokio::sync::Mutex::default(),
         });
         for name in shared.desks.keys() {
             let (task, name) = (Arc::clone(&shared), Arc::clone(name));
@@ -116,21 +121,16 @@ impl Outbox {
     pub fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]) {
         let lane = if decision.door == tendon_kernel::decision::Door::Batch { Lane::Backfill } else { Lane::Live };
         let gone = decision.subject.as_deref().is_some_and(|subject| self.shared.was_erased(subject, seq));
+        let origin = Origin {
+            id: decision.id,
+            at: decision.at,
+            integration: &decision.integration,
+            model: decision.model.as_ref(),
+            subject: decision.subject.as_ref(),
+        };
         for (index, delivery) in deliveries.iter().enumerate() {
             let Some(desk) = self.shared.desks.get(&delivery.system) else { continue };
-            let pending = Pending {
-                place: (seq, u16::try_from(index).unwrap_or(RECORD_INDEX - 1)),
-                lane,
-                id: decision.id,
-                at: decision.at,
-                integration: decision.integration.clone(),
-                model: decision.model.clone(),
-                subject: decision.subject.clone(),
-                row: row_name(delivery),
-                delivery: delivery.clone(),
-                attempts: 0,
-                not_before: std::time::Duration::ZERO,
-            };
+            let pending = Pending::new(place_at(seq, index), lane, &origin, delivery.clone());
             if gone {
                 self.shared.end_erased(vec![pending]);
             } else {
@@ -224,23 +224,19 @@ impl DeliverySink for Outbox {
     }
 }
 
+/// Place of a decision's delivery.
+fn place_at(seq: u64, index: usize) -> Place {
+    (seq, u16::try_from(index).unwrap_or(RECORD_INDEX - 1))
+}
+
 /// The deliveries of a decision's entry as they wait; `None` when its subject was erased.
 fn pendings_of(entry: &Entry) -> Result<Option<Vec<Pending>>> {
     let Some(body) = &entry.body else { return Ok(None) };
     let deliveries = More::parse(&body.more)?.deliveries;
-    let pendings = deliveries.into_iter().enumerate().map(|(index, delivery)| Pending {
-        place: (entry.seq, u16::try_from(index).unwrap_or(RECORD_INDEX - 1)),
-        lane: Lane::Live,
-        id: entry.facts.id,
-        at: entry.facts.at,
-        integration: entry.facts.integration.clone(),
-        model: entry.facts.model.clone(),
-        subject: body.subject.clone(),
-        row: row_name(&delivery),
-        delivery,
-        attempts: 0,
-        not_before: std::time::Duration::ZERO,
-    });
+    let origin = Origin::of_entry(entry);
+    let pendings = deliveries.into_iter().enumerate();
+    let pendings =
+        pendings.map(|(index, delivery)| Pending::new(place_at(entry.seq, index), Lane::Live, &origin, delivery));
     Ok(Some(pendings.collect()))
 }
 
@@ -248,19 +244,8 @@ fn pendings_of(entry: &Entry) -> Result<Option<Vec<Pending>>> {
 fn record_placeholder(entry: &Entry, place: Place, system: &Arc<str>) -> Pending {
     let delivery =
         Delivery { system: system.clone(), resource: "".into(), key: vec![], set: vec![], expect: vec![], older: None };
-    Pending {
-        place,
-        lane: Lane::Live,
-        id: entry.facts.id,
-        at: entry.facts.at,
-        integration: entry.facts.integration.clone(),
-        model: entry.facts.model.clone(),
-        subject: None,
-        row: row_name(&delivery),
-        delivery,
-        attempts: 0,
-        not_before: std::time::Duration::ZERO,
-    }
+    // Without the subject: what is erased is named nowhere.
+    Pending::new(place, Lane::Live, &Origin { subject: None, ..Origin::of_entry(entry) }, delivery)
 }
 
 impl Shared {

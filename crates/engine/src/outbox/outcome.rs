@@ -28,6 +28,31 @@ pub(super) struct OutcomeForm {
     /// Key of the row that was not written although nobody refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passed_over: Option<KeyValues>,
+    /// Who had it undone, in the words of whoever asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<String>,
+}
+
+/// How deliveries to a system ended since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Our values stand there.
+    pub delivered: u64,
+    /// The row had moved on.
+    pub superseded: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, ending: &Ending) {
+        match ending {
+            Ending::Delivered(_) => self.delivered += 1,
+            Ending::Superseded => self.superseded += 1,
+            Ending::Dead(_) => self.dead += 1,
+            Ending::Erased | Ending::Retry | Ending::Undone { .. } => {}
+        }
+    }
 }
 
 /// Fields and the values they held.
@@ -85,6 +110,13 @@ pub(super) enum Ending {
     Erased,
     /// A person asked to try again.
     Retry,
+    /// A person had the values from before put back.
+    Undone {
+        /// Who, in their own words.
+        by: String,
+        /// The values that stood there.
+        old: Option<Vec<Value>>,
+    },
 }
 
 impl Ending {
@@ -115,6 +147,7 @@ impl Ending {
             Self::Dead(_) => "dead",
             Self::Erased => "erased",
             Self::Retry => "retry",
+            Self::Undone { .. } => "undone",
         }
     }
 }
@@ -136,10 +169,12 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
     let word = ending.word();
     let erased = matches!(ending, Ending::Erased);
     let passed_over = ending.passes_over().then(|| key_values(pending));
-    let (old, error) = match ending {
-        Ending::Delivered(old) => (old, None),
-        Ending::Dead(error) => (None, Some(error)),
-        _ => (None, None),
+    let by_hand = matches!(ending, Ending::Undone { .. });
+    let (old, error, by) = match ending {
+        Ending::Delivered(old) => (old, None, None),
+        Ending::Dead(error) => (None, Some(error), None),
+        Ending::Undone { by, old } => (old, None, Some(by)),
+        _ => (None, None, None),
     };
     let names = pending.delivery.set.iter().map(|(name, _)| name.clone());
     let form = OutcomeForm {
@@ -152,6 +187,7 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
         message: error.as_ref().map(ToString::to_string).unwrap_or_default(),
         old: old.map(|values| OldValues(names.zip(values).collect())),
         passed_over: passed_over.map(KeyValues),
+        by,
     };
     let facts = Facts {
         kind: EntryKind::Delivery,
@@ -161,7 +197,7 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
         model: pending.model.clone(),
         route: "outbox".into(),
         reason: word.into(),
-        caller: "outbox".into(),
+        caller: if by_hand { "cli" } else { "outbox" }.into(),
         policy: "".into(),
         plan: "".into(),
         retention: custody.retention,

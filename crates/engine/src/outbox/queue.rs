@@ -12,7 +12,7 @@ use tendon_kernel::{
     decision::Delivery,
     sockets::{
         connector::{Write, WriteBatch},
-        ledger::ModelRef,
+        ledger::{Entry, ModelRef},
     },
 };
 
@@ -50,7 +50,45 @@ pub(super) fn row_name(delivery: &Delivery) -> Arc<str> {
     format!("{}\u{0}{}", delivery.resource, serde_json::to_string(&key).unwrap_or_default()).into()
 }
 
+/// The decision that a delivery belongs to.
+pub(super) struct Origin<'a> {
+    pub(super) id: Id,
+    pub(super) at: Timestamp,
+    pub(super) integration: &'a Arc<str>,
+    pub(super) model: Option<&'a ModelRef>,
+    pub(super) subject: Option<&'a Arc<str>>,
+}
+
+impl<'a> Origin<'a> {
+    pub(super) fn of_entry(entry: &'a Entry) -> Self {
+        Self {
+            id: entry.facts.id,
+            at: entry.facts.at,
+            integration: &entry.facts.integration,
+            model: entry.facts.model.as_ref(),
+            subject: entry.body.as_ref().and_then(|body| body.subject.as_ref()),
+        }
+    }
+}
+
 impl Pending {
+    /// A delivery that was not tried yet.
+    pub(super) fn new(place: Place, lane: Lane, origin: &Origin<'_>, delivery: Delivery) -> Self {
+        Self {
+            place,
+            lane,
+            id: origin.id,
+            at: origin.at,
+            integration: Arc::clone(origin.integration),
+            model: origin.model.cloned(),
+            subject: origin.subject.cloned(),
+            row: row_name(&delivery),
+            delivery,
+            attempts: 0,
+            not_before: Duration::ZERO,
+        }
+    }
+
     /// Whether it can go into one batch with another.
     fn goes_with(&self, other: &Self) -> bool {
         let same_key =
@@ -89,6 +127,11 @@ impl Queue {
     /// Deliveries that wait (those taken are not counted).
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Deliveries that are not finished: waiting or taken.
+    pub(super) fn unfinished(&self) -> usize {
+        self.rows.values().map(BTreeSet::len).sum()
     }
 
     /// Adds a delivery; one that is here already, waiting or taken, is not added again.
@@ -173,19 +216,10 @@ mod tests {
             expect: vec![],
             older: None,
         };
-        Pending {
-            place: (seq, 0),
-            lane,
-            id: Id([0; 16]),
-            at: Timestamp(0),
-            integration: "i".into(),
-            model: None,
-            subject: None,
-            row: row_name(&delivery),
-            delivery,
-            attempts: 0,
-            not_before: Duration::ZERO,
-        }
+        let integration = "i".into();
+        let origin =
+            Origin { id: Id([0; 16]), at: Timestamp(0), integration: &integration, model: None, subject: None };
+        Pending::new((seq, 0), lane, &origin, delivery)
     }
 
     proptest! {

@@ -14,6 +14,8 @@ use crate::record_format::More;
 /// One delivery of a decision, with its state.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct DeliveryReport {
+    /// Its id: entry and index, as `entry-index`.
+    pub id: String,
     /// System.
     pub system: Arc<str>,
     /// Resource.
@@ -28,6 +30,9 @@ pub struct DeliveryReport {
     pub old: Option<Vec<(String, Value)>>,
     /// Cause, when dead.
     pub cause: Option<String>,
+    /// Who had it undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<String>,
 }
 
 /// The deliveries of a decision with their states, from all its entries.
@@ -41,7 +46,7 @@ pub fn report(entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
         match entry.facts.kind {
             EntryKind::Decision => {
                 for (index, delivery) in More::parse(&body.more)?.deliveries.into_iter().enumerate() {
-                    reports.insert((entry.seq, index), report_pending(delivery));
+                    reports.insert((entry.seq, index), report_pending(format!("{}-{index}", entry.seq), delivery));
                 }
             }
             EntryKind::Delivery => {
@@ -56,8 +61,9 @@ pub fn report(entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
     Ok(reports.into_values().collect())
 }
 
-fn report_pending(delivery: Delivery) -> DeliveryReport {
+fn report_pending(id: String, delivery: Delivery) -> DeliveryReport {
     DeliveryReport {
+        id,
         system: delivery.system,
         resource: delivery.resource,
         state: DeliveryState::Pending,
@@ -65,19 +71,28 @@ fn report_pending(delivery: Delivery) -> DeliveryReport {
         set: delivery.set,
         old: None,
         cause: None,
+        undone_by: None,
     }
 }
 
 fn apply_outcome(report: &mut DeliveryReport, word: &str, form: OutcomeForm) {
-    report.attempts = form.attempts;
+    if word != "undone" {
+        report.attempts = form.attempts;
+    }
     report.cause = Some(form.message.clone()).filter(|message| !message.is_empty());
     report.state = match word {
         "delivered" => DeliveryState::Delivered,
         "superseded" => DeliveryState::Superseded,
         "dead" => DeliveryState::Dead,
         "erased" => DeliveryState::Erased,
+        "undone" => DeliveryState::Undone,
         _ => DeliveryState::Pending,
     };
+    if word == "undone" {
+        // The values before our write stay in the report; those that the undo replaced were ours.
+        report.undone_by = form.by;
+        return;
+    }
     if let Some(old) = form.old_values() {
         report.old = Some(old);
     }

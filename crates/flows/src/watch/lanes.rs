@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     Parts, WatchState,
+    backfill::{self, BackfillWish, Control, Step},
     memory::{Mark, Memory, Seen, caller_name},
 };
 
@@ -31,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A sweep under way: the key it has passed.
 struct Sweep {
     after: Vec<Value>,
+    /// Whether a person asked for it: then its end is recorded.
+    asked_for: bool,
 }
 
 pub(super) struct Lanes<'a> {
@@ -46,6 +49,9 @@ pub(super) struct Lanes<'a> {
     /// Keys of rows that deliveries passed over, not yet looked at again.
     look: Vec<Vec<Value>>,
     next_sweep: Duration,
+    /// Before this moment the sweep reads no page.
+    next_page: Duration,
+    backfill: &'a Control,
     state: WatchState,
 }
 
@@ -58,6 +64,7 @@ impl<'a> Lanes<'a> {
         plan: &'a Arc<IntegrationPlan>,
         events: &'a EventsPlan,
         system: &'a Arc<System>,
+        backfill: &'a Control,
     ) -> Self {
         let memory = Memory::new(&plan.name, &events.fields, parts.ledger.clone(), parts.store.clone());
         Self {
@@ -71,6 +78,8 @@ impl<'a> Lanes<'a> {
             sweep: None,
             look: Vec::new(),
             next_sweep: Duration::ZERO,
+            next_page: Duration::ZERO,
+            backfill,
             state: WatchState::default(),
         }
     }
@@ -79,13 +88,13 @@ impl<'a> Lanes<'a> {
         self.state.clone()
     }
 
-    /// One round. Returns whether there is more to do at once.
+    /// One round. Returns when there is more to do: at once, after a while, or (`None`) when something happens.
     pub(super) async fn round(
         &mut self,
         again: Vec<Vec<Value>>,
         passed_over: &[PassedOver],
         stop: &watch::Receiver<bool>,
-    ) -> Result<bool, Held> {
+    ) -> Result<Option<Duration>, Held> {
         passed_over.iter().for_each(|row| self.memory.passed_over(row));
         self.look.extend(passed_over.iter().map(|row| row.key.clone()));
         // A row that cannot be asked about again must not hold up the others.
@@ -97,19 +106,67 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    async fn lanes(&mut self, stop: &watch::Receiver<bool>) -> Result<bool> {
+    async fn lanes(&mut self, stop: &watch::Receiver<bool>) -> Result<Option<Duration>> {
         self.start().await?;
         self.look().await?;
         self.live(stop).await?;
         self.state.up_to_date_at = Some(self.parts.context.clock.now());
         self.memory.trim().await?;
         let now = self.parts.context.clock.monotonic();
+        self.wish().await?;
         if self.sweep.is_none() && now >= self.next_sweep {
-            self.sweep = Some(Sweep { after: Vec::new() });
+            self.sweep = Some(Sweep { after: Vec::new(), asked_for: false });
         }
-        self.sweep_page().await?;
-        self.state.sweeping = self.sweep.is_some();
-        Ok(self.sweep.is_some())
+        let paused = self.backfill.state().paused;
+        if !paused && now >= self.next_page {
+            self.sweep_page().await?;
+        }
+        self.state.sweeping = self.sweep.is_some() && !paused;
+        Ok(self.state.sweeping.then(|| self.next_page.saturating_sub(now)))
+    }
+
+    /// Does what a person asked for, recorded before it takes effect.
+    async fn wish(&mut self) -> Result<()> {
+        let Some(wish) = self.backfill.take_wish() else { return Ok(()) };
+        let done = match wish {
+            BackfillWish::Pause => self.record(Step::Paused).await,
+            BackfillWish::Run(_) if self.sweep.as_ref().is_some_and(|sweep| sweep.asked_for) => {
+                self.record(Step::Resumed).await
+            }
+            BackfillWish::Run(_) => self.record(Step::Started).await,
+        };
+        if let Err(error) = done {
+            self.backfill.keep_wish(wish);
+            return Err(error);
+        }
+        if matches!(wish, BackfillWish::Run(_)) {
+            self.next_page = Duration::ZERO;
+            if self.sweep.as_ref().is_none_or(|sweep| !sweep.asked_for) {
+                self.sweep = Some(Sweep { after: Vec::new(), asked_for: true });
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&self, step: Step) -> Result<()> {
+        let digest = self.parts.engine.runtime().plan().digest.clone();
+        backfill::record(&self.parts.context, &*self.parts.ledger, self.plan, &digest, step).await
+    }
+
+    /// Takes up a backfill that was not finished when the process ended.
+    async fn take_up(&mut self) -> Result<()> {
+        let left = backfill::left(&*self.parts.ledger, &*self.parts.store, &self.plan.name).await?;
+        if left.open {
+            let resumed = !left.after.is_empty();
+            self.sweep = Some(Sweep { after: left.after, asked_for: true });
+            self.backfill.change(|state| {
+                (state.running, state.resumed, state.run) = (true, resumed, state.run.max(1));
+            });
+        }
+        // A wish that came meanwhile is newer than the record.
+        let wished = self.backfill.peek();
+        self.backfill.change(|state| state.paused = if wished { state.paused } else { left.paused });
+        Ok(())
     }
 
     /// Finds the place to begin: where the record stops, or, the first time, now (what was there before is the sweep's).
@@ -121,6 +178,7 @@ impl<'a> Lanes<'a> {
         if self.mark.is_none() && self.events.watermark_type == Type::Time {
             self.mark = Some(Mark::Time(self.parts.context.clock.now().0));
         }
+        self.take_up().await?;
         self.started = true;
         Ok(())
     }
@@ -170,21 +228,35 @@ impl<'a> Lanes<'a> {
     /// One page of the sweep.
     async fn sweep_page(&mut self) -> Result<()> {
         let Some(sweep) = &self.sweep else { return Ok(()) };
+        let asked_for = sweep.asked_for;
         let scan = Scan {
             resource: self.events.resource.to_string(),
             key: self.events.key.clone(),
             fields: self.events.fields.clone(),
             after: sweep.after.clone(),
-            limit: PAGE,
+            limit: self.backfill.pace(PAGE, 0).0,
         };
         let rows = self.system.scan(scan).await?;
         // Only an empty page is the end: a system may cut one short before a row it cannot read.
         let last = rows.last().map(|row| row.key.clone());
-        let changes = rows.into_iter().map(|row| Change { mark: Value::Null, row }).collect();
+        let changes: Vec<Change> = rows.into_iter().map(|row| Change { mark: Value::Null, row }).collect();
+        let (looked_at, asked) = (changes.len(), self.state.asked);
         self.decide(changes, Door::Batch).await?;
+        let asked = self.state.asked - asked;
+        self.next_page = self.parts.context.clock.monotonic().saturating_add(self.backfill.pace(PAGE, looked_at).1);
+        if asked_for {
+            self.backfill.change(|state| {
+                state.looked_at += looked_at as u64;
+                state.asked += asked;
+            });
+        }
         self.sweep = match last {
-            Some(after) => Some(Sweep { after }),
+            Some(after) => Some(Sweep { after, asked_for }),
             None => {
+                if asked_for {
+                    self.record(Step::Done).await?;
+                    self.backfill.change(|state| state.running = false);
+                }
                 self.state.swept_at = Some(self.parts.context.clock.now());
                 self.next_sweep = self.parts.context.clock.monotonic().saturating_add(self.events.sweep);
                 None

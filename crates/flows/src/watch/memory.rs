@@ -18,6 +18,8 @@ use tendon_kernel::{
     },
 };
 
+use super::backfill;
+
 /// Row token → digest of what its last decision saw.
 const SEEN: Table = Table("watch_seen");
 /// Row token → position of a decision whose delivery passed the row over: if that is the row's last decision, the row
@@ -37,11 +39,12 @@ impl Projection for WatchProjection {
     }
 
     fn tables(&self) -> &'static [Table] {
-        &[CURSORS, PASSED_OVER, SEEN]
+        &[CURSORS, PASSED_OVER, SEEN, backfill::OPEN, backfill::PAUSED, backfill::PLACE]
     }
 
     fn project(&self, entry: &Entry, tokens: &dyn Tokens, batch: &mut Batch) -> Result<()> {
         let integration = &entry.facts.integration;
+        backfill::project(entry, batch);
         if let Some(row) = outbox::passed_over(entry)? {
             batch.put(PASSED_OVER, row_token(tokens, integration, &row.key), row.seq.to_be_bytes());
         }

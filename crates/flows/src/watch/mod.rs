@@ -9,6 +9,7 @@
 //! A row is left out only when it equals what its *last* decision saw; so our own write-back, and a trigger that touches
 //! the watermark, wake nobody, while A → B → A is three decisions. The place moves past recorded rows only.
 
+mod backfill;
 mod lanes;
 mod memory;
 
@@ -35,8 +36,9 @@ use tendon_kernel::{
 use tendon_plan::{IntegrationPlan, plan::EventsPlan};
 use tokio::sync::{Notify, watch};
 
-use self::lanes::Lanes;
+pub use self::backfill::{BackfillState, BackfillWish};
 pub use self::memory::WatchProjection;
+use self::{backfill::Control, lanes::Lanes};
 
 /// Waits after failures.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -88,6 +90,7 @@ struct Desk {
     again: Mutex<Vec<Vec<Value>>>,
     /// Rows that a delivery passed over: to be looked at now.
     passed_over: Mutex<Vec<PassedOver>>,
+    backfill: Control,
     wake: Notify,
     ended: watch::Sender<bool>,
 }
@@ -101,6 +104,19 @@ impl Watches {
         parts: &Parts,
         plans: impl IntoIterator<Item = &'a Arc<IntegrationPlan>>,
         systems: &BTreeMap<Arc<str>, Arc<System>>,
+    ) -> Result<Self> {
+        Self::start_with(parts, plans, systems, None)
+    }
+
+    /// The same with a wish that each watch finds when it begins, before its own first sweep.
+    ///
+    /// # Errors
+    /// As [`Watches::start`].
+    pub fn start_with<'a>(
+        parts: &Parts,
+        plans: impl IntoIterator<Item = &'a Arc<IntegrationPlan>>,
+        systems: &BTreeMap<Arc<str>, Arc<System>>,
+        wish: Option<BackfillWish>,
     ) -> Result<Self> {
         let (stop, _) = watch::channel(false);
         let mut desks = BTreeMap::new();
@@ -117,9 +133,13 @@ impl Watches {
                 state: Mutex::default(),
                 again: Mutex::default(),
                 passed_over: Mutex::default(),
+                backfill: Control::default(),
                 wake: Notify::new(),
                 ended: watch::channel(false).0,
             });
+            if let Some(wish) = wish {
+                desk.backfill.wish(wish);
+            }
             desks.insert(plan.name.clone(), desk.clone());
             let stop = stop.subscribe();
             parts.context.spawn.spawn("watch", Box::pin(async move { desk.run(stop).await }));
@@ -152,6 +172,15 @@ impl Watches {
         desk.again.lock().unwrap_or_else(PoisonError::into_inner).push(row.key);
         desk.wake.notify_one();
         Ok(())
+    }
+
+    /// How the backfill of an integration does, after a wish if there is one; `None`: it is not watched.
+    pub fn backfill(&self, integration: &str, wish: Option<BackfillWish>) -> Option<BackfillState> {
+        let desk = self.desks.get(integration)?;
+        let Some(wish) = wish else { return Some(desk.backfill.state()) };
+        let state = desk.backfill.wish(wish);
+        desk.wake.notify_one();
+        Some(state)
     }
 
     /// Looks for changes now instead of at the next poll.
@@ -188,7 +217,7 @@ impl Desk {
     }
 
     async fn watch(&self, events: &EventsPlan, stop: &watch::Receiver<bool>) {
-        let mut lanes = Lanes::new(&self.parts, &self.plan, events, &self.system);
+        let mut lanes = Lanes::new(&self.parts, &self.plan, events, &self.system, &self.backfill);
         let mut failures = 0;
         while !*stop.borrow() {
             let keys = std::mem::take(&mut *self.again.lock().unwrap_or_else(PoisonError::into_inner));
@@ -196,9 +225,13 @@ impl Desk {
             let result = lanes.round(keys, &passed_over, stop).await;
             self.note(&lanes, result.as_ref().err());
             let wait = match result {
-                Ok(more) => {
+                Ok(next) => {
                     failures = 0;
-                    if more { continue } else { events.poll }
+                    match next {
+                        Some(Duration::ZERO) => continue,
+                        Some(wait) => wait.min(events.poll),
+                        None => events.poll,
+                    }
                 }
                 Err((error, keys)) => {
                     self.again.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
