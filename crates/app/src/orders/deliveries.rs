@@ -33,8 +33,13 @@ pub(super) async fn list(
     let mut before = None;
     // Decisions without a write-back are passed over, so that the list is as long as it was asked for.
     while rows.len() < limit {
-        let query =
-            Query { integration: integration.clone(), subject: subject.clone(), since: None, before, limit: PAGE };
+        let query = Query {
+            integration: integration.clone(),
+            subject: subject.clone(),
+            before,
+            limit: PAGE,
+            ..Query::default()
+        };
         let found = parts.ledger.list(query).await?;
         let Some(last) = found.last() else { break };
         before = Some(last.seq);
