@@ -15,12 +15,13 @@ use tendon_kernel::{
 };
 
 use crate::{
-    ask::{Answers, Ask},
+    ask::{Answers, Ask, Caller},
     metrics::PathMeters,
     path,
     refusals::Refusals,
     running::Running,
     runtime::Runtime,
+    stages::admit,
 };
 
 /// Takes over deliveries once they are durable in their decision's entry. Must not block.
@@ -97,6 +98,14 @@ impl Engine {
     /// passed; a decision that is under way is still recorded), `Overloaded`. Everything else is said per item.
     pub async fn decide(self: &Arc<Self>, ask: Ask) -> Result<Answers> {
         path::decide(self, ask).await
+    }
+
+    /// Whether this caller may ask this integration at all; for doors that must know before the first question is read.
+    ///
+    /// # Errors
+    /// `NotFound` (no such integration), `Forbidden`.
+    pub fn may_ask(&self, caller: &Caller, integration: &str) -> Result<()> {
+        admit::may_ask(self, caller, integration).map(drop)
     }
 
     /// Takes up the record where it stopped: later decisions are dated after its last entry, even when the wall clock was

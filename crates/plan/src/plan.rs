@@ -279,14 +279,16 @@ pub struct OutgoingPlan {
 pub struct ServerLimits {
     /// Decisions under way at once; more are shed.
     pub in_flight: usize,
-    /// Largest request body in bytes.
+    /// Largest request body in bytes; of a streamed batch: largest line.
     pub body_bytes: usize,
+    /// Most records of one streamed batch.
+    pub batch_records: usize,
     /// Deepest nesting of a request body.
     pub depth: usize,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self { in_flight: 1024, body_bytes: 1 << 20, depth: 32 }
+        Self { in_flight: 1024, body_bytes: 1 << 20, batch_records: 1_000_000, depth: 32 }
     }
 }

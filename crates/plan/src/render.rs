@@ -8,8 +8,8 @@ use tendon_kernel::schema::{Field, Schema};
 use crate::{
     digest,
     plan::{
-        Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, Source, SystemPlan,
-        Threshold,
+        Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ServerLimits, Source,
+        SystemPlan, Threshold,
     },
     trust::TrustPlan,
 };
@@ -27,6 +27,9 @@ pub fn render(plan: &Plan) -> String {
     line!(out, "project {}", plan.project);
     let limits = &plan.limits;
     line!(out, "limits in_flight={} body_bytes={} depth={}", limits.in_flight, limits.body_bytes, limits.depth);
+    if limits.batch_records != ServerLimits::default().batch_records {
+        line!(out, "batch records={}", limits.batch_records);
+    }
     if let Some(ca) = &plan.outgoing.ca {
         line!(out, "outgoing ca={ca:?}");
     }

@@ -4,6 +4,7 @@
 pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("answer_not_written", &[500], "a defect: the answer could not be written as JSON"),
     ("bad_output", &[503], "the model's output was unusable and nothing else could answer"),
+    ("batch_too_long", &[400], "the batch has more records than `server.batch_records`, or than a document may"),
     ("body_broken", &[400], "the connection ended before the body was complete"),
     ("body_too_large", &[413], "the body is larger than `server.body_bytes`"),
     ("claim_mismatch", &[500], "the ledger holds another decision where this idempotency key's stands; verify it"),

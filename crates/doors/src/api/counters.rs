@@ -36,13 +36,15 @@ const STATUSES: [(u16, &str); 19] = [
 pub(super) enum Route {
     /// POST decisions.
     Decide,
+    /// POST batches.
+    Batch,
     /// GET decision, explanation and integrations.
     Read,
     /// Anything else that is answered with a problem.
     Other,
 }
 
-const ROUTES: [&str; 3] = ["decide", "read", "other"];
+const ROUTES: [&str; 4] = ["decide", "batch", "read", "other"];
 
 /// Counts of one process.
 pub struct Counters {

@@ -28,7 +28,7 @@ use crate::{
     service::{self, Question},
 };
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("tendon-timeout-ms");
 const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("request-timeout");
@@ -132,16 +132,21 @@ fn options(api: &Api, asked: &Asked, headers: &HeaderMap, uri: &Uri) -> Result<O
         None => None,
         Some(value) => Some(service::idempotency_key(value.to_str().ok())?),
     };
-    let left = match (headers.get(TIMEOUT_MS), headers.get(REQUEST_TIMEOUT)) {
-        (Some(value), _) => Some(timeout(value.to_str().ok(), 1e-3)?),
-        (None, Some(value)) => Some(timeout(value.to_str().ok(), 1.0)?),
-        (None, None) => None,
-    };
+    let left = time_left(headers)?;
     Ok(Options {
         key,
         explain: query::read(uri, &["explain"])?.flag("explain")?,
         // From the moment the request came, so that reading its body counts.
         deadline: left.map(|left| Deadline(asked.began.saturating_add(left)).min(api.context.deadline_in(left))),
+    })
+}
+
+/// The time that the caller gives.
+pub(super) fn time_left(headers: &HeaderMap) -> Result<Option<Duration>> {
+    Ok(match (headers.get(TIMEOUT_MS), headers.get(REQUEST_TIMEOUT)) {
+        (Some(value), _) => Some(timeout(value.to_str().ok(), 1e-3)?),
+        (None, Some(value)) => Some(timeout(value.to_str().ok(), 1.0)?),
+        (None, None) => None,
     })
 }
 

@@ -1,8 +1,12 @@
 //! Finds the input inside `{"input": {…}}` without parsing it: the path parses it once, against its schema. One pass over
 //! the bytes, no copy.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use tendon_kernel::{Error, ErrorKind, Result};
+
+use crate::service;
 
 /// The bytes of the member `input`.
 ///
@@ -21,6 +25,36 @@ pub(super) fn input(body: &Bytes, depth: usize) -> Result<Bytes> {
     })
 }
 
+/// The input of one record of a batch, and its idempotency key: `{"input": {…}, "idempotency_key": "…"}`, or the input itself.
+/// No integration has a field `input` that is an object, so the two cannot be confused.
+///
+/// # Errors
+/// `Invalid` when the text is no UTF-8, no object, or nested too deeply.
+pub(super) fn record(text: &Bytes, depth: usize) -> Result<(Bytes, Option<String>)> {
+    if std::str::from_utf8(text).is_err() {
+        return Err(malformed("the record is not UTF-8"));
+    }
+    let mut scan = Scan { bytes: text, at: 0, depth: depth + 1 };
+    let members = scan.members()?;
+    let named = |wanted: &[u8]| members.iter().find(|(name, _)| text.get(name.clone()) == Some(wanted));
+    let input = named(b"input").filter(|(_, value)| text.get(value.start) == Some(&b'{'));
+    let Some((_, input)) = input else { return Ok((text.clone(), None)) };
+    if let Some((name, _)) =
+        members.iter().find(|(name, _)| !matches!(text.get(name.clone()), Some(b"input" | b"idempotency_key")))
+    {
+        return Err(unknown(text.get(name.clone()).unwrap_or_default())
+            .hint("beside `input` a record may have `idempotency_key`, nothing else"));
+    }
+    if members.len() > 2 || (members.len() == 2 && named(b"idempotency_key").is_none()) {
+        return Err(malformed("the record has a member twice"));
+    }
+    let key = named(b"idempotency_key").map(|(_, value)| {
+        let text: Option<String> = text.get(value.clone()).and_then(|text| serde_json::from_slice(text).ok());
+        service::idempotency_key(text.as_deref()).map_err(|error| error.at("/idempotency_key"))
+    });
+    Ok((text.slice(input.clone()), key.transpose()?))
+}
+
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -28,6 +62,34 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// All members of the object that the text is: ranges of names and values.
+    fn members(&mut self) -> Result<Vec<(Range<usize>, Range<usize>)>> {
+        let mut found = Vec::new();
+        self.expect(b'{', "the record is no JSON object")?;
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+        } else {
+            loop {
+                let (from, to) = self.string()?;
+                self.expect(b':', "a `:` is missing in the record")?;
+                let value = self.value()?;
+                found.push((from..to, value.0..value.1));
+                match self.peek() {
+                    Some(b',') => self.at += 1,
+                    Some(b'}') => {
+                        self.at += 1;
+                        break;
+                    }
+                    _ => return Err(malformed("the record is no complete JSON object")),
+                }
+            }
+        }
+        match self.peek() {
+            None => Ok(found),
+            Some(_) => Err(malformed("something follows the JSON object of the record")),
+        }
+    }
+
     fn object(&mut self) -> Result<Option<(usize, usize)>> {
         let mut found = None;
         self.expect(b'{', "the request body is no JSON object")?;
@@ -184,6 +246,35 @@ mod tests {
     }
 
     #[test]
+    fn records_come_bare_or_wrapped() {
+        let of = |text: &str| {
+            record(&Bytes::copy_from_slice(text.as_bytes()), 8)
+                .map(|(input, key)| (String::from_utf8(input.to_vec()).unwrap(), key))
+        };
+        for (text, input, key) in [
+            (r#"{"a":1}"#, r#"{"a":1}"#, None),
+            (r#"{"input":{"a":1}}"#, r#"{"a":1}"#, None),
+            (r#" {"idempotency_key":"k\u0031","input":{"a":1}} "#, r#"{"a":1}"#, Some("k1")),
+            (r#"{"input":"text","idempotency_key":"k"}"#, r#"{"input":"text","idempotency_key":"k"}"#, None),
+            ("{}", "{}", None),
+        ] {
+            assert_eq!(of(text).unwrap(), (input.to_owned(), key.map(str::to_owned)), "{text}");
+        }
+        for (text, code) in [
+            ("", "malformed_json"),
+            (r#"{"input":{"a":1}"#, "malformed_json"),
+            (r#"{"a":1} {"a":2}"#, "malformed_json"),
+            (r#"{"input":{},"input":{}}"#, "malformed_json"),
+            (r#"{"input":{},"idempotency_key":""}"#, "idempotency_key"),
+            (r#"{"input":{},"idempotency_key":7}"#, "idempotency_key"),
+            (r#"{"input":{},"key":"k"}"#, "unknown_member"),
+            (r#"{"input":[[[[[[[[[]]]]]]]]]}"#, "too_deep"),
+        ] {
+            assert_eq!(of(text).unwrap_err().code(), code, "{text}");
+        }
+    }
+
+    #[test]
     fn refuses_what_is_no_envelope() {
         for (text, code) in [
             ("", "malformed_json"),
@@ -220,6 +311,7 @@ mod tests {
 
         #[test]
         fn never_panics(bytes: Vec<u8>) {
+            let _ = record(&Bytes::from(bytes.clone()), 8);
             let _ = input(&Bytes::from(bytes), 8);
         }
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod batch;
 mod body;
 mod codes;
 mod counters;

@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{
-    Api, answer, decide, decisions,
+    Api, answer, batch, decide, decisions,
     gate::{self, Rule, Watch},
     health, integrations, lists, openapi,
 };
@@ -25,6 +25,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
 fn routes() -> Routes {
     Routes::default()
         .at("/v1/integrations/{name}/decisions", &[(Method::POST, Rule::Decide)], post(decide::post))
+        .at("/v1/integrations/{name}/batches", &[(Method::POST, Rule::Decide)], post(batch::post))
         .at("/v1/decisions", &[(Method::GET, Rule::Known)], get(decisions::list))
         .at("/v1/decisions/{id}", &[(Method::GET, Rule::Known)], get(decisions::get))
         .at("/v1/decisions/{id}/explanation", &[(Method::GET, Rule::Known)], get(decisions::explanation))

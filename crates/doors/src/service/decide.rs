@@ -37,6 +37,14 @@ pub struct Questions {
 }
 
 impl Service {
+    /// Whether the caller may ask an integration at all; for doors that must know before the first question is read.
+    ///
+    /// # Errors
+    /// `NotFound` (no such integration), `Forbidden`.
+    pub fn may_ask(&self, known: &Known, integration: &str) -> Result<()> {
+        self.engine.may_ask(&known.caller, integration)
+    }
+
     /// Asks the path one question. A refused input is a decision, too: `answer.decision.error` says why.
     ///
     /// # Errors

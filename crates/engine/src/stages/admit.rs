@@ -5,28 +5,39 @@ use std::{sync::Arc, time::Duration};
 
 use tendon_kernel::{Error, ErrorKind, Result};
 
-use crate::{ask::Ask, engine::Engine, path::Admitted};
+use crate::{
+    ask::{Ask, Caller},
+    engine::Engine,
+    path::Admitted,
+    runtime::Ready,
+};
 
 /// Time that a request has when neither it nor its integration names one.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether this caller may ask this integration at all; counted when not. One that it may not ask looks to it like one that
+/// does not exist only if it does not exist: names are no secret, keys are.
+pub(crate) fn may_ask(engine: &Engine, caller: &Caller, integration: &str) -> Result<Arc<Ready>> {
+    let runtime = engine.runtime();
+    let allowed = caller.integrations.as_ref().is_none_or(|names| names.iter().any(|name| name == integration));
+    let (known, error) = match runtime.ready(integration) {
+        Some(ready) if allowed => return Ok(Arc::clone(ready)),
+        Some(ready) => (ready.plan.name.as_ref(), forbidden(&ready.plan.name)),
+        None => ("", unknown()),
+    };
+    engine.refusals.count(known, error.code());
+    Err(error)
+}
+
 /// Lets an ask in, or says why not.
 pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
+    let ready = may_ask(engine, &ask.caller, &ask.integration)?;
     let runtime = engine.runtime();
-    // An integration that the caller may not ask looks to it like one that does not exist only if it does not exist: names
-    // are no secret, keys are.
-    let allowed = ask.caller.integrations.as_ref().is_none_or(|names| names.contains(&ask.integration));
     let refuse = |known: &str, error: Error| {
         engine.refusals.count(known, error.code());
         Err(error)
     };
-    let Some(ready) = runtime.ready(&ask.integration) else {
-        return refuse("", unknown());
-    };
     let name = ready.plan.name.as_ref();
-    if !allowed {
-        return refuse(name, forbidden(name));
-    }
     let usual = || engine.context.deadline_in(ready.plan.api.as_ref().map_or(PATIENCE, |api| api.deadline));
     let deadline = ask.deadline.unwrap_or_else(usual);
     if deadline.passed(&*engine.context.clock) {
@@ -35,7 +46,7 @@ pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
     let Some(room) = engine.room(ask.items.len(), runtime.plan().limits.in_flight) else {
         return refuse(name, overloaded(name));
     };
-    Ok(Admitted { ready: Arc::clone(ready), deadline, room })
+    Ok(Admitted { ready: Arc::clone(&ready), deadline, room })
 }
 
 fn unknown() -> Error {

@@ -76,6 +76,7 @@ fn limits(raw: Option<&ServerRaw>) -> ServerLimits {
     ServerLimits {
         in_flight: pick(raw.and_then(|raw| raw.in_flight), usual.in_flight),
         body_bytes: pick(raw.and_then(|raw| raw.body_bytes), usual.body_bytes),
+        batch_records: pick(raw.and_then(|raw| raw.batch_records), usual.batch_records),
         depth: pick(raw.and_then(|raw| raw.depth), usual.depth),
     }
 }

@@ -90,9 +90,12 @@ pub(crate) struct ServerRaw {
     /// Decisions under way at once; more are shed (default 1024).
     #[schemars(range(min = 1))]
     pub(crate) in_flight: Option<u32>,
-    /// Largest request body in bytes (default 1048576).
+    /// Largest request body in bytes; of a streamed batch: largest line (default 1048576).
     #[schemars(range(min = 1))]
     pub(crate) body_bytes: Option<u32>,
+    /// Most records of one streamed batch (default 1000000).
+    #[schemars(range(min = 1))]
+    pub(crate) batch_records: Option<u32>,
     /// Deepest nesting of a request body (default 32).
     #[schemars(range(min = 1))]
     pub(crate) depth: Option<u32>,
