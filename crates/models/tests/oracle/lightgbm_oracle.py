@@ -4,7 +4,7 @@
 
 Per model, FOLDER gets NAME.txt (the model as saved), NAME.predict.f64 (per row: inputs, outputs, margins) and
 NAME.contrib.f64 (per row: inputs, then per output the contributions and the base), little-endian doubles. The list of
-names is `cases.txt`, written last; a folder that holds the list of this very script and LightGBM is left as it is.
+files is `cases.txt`, written last; a folder that holds the list of this very script and LightGBM is left as it is.
 With --fixtures only a few small models are written, for tests that run without Python.
 """
 
@@ -180,7 +180,7 @@ def write(folder, name, booster, seed, rows, contrib_rows):
 def main():
     folder, fixtures = pathlib.Path(sys.argv[1]), "--fixtures" in sys.argv
     folder.mkdir(parents=True, exist_ok=True)
-    stamp = hashlib.sha256(pathlib.Path(__file__).read_bytes() + lgb.__version__.encode()).hexdigest()
+    stamp = hashlib.sha256(pathlib.Path(__file__).read_bytes() + lgb.__version__.encode()).hexdigest() + " double"
     listed = folder / "cases.txt"
     if not fixtures and listed.exists() and listed.read_text().startswith(stamp):
         return
@@ -192,7 +192,7 @@ def main():
         elif name in FIXTURES:
             write(folder, name, train(name, objective, parameters, min(rounds, 5), categorical, seed), seed, 60, 20)
     if not fixtures:
-        listed.write_text("\n".join([stamp, *every]) + "\n")
+        listed.write_text("\n".join([stamp, *(f"{name}.txt" for name in every)]) + "\n")
 
 
 main()
