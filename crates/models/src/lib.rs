@@ -3,12 +3,15 @@
 //! A format is one file and one line in [`FORMATS`]. The evaluator of tree ensembles (`trees`) knows no format, so
 //! that each further tree format is an importer and nothing else.
 
+mod bare_nan;
 mod cell;
 mod exp;
 mod exp_table;
 mod lightgbm;
 mod output;
 mod trees;
+mod ubj;
+mod xgboost;
 
 use std::sync::Arc;
 
@@ -20,7 +23,7 @@ use tendon_kernel::{
 pub use cell::{Cell, encode};
 
 /// Every format this build can read, sorted by name.
-pub static FORMATS: &[&ModelFormat] = &[&lightgbm::FORMAT];
+pub static FORMATS: &[&ModelFormat] = &[&lightgbm::FORMAT, &xgboost::FORMAT];
 
 /// Reads a model from the bytes of its file. The format is found by looking at the bytes, never by the name; the name
 /// only makes the error clearer.

@@ -13,14 +13,14 @@ mod tree;
 use std::sync::Arc;
 
 use tendon_kernel::{
-    Error, ErrorKind, Result,
+    Result,
     sockets::model::{Contributions, Matrix, Model, ModelFormat, Signature},
 };
 
 use self::text::{BadFile, Block, Lines, shown};
 use crate::{
     output::Transform,
-    trees::{Ensemble, Unexplained, spec::Tree},
+    trees::{Ensemble, check_columns, spec::Tree, unexplained},
 };
 
 /// The format.
@@ -77,15 +77,7 @@ impl LightGbm {
     }
 
     fn check(&self, rows: &Matrix) -> Result<()> {
-        let columns = self.signature.features.len();
-        if rows.columns == columns && rows.values.len().is_multiple_of(columns) {
-            return Ok(());
-        }
-        let message = "scoring failed: the rows do not have the model's features as columns";
-        Err(Error::new(ErrorKind::Invalid, "model_columns", message)
-            .with("columns", rows.columns)
-            .with("values", rows.values.len())
-            .with("features", columns))
+        check_columns(rows, self.signature.features.len())
     }
 }
 
@@ -130,18 +122,6 @@ impl Model for LightGbm {
 
     fn explain(&self, rows: &Matrix) -> Result<Vec<Vec<Contributions>>> {
         self.check(rows)?;
-        self.ensemble.explain(&rows.values).map_err(|unexplained| match unexplained {
-            Unexplained::Unsupported(reason) => {
-                let message = format!("explaining failed: the model cannot be explained, {reason}");
-                Error::new(ErrorKind::Unsupported, "model_unexplainable", message)
-            }
-            Unexplained::NotAdditive { row, output, gap } => {
-                let message = "explaining failed: the contributions do not add up to the margin";
-                Error::new(ErrorKind::Internal, "contributions_not_additive", message)
-                    .with("row", row)
-                    .with("output", output)
-                    .with("relative gap", gap)
-            }
-        })
+        self.ensemble.explain(&rows.values).map_err(unexplained)
     }
 }

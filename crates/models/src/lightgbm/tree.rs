@@ -50,7 +50,7 @@ fn test(block: &Block<'_>, categories: &Categories, index: usize, kind: u8, thre
     if kind & CATEGORICAL != 0 {
         // The threshold of a categorical split is the number of its set.
         return match categories.set(threshold) {
-            Some(bits) => Ok(Test::Categories { bits: bits.to_vec() }),
+            Some(bits) => Ok(Test::Categories { bits: bits.to_vec(), missing_left: false }),
             None => bad("threshold", format!("there is no set of categories {threshold}")),
         };
     }

@@ -1,6 +1,6 @@
 //! Explanations of an ensemble: contributions per feature, each row checked to add up.
 
-use tendon_kernel::sockets::model::Contributions;
+use tendon_kernel::{Error, ErrorKind, sockets::model::Contributions};
 
 use super::{
     Ensemble,
@@ -21,12 +21,14 @@ pub(crate) enum Unexplained {
 }
 
 impl Ensemble {
-    /// Per row one [`Contributions`] per output. `rows` as for [`Ensemble::margins`].
+    /// Per row one [`Contributions`] per output. `rows` as for [`Ensemble::margins`]; the margins are those before rounding
+    /// to single precision, so that contributions add up to them.
     pub(crate) fn explain(&self, rows: &[f64]) -> Result<Vec<Vec<Contributions>>, Unexplained> {
         if let Some(reason) = self.explainer.reason() {
             return Err(Unexplained::Unsupported(reason.to_owned()));
         }
-        let margins = self.margins(rows);
+        let margins = self.exact_margins(rows);
+        let base: Vec<f64> = self.start.iter().zip(self.explainer.base()).map(|(start, trees)| start + trees).collect();
         let mut scratch = self.explainer.scratch(self.columns);
         let mut explained = Vec::with_capacity(rows.len() / self.columns);
         for (index, (row, margins)) in
@@ -35,7 +37,7 @@ impl Ensemble {
             let categories: Vec<u64> = row.iter().copied().map(category_bit).collect();
             let row = Rows { values: row, categories: &categories };
             let mut outputs = Vec::with_capacity(self.outputs);
-            for (output, (margin, base)) in margins.iter().zip(self.explainer.base()).enumerate() {
+            for (output, (margin, base)) in margins.iter().zip(&base).enumerate() {
                 let values = self.explainer.explain(&self.nodes, &self.words, row, output, &mut scratch);
                 let contributions = Contributions { base: *base, values, margin: *margin };
                 let gap = gap(&contributions);
@@ -47,6 +49,23 @@ impl Ensemble {
             explained.push(outputs);
         }
         Ok(explained)
+    }
+}
+
+/// The error of whoever asked.
+pub(crate) fn unexplained(why: Unexplained) -> Error {
+    match why {
+        Unexplained::Unsupported(reason) => {
+            let message = format!("explaining failed: the model cannot be explained, {reason}");
+            Error::new(ErrorKind::Unsupported, "model_unexplainable", message)
+        }
+        Unexplained::NotAdditive { row, output, gap } => {
+            let message = "explaining failed: the contributions do not add up to the margin";
+            Error::new(ErrorKind::Internal, "contributions_not_additive", message)
+                .with("row", row)
+                .with("output", output)
+                .with("relative gap", gap)
+        }
     }
 }
 

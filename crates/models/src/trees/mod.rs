@@ -1,6 +1,7 @@
 //! Tree ensembles of any format: packed nodes, a walk that hides memory latency, and exact TreeSHAP.
 
 mod explain;
+pub(crate) mod grow;
 mod node;
 mod quadrature;
 mod shap;
@@ -9,8 +10,10 @@ pub(crate) mod spec;
 mod testing;
 mod walk;
 
-pub(crate) use explain::Unexplained;
+pub(crate) use explain::unexplained;
 pub(crate) use node::ZERO;
+
+use tendon_kernel::{Error, ErrorKind, Result as Kernel, sockets::model::Matrix};
 
 use self::{
     node::{MAX_COLUMNS, Node},
@@ -32,6 +35,15 @@ struct Root {
     is_split: bool,
 }
 
+/// How the leaves of an output are added up: the trainer's own way, because floating-point addition is not associative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sum {
+    /// In double precision.
+    Double,
+    /// In single precision: rounded after each addition.
+    Single,
+}
+
 /// All trees of a model, packed. Tree `i` adds to output `i % outputs`.
 #[derive(Debug)]
 pub(crate) struct Ensemble {
@@ -44,6 +56,9 @@ pub(crate) struct Ensemble {
     mode: u8,
     columns: usize,
     outputs: usize,
+    /// What each output starts from, before its first tree.
+    start: Vec<f64>,
+    sum: Sum,
     explainer: Explainer,
 }
 
@@ -69,8 +84,26 @@ impl Ensemble {
             explainer.add(spec, &places, columns);
         }
         let mode = nodes.iter().map(|node| node.mode()).max().unwrap_or(0);
-        Ok(Self { nodes, words, roots, mode, columns, outputs, explainer })
+        Ok(Self { nodes, words, roots, mode, columns, outputs, start: vec![0.0; outputs], sum: Sum::Double, explainer })
     }
+
+    /// The same trees, added in single precision to a start per output.
+    pub(crate) fn single(self, start: &[f32]) -> Self {
+        debug_assert_eq!(start.len(), self.outputs, "one start per output");
+        Self { start: start.iter().copied().map(f64::from).collect(), sum: Sum::Single, ..self }
+    }
+}
+
+/// Refuses rows of another width than the model's.
+pub(crate) fn check_columns(rows: &Matrix, columns: usize) -> Kernel<()> {
+    if rows.columns == columns && rows.values.len().is_multiple_of(columns) {
+        return Ok(());
+    }
+    let message = "scoring failed: the rows do not have the model's features as columns";
+    Err(Error::new(ErrorKind::Invalid, "model_columns", message)
+        .with("columns", rows.columns)
+        .with("values", rows.values.len())
+        .with("features", columns))
 }
 
 /// Lays one (checked) tree down: the pair of children of a split side by side, upper levels first, so that the nodes

@@ -81,15 +81,16 @@ impl Node {
                 let zero = if *missing == Missing::Zero { ZERO_IS_MISSING } else { 0 };
                 (threshold.to_bits(), zero | if missing_left { MISSING_LEFT } else { 0 })
             }
-            Test::Categories { bits } => {
+            Test::Categories { bits, missing_left } => {
+                let missing = if *missing_left { MISSING_LEFT } else { 0 };
                 let used = bits.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
                 if used <= 2 {
                     let word = |index: usize| u64::from(bits.get(index).copied().unwrap_or(0));
-                    (word(0) | word(1) << 32, CATEGORY)
+                    (word(0) | word(1) << 32, CATEGORY | missing)
                 } else {
                     let place = words.len() as u64;
                     words.extend_from_slice(&bits[..used]);
-                    (place | (used as u64) << 32, CATEGORY | WIDE)
+                    (place | (used as u64) << 32, CATEGORY | WIDE | missing)
                 }
             }
         };
@@ -142,9 +143,10 @@ impl Node {
             return (below | (nan & flag(MISSING_LEFT))) ^ 1;
         }
         if MODE == mode::FULL && self.meta & WIDE != 0 {
-            return u32::from(!self.has_category(words, value));
+            return (u32::from(self.has_category(words, value)) | (nan & flag(MISSING_LEFT))) ^ 1;
         }
-        let member = u32::from(self.bits & rows.categories[place] != 0);
+        let in_set = u32::from(self.bits & rows.categories[place] != 0);
+        let member = if MODE == mode::CATEGORIES { in_set } else { in_set | (nan & flag(MISSING_LEFT)) };
         let number = match MODE {
             mode::CATEGORIES => below,
             mode::CATEGORIES_NAN => below | (nan & flag(MISSING_LEFT)),
@@ -216,8 +218,9 @@ mod tests {
 
     #[test]
     fn categories_small_and_large_agree() {
-        let small = Test::Categories { bits: vec![0b101, 1 << 31] };
-        let large = Test::Categories { bits: vec![0b101, 1 << 31, 0, 1] };
+        let set = |bits: Vec<u32>, missing_left| Test::Categories { bits, missing_left };
+        let small = set(vec![0b101, 1 << 31], false);
+        let large = set(vec![0b101, 1 << 31, 0, 1], false);
         for test in [&small, &large] {
             for value in [0.0, -0.5, 0.99, 2.0, 63.0, 63.9] {
                 assert!(left(test, value), "{value}");
@@ -227,6 +230,9 @@ mod tests {
             }
         }
         assert!(left(&large, 96.0) && !left(&small, 96.0));
-        assert!(!left(&Test::Categories { bits: vec![] }, 0.0));
+        assert!(!left(&set(vec![], false), 0.0));
+        for bits in [vec![], vec![0b101], vec![0, 0, 1]] {
+            assert!(left(&set(bits.clone(), true), f64::NAN) && !left(&set(bits, false), f64::NAN));
+        }
     }
 }

@@ -163,7 +163,7 @@ impl Explainer {
             let edge = 2 * (self.branches.len() - first) as u32;
             let rows = counts.splits[split_index as usize];
             let sides = [split.left, split.right];
-            let ratio = sides.map(|child| count(counts, child) / rows);
+            let ratio = sides.map(|child| counts.of(child) / rows);
             let scale = sides.map(|child| match child {
                 Child::Leaf(leaf) => tree.leaves[leaf as usize],
                 Child::Split(_) => 1.0,
@@ -328,13 +328,6 @@ impl Pass {
     }
 }
 
-fn count(counts: &Counts, child: Child) -> f64 {
-    match child {
-        Child::Split(index) => counts.splits[index as usize],
-        Child::Leaf(index) => counts.leaves[index as usize],
-    }
-}
-
 /// Mean leaf value over the training rows, and the counts once they are known to be sound.
 fn expected_value(tree: &Tree) -> Result<(f64, &Counts), String> {
     let Some(counts) = &tree.counts else {
@@ -344,7 +337,7 @@ fn expected_value(tree: &Tree) -> Result<(f64, &Counts), String> {
         return Err("the file does not tell the training rows of every node".into());
     }
     for (index, (split, rows)) in tree.splits.iter().zip(&counts.splits).enumerate() {
-        if !(*rows > 0.0 && count(counts, split.left) + count(counts, split.right) == *rows) {
+        if !(*rows > 0.0 && counts.of(split.left) + counts.of(split.right) == *rows) {
             return Err(format!("the training rows of split {index} are not those of its children"));
         }
     }

@@ -26,9 +26,9 @@ pub(crate) enum Missing {
 pub(crate) enum Test {
     /// `x ≤ threshold` goes left; a missing value goes where `default_left` says.
     Threshold { threshold: f64, missing: Missing, default_left: bool },
-    /// `x`, cut to an integer, is in the set (bit `i` of the concatenated words) → left; NaN, negative and everything
-    /// outside the set → right.
-    Categories { bits: Vec<u32> },
+    /// `x`, cut to an integer, is in the set (bit `i` of the concatenated words) → left; negative and everything outside
+    /// the set → right; NaN goes left where `missing_left` says so, else right.
+    Categories { bits: Vec<u32>, missing_left: bool },
 }
 
 /// An inner node.
@@ -56,6 +56,16 @@ pub(crate) struct Tree {
 pub(crate) struct Counts {
     pub(crate) splits: Vec<f64>,
     pub(crate) leaves: Vec<f64>,
+}
+
+impl Counts {
+    /// Training rows that reached a child.
+    pub(crate) fn of(&self, child: Child) -> f64 {
+        match child {
+            Child::Split(index) => self.splits[index as usize],
+            Child::Leaf(index) => self.leaves[index as usize],
+        }
+    }
 }
 
 impl Tree {

@@ -19,10 +19,9 @@ pub(super) fn left(test: &Test, value: f64) -> bool {
                 _ => value <= *threshold,
             }
         }
-        Test::Categories { bits } => {
-            !value.is_nan()
-                && value > -1.0
-                && bits.get((value / 32.0) as usize).is_some_and(|word| (word >> (value as u64 % 32)) & 1 == 1)
+        Test::Categories { missing_left, .. } if value.is_nan() => *missing_left,
+        Test::Categories { bits, .. } => {
+            value > -1.0 && bits.get((value / 32.0) as usize).is_some_and(|word| (word >> (value as u64 % 32)) & 1 == 1)
         }
     }
 }
@@ -33,7 +32,8 @@ fn test() -> impl Strategy<Value = Test> {
     prop_oneof![
         3 => (threshold, missing, any::<bool>())
             .prop_map(|(threshold, missing, default_left)| Test::Threshold { threshold, missing, default_left }),
-        1 => prop::collection::vec(any::<u32>(), 0..5).prop_map(|bits| Test::Categories { bits }),
+        1 => (prop::collection::vec(any::<u32>(), 0..5), any::<bool>())
+            .prop_map(|(bits, missing_left)| Test::Categories { bits, missing_left }),
     ]
 }
 
