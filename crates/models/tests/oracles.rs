@@ -1,6 +1,8 @@
 //! The trainers themselves judge: for each format dozens of models of every kind, 10,000 hostile rows each, scored by both.
 //! A format is found by its name: `oracle/NAME_oracle.py` makes the models and what the trainer says of them.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and tell what they compared")]
+
 mod common;
 
 use std::{
