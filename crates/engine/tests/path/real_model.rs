@@ -87,7 +87,7 @@ fn plan(model: &dyn Model) -> Arc<Plan> {
         systems: BTreeMap::new(),
         models: BTreeMap::new(),
         integrations: BTreeMap::from([(INTEGRATION.into(), Arc::new(integration))]),
-        limits: ServerLimits { in_flight: 1000, body_bytes: 1 << 20, depth: 8 },
+        limits: ServerLimits { in_flight: 1000, body_bytes: 1 << 20, depth: 8, ..ServerLimits::default() },
         ..Plan::default()
     })
 }
