@@ -238,10 +238,11 @@ fn summary(args: &Args, first: &Json, state: &Json, stopped: bool, other: bool, 
         "superseded": since("superseded"), "dead": since("dead"),
     });
     output::document(format, &document, |one| {
-        let mut text = format!(
-            "{looked_at} rows looked at: {asked} decided, {} as they were when last decided\n{} written",
-            one["known_before"], one["written"]
-        );
+        let mut text = format!("{looked_at} rows looked at: {asked} decided");
+        if one["known_before"] != 0 {
+            text.push_str(&format!(", {} as they were when last decided", one["known_before"]));
+        }
+        text.push_str(&format!("\n{} written", one["written"]));
         for (name, what) in
             [("superseded", "left alone because the row changed meanwhile"), ("dead", "refused (tendon letters list)")]
         {

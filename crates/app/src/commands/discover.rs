@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Only these resources.
     #[arg(long = "resource", value_name = "R")]
     resources: Vec<String>,
-    /// Rows looked at per resource, from the first in key order.
+    /// Rows looked at per resource.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sample: u32,
     /// List fields under read although they are likely personal.
@@ -171,18 +171,32 @@ fn table(one: &ResourceProfile) -> String {
         }
         notes.extend(field.personal.map(|what| format!("likely personal ({what})")));
         let range = field.range.map(|(least, most)| format!("{least} to {most}"));
-        let range = range.or_else(|| field.span.as_ref().map(|(first, last)| format!("{first} to {last}")));
+        let range =
+            range.or_else(|| field.span.as_ref().map(|(first, last)| format!("{} to {}", short(first), short(last))));
         let share = |share: f64| if one.rows == 0 { String::new() } else { format!("{:.0} %", share * 100.0) };
         vec![
             field.name.clone(),
             field.kind.to_string(),
             share(field.missing),
-            share(field.distinct),
+            different(one.rows, field),
             range.unwrap_or_default(),
             notes.join(", "),
         ]
     };
     let rows: Vec<_> = one.fields.iter().map(row).collect();
-    let table = output::table(&["FIELD", "TYPE", "MISSING", "DISTINCT", "RANGE", "NOTES"], &rows);
+    let table = output::table(&["FIELD", "TYPE", "MISSING", "VALUES", "RANGE", "NOTES"], &rows);
     format!("{} ({} rows looked at)\n{table}\n", one.name, one.rows)
+}
+
+/// How many different values were seen.
+#[expect(clippy::cast_precision_loss, reason = "a count of at most some thousand rows")]
+fn different(rows: usize, field: &FieldProfile) -> String {
+    let there = rows as f64 * (1.0 - field.missing);
+    if rows == 0 { String::new() } else { format!("{:.0}", there * field.distinct) }
+}
+
+/// A time without the part that says nothing.
+fn short(time: &str) -> &str {
+    let time = time.strip_suffix(".000000Z").unwrap_or(time);
+    time.strip_suffix("T00:00:00").unwrap_or(time)
 }

@@ -56,19 +56,24 @@ pub(crate) fn run(args: &Args, format: Format) -> Outcome {
             written.push(file);
         }
     }
-    let document = json!({ "project": name, "folder": folder, "written": written, "next": NEXT });
+    let next = next();
+    let document = json!({ "project": name, "folder": folder, "written": written, "next": next });
     output::document(format, &document, |_| format!("project {name} in {}\n", dir.display()));
     if format == Format::Text {
         let enter = if dir == Path::new(".") { String::new() } else { format!("  cd {}\n", dir.display()) };
-        output::say(&format!(
-            "\nNext: say which model answers for which table (the address stays in the environment, the file only names it):\n{enter}  {NEXT}"
-        ));
+        output::say(&format!("\nNext: say which model answers for which table of which system:\n{enter}  {next}"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What to type next.
-const NEXT: &str = "tendon new integration NAME --model FILE --table crm.TABLE --kind postgres --url '${env:CRM_URL}'";
+/// What to type next, with a kind of system that this program has.
+fn next() -> String {
+    let reach = match tendon_connectors::find("postgres") {
+        Some(_) => "--kind postgres --url '${env:CRM_URL}'",
+        None => "--kind sqlite --path crm.db",
+    };
+    format!("tendon new integration NAME --model FILE --table crm.TABLE {reach}")
+}
 
 const IGNORE: &str = "# What Tendon keeps: ledger, keys, facts. Back it up; do not publish it.\n/.tendon/\n# Files that hold secrets.\n/secrets/\n*.key\n";
 
@@ -95,6 +100,10 @@ fn name_of(folder: &Path, given: Option<&str>) -> Result<String, Failure> {
 
 fn main_file(name: &str) -> String {
     let name = tendon_assist::compose::scalar(name);
+    let kind = match tendon_connectors::find("postgres") {
+        Some(_) => "kind: postgres\n#     url: ${env:CRM_URL}",
+        None => "kind: sqlite\n#     path: crm.db",
+    };
     format!(
         "# yaml-language-server: $schema=.tendon/schema/tendon.json
 # The project: which systems the business runs, what may be touched there, and which models answer questions.
@@ -107,8 +116,7 @@ project: {name}
 #
 # systems:
 #   crm:
-#     kind: postgres
-#     url: ${{env:CRM_URL}}
+#     {kind}
 #     read:  {{ leads: [id, age, job, updated_at] }}
 #     write: {{ leads: [score, score_band, scored_at] }}
 #     limits: {{ concurrency: 4, rate: 500 }}

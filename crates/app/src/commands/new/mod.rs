@@ -79,7 +79,7 @@ pub(crate) struct Args {
     /// Who answers for it.
     #[arg(long)]
     owner: Option<String>,
-    /// Rows looked at, from the first in key order.
+    /// Rows looked at.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sample: u32,
 }
@@ -145,10 +145,18 @@ fn next(scene: &Scene<'_>, written: &[String], name: &str) -> String {
         ));
     }
     text.push_str(&match scene.events {
-        true => format!(
-            "Next:\n  tendon backfill {name} --dry-run    what would be written, without writing\n  tendon backfill {name}              score the rows that are there\n  tendon up                     from now on, with the HTTP door"
-        ),
-        false => "Next:\n  tendon up      answers over HTTP; a key to ask with: tendon keys create --name ME".to_owned(),
+        true => {
+            let lines = [
+                (format!("tendon backfill {name} --dry-run"), "what would be written, without writing"),
+                (format!("tendon backfill {name}"), "score the rows that are there"),
+                ("tendon up".to_owned(), "from now on, with the HTTP door"),
+            ];
+            let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or(0);
+            lines.iter().fold("Next:".to_owned(), |text, (line, what)| text + &format!("\n  {line:width$}    {what}"))
+        }
+        false => {
+            "Next:\n  tendon up      answers over HTTP; a key to ask with: tendon keys create --name ME".to_owned()
+        }
     });
     text
 }
