@@ -206,6 +206,7 @@ fn runtime() -> Runtime {
         },
         features: columns.collect(),
         output_range: (0.0, 1.0),
+        route: tendon_plan::route::RoutePlan::default(),
         bands: vec![
             BandPlan { name: "green".into(), test: Threshold::AtLeast(0.7) },
             BandPlan { name: "red".into(), test: Threshold::Otherwise },

@@ -16,6 +16,7 @@ use crate::{
     record_format::Letter,
     running::Hold,
     runtime::{Ready, Slot},
+    stages::route::champion,
 };
 
 /// Questions on their way.
@@ -27,8 +28,6 @@ pub(crate) struct Batch {
     pub(crate) deadline: Deadline,
     /// The decisions' time: `now` of every expression.
     pub(crate) at: Timestamp,
-    /// The version asked.
-    pub(crate) slot: Option<Slot>,
     /// Rows of features; a case knows its row.
     pub(crate) matrix: Matrix,
     pub(crate) cases: Vec<Case>,
@@ -60,6 +59,10 @@ pub(crate) struct Case {
     pub(crate) record: Option<Record>,
     pub(crate) repaired: Vec<Repair>,
     pub(crate) subject: Option<Arc<str>>,
+    /// The version asked.
+    pub(crate) slot: Option<Arc<Slot>>,
+    /// How it came to be asked (`champion`, `canary`, `arm:b`).
+    pub(crate) route: Arc<str>,
     /// Row in the batch's matrix.
     pub(crate) row: Option<usize>,
     /// Why no model answered.
@@ -90,6 +93,8 @@ impl Case {
             record: None,
             repaired: Vec::new(),
             subject: None,
+            slot: None,
+            route: champion(),
             row: None,
             attempt: None,
             output: None,

@@ -21,6 +21,7 @@ use crate::{
     refusals::Refusals,
     running::Running,
     runtime::Runtime,
+    shadow::Shadows,
     stages::admit,
 };
 
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) running: Running,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) meters: PathMeters,
+    pub(crate) shadows: Arc<Shadows>,
     runtime: ArcSwap<Runtime>,
     /// Time of the latest decision, in microseconds: see [`Engine::stamp`].
     latest: AtomicI64,
@@ -84,6 +86,7 @@ impl Engine {
             ledger: parts.ledger,
             deliveries: parts.deliveries,
             running: Running::default(),
+            shadows: Arc::default(),
             refusals,
             runtime: ArcSwap::from_pointee(parts.runtime),
             latest: AtomicI64::new(i64::MIN),

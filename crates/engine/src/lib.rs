@@ -14,6 +14,7 @@ mod refusals;
 pub mod replay;
 mod running;
 pub mod runtime;
+mod shadow;
 mod stages;
 pub mod stored;
 pub mod systems;

@@ -6,7 +6,7 @@ use tendon_kernel::{
     metrics::{Counter, Gauge, Histogram, Registry, SECONDS},
 };
 
-use crate::ask::Timing;
+use crate::{ask::Timing, shadow::ShadowMeters};
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
@@ -18,6 +18,7 @@ pub(crate) struct Meters {
     outcomes: [Counter; 5],
     replayed: Counter,
     seconds: Histogram,
+    pub(crate) shadow: ShadowMeters,
 }
 
 impl Meters {
@@ -30,7 +31,7 @@ impl Meters {
         let replayed =
             registry.counter("tendon_replayed_total", "Answers given again for an idempotency key.", &labels);
         let seconds = registry.histogram("tendon_decision_seconds", "Time of a batch on the path.", &labels, SECONDS);
-        Self { outcomes, replayed, seconds }
+        Self { outcomes, replayed, seconds, shadow: ShadowMeters::new(registry, integration) }
     }
 
     pub(crate) fn answered(&self, outcome: Outcome, replayed: bool) {

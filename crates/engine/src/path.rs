@@ -14,6 +14,7 @@ use crate::{
     batch::{Batch, Case, State},
     engine::{Engine, Room},
     runtime::Ready,
+    shadow,
     stages::{admit, dedupe, deliver, enrich, explain, fall_back, infer, judge, recall, record, route, validate},
 };
 
@@ -61,7 +62,7 @@ async fn pass(engine: &Engine, batch: &mut Batch, laps: &mut Laps) {
     validate::run(batch);
     laps.end("validate");
     // Before recall and enrich: a cached answer and a feature belong to one version of a model.
-    route::run(batch);
+    route::run(engine, batch);
     // Before the costly stages it may spare.
     recall::run(batch);
     laps.end("route");
@@ -109,11 +110,12 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps) -
             explain,
             deadline,
             at: engine.stamp(),
-            slot: None,
             matrix: Matrix::default(),
             cases,
         };
         pass(engine, &mut batch, &mut laps).await;
+        // After the answers stand: a shadow never delays them.
+        shadow::offer(engine, &batch);
         for case in batch.cases {
             let answer = match case.state {
                 State::Answered(answer) => answer,

@@ -49,6 +49,7 @@ pub fn preview(runtime: &Runtime, integration: &str, at: Timestamp, rows: Vec<Pr
     })?;
     let cases = rows.into_iter().enumerate().map(|(place, row)| {
         let mut case = Case::new(place, Id([0; 16]), Input::Values(row.values));
+        case.slot.clone_from(&ready.champion);
         case.source = Some(SourceRow { key: row.key, mark: Value::Null, digest: [0; 16] });
         case
     });
@@ -59,7 +60,6 @@ pub fn preview(runtime: &Runtime, integration: &str, at: Timestamp, rows: Vec<Pr
         explain: false,
         deadline: tendon_kernel::context::Deadline(std::time::Duration::MAX),
         at,
-        slot: ready.champion.clone(),
         matrix: Matrix::default(),
         cases: cases.collect(),
     };

@@ -1,6 +1,8 @@
 //! Replay: a recorded decision is made again from its raw input and its own `now`, by the same stages, and compared bit for
 //! bit with the record. A rung of the ladder is taken from the record: why a model could not answer cannot be replayed.
 
+use std::sync::Arc;
+
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     decision::{Decision, Outcome},
@@ -67,7 +69,8 @@ pub fn replay(entry: &Entry, runtime: &Runtime) -> Result<ReplayReport> {
             .hint("replay with the recorded plan")
     })?;
     let slot = slot(&recorded, runtime)?;
-    let case = Case::new(0, recorded.id, snapshot.raw.clone().into_input());
+    let mut case = Case::new(0, recorded.id, snapshot.raw.clone().into_input());
+    case.slot = slot;
     let mut batch = Batch {
         ready: ready.clone(),
         caller: Caller { id: "".into(), scope: "".into(), integrations: None },
@@ -75,7 +78,6 @@ pub fn replay(entry: &Entry, runtime: &Runtime) -> Result<ReplayReport> {
         explain: false,
         deadline: tendon_kernel::context::Deadline(std::time::Duration::MAX),
         at: snapshot.now,
-        slot,
         matrix: Matrix::default(),
         cases: vec![case],
     };
@@ -100,9 +102,9 @@ pub fn replay(entry: &Entry, runtime: &Runtime) -> Result<ReplayReport> {
     Ok(ReplayReport { id: recorded.id, same: differences.is_empty(), other_plan, differences })
 }
 
-fn slot(recorded: &Decision, runtime: &Runtime) -> Result<Option<Slot>> {
+fn slot(recorded: &Decision, runtime: &Runtime) -> Result<Option<Arc<Slot>>> {
     let (Some(model), Outcome::Ok) = (&recorded.model, recorded.outcome) else { return Ok(None) };
-    let slot = runtime.slot(&model.digest).cloned();
+    let slot = runtime.slot(&model.digest).map(Arc::clone);
     slot.map(Some).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "model_not_loaded", "the model that made this decision is not at hand")
             .with("model", &model.name)

@@ -28,7 +28,7 @@ pub struct Slot {
 pub struct Runtime {
     plan: Arc<Plan>,
     integrations: BTreeMap<Arc<str>, Arc<Ready>>,
-    slots: Vec<Slot>,
+    slots: Vec<Arc<Slot>>,
 }
 
 /// An integration, ready.
@@ -38,9 +38,22 @@ pub(crate) struct Ready {
     pub(crate) digest: Arc<str>,
     pub(crate) form: Form,
     /// The champion; `None` when it could not be loaded: the ladder answers.
-    pub(crate) champion: Option<Slot>,
+    pub(crate) champion: Option<Arc<Slot>>,
+    /// The versions that answer for a share, with where their shares end (percent, rising).
+    pub(crate) arms: Vec<Arm>,
+    /// The version that is asked beside, with its share.
+    pub(crate) shadow: Option<Arm>,
     /// Counters; made when it is installed.
     pub(crate) meters: OnceLock<Meters>,
+}
+
+/// A version with its share.
+pub(crate) struct Arm {
+    pub(crate) route: Arc<str>,
+    /// Percent up to which it answers.
+    pub(crate) upto: f64,
+    /// `None` when it could not be loaded: the champion answers in its place.
+    pub(crate) slot: Option<Arc<Slot>>,
 }
 
 impl Runtime {
@@ -55,18 +68,29 @@ impl Runtime {
         models: BTreeMap<(String, String), Slot>,
         aliases: &BTreeMap<String, BTreeMap<String, String>>,
     ) -> Result<Self> {
+        let models: BTreeMap<_, _> = models.into_iter().map(|(key, slot)| (key, Arc::new(slot))).collect();
         let mut integrations = BTreeMap::new();
         for (name, integration) in &plan.integrations {
-            let alias = integration.alias.as_ref();
-            let version = aliases.get(integration.model.as_ref()).and_then(|known| known.get(alias));
-            let version = version.map_or(alias, String::as_str);
-            let champion = models.get(&(integration.model.to_string(), version.to_owned())).cloned();
-            if let Some(slot) = &champion {
-                same_contract(integration, slot)?;
+            let find = |alias: &str| {
+                let version = aliases.get(integration.model.as_ref()).and_then(|known| known.get(alias));
+                let version = version.map_or(alias, String::as_str).to_owned();
+                let slot = models.get(&(integration.model.to_string(), version)).cloned();
+                slot.map(|slot| same_contract(integration, &slot).map(|()| slot)).transpose()
+            };
+            let champion = find(&integration.alias)?;
+            let mut upto = 0.0;
+            let mut arms = Vec::with_capacity(integration.route.arms.len());
+            for arm in &integration.route.arms {
+                upto += arm.percent;
+                arms.push(Arm { route: Arc::clone(&arm.route), upto, slot: find(&arm.alias)? });
             }
+            let shadow = integration.route.shadow.as_ref().map(|arm| {
+                Ok::<_, Error>(Arm { route: Arc::clone(&arm.route), upto: arm.percent, slot: find(&arm.alias)? })
+            });
+            let shadow = shadow.transpose()?;
             let form = Form::new(&integration.input.schema, plan.limits.depth)?;
             let (digest, meters) = (Arc::clone(&plan.digest), OnceLock::new());
-            let ready = Ready { plan: Arc::clone(integration), digest, form, champion, meters };
+            let ready = Ready { plan: Arc::clone(integration), digest, form, champion, arms, shadow, meters };
             integrations.insert(Arc::clone(name), Arc::new(ready));
         }
         Ok(Self { plan, integrations, slots: models.into_values().collect() })
@@ -79,16 +103,16 @@ impl Runtime {
 
     /// The version that an integration asks now; `None` when it is not loaded.
     pub fn champion(&self, integration: &str) -> Option<&Slot> {
-        self.integrations.get(integration)?.champion.as_ref()
+        self.integrations.get(integration)?.champion.as_deref()
     }
 
     /// All loaded versions.
-    pub fn slots(&self) -> &[Slot] {
+    pub fn slots(&self) -> &[Arc<Slot>] {
         &self.slots
     }
 
     /// A loaded version by the digest of its file.
-    pub fn slot(&self, digest: &str) -> Option<&Slot> {
+    pub fn slot(&self, digest: &str) -> Option<&Arc<Slot>> {
         self.slots.iter().find(|slot| slot.reference.digest.as_ref() == digest)
     }
 

@@ -27,6 +27,12 @@ pub trait Entropy: Send + Sync {
 pub trait Spawn: Send + Sync {
     /// Runs the task to its end, whatever happens to whoever started it. `name` is for people who look at hanging tasks.
     fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>);
+
+    /// Runs work that may take long, or never end, off the threads that tasks run on. The default runs it as a task, for
+    /// worlds with one thread.
+    fn aside(&self, name: &'static str, work: Box<dyn FnOnce() + Send>) {
+        self.spawn(name, Box::pin(async move { work() }));
+    }
 }
 
 /// How a file is opened.

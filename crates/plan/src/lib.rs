@@ -10,6 +10,7 @@ mod outline;
 pub mod plan;
 mod raw;
 pub mod render;
+pub mod route;
 pub mod schema;
 mod scope;
 pub mod trust;

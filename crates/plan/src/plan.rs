@@ -13,7 +13,7 @@ use tendon_kernel::{
     sockets::{connector::Allowed, model::Signature},
 };
 
-use crate::{expr::Program, trust::TrustPlan};
+use crate::{expr::Program, route::RoutePlan, trust::TrustPlan};
 
 /// A whole project.
 #[derive(Default)]
@@ -246,6 +246,8 @@ pub struct IntegrationPlan {
     pub output_range: (f64, f64),
     /// Bands, first match wins.
     pub bands: Vec<BandPlan>,
+    /// Which versions answer beside it.
+    pub route: RoutePlan,
     /// Ladder.
     pub fallback: FallbackPlan,
     /// When to explain.

@@ -90,6 +90,9 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan) {
     line!(out, "  output {} to {}", plan.output_range.0, plan.output_range.1);
     out.push_str(&policy(plan));
     line!(out, "  record {}, retention {}, region {}", record(plan.record), plan.retention, plan.region);
+    for arm in plan.route.arms.iter().chain(&plan.route.shadow) {
+        line!(out, "  route {} asks {} for {} percent", arm.route, arm.alias, arm.percent);
+    }
     if let Some(cache) = &plan.cache {
         line!(out, "  cache by {} for {:?}", cache.key.join(", "), cache.ttl);
     }

@@ -147,6 +147,13 @@ impl Spawn for TokioSpawn {
             task.await;
         }));
     }
+
+    fn aside(&self, name: &'static str, work: Box<dyn FnOnce() + Send>) {
+        drop(self.handle.spawn_blocking(move || {
+            let _named = Named(name);
+            work();
+        }));
+    }
 }
 
 #[cfg(test)]

@@ -19,10 +19,9 @@ pub(crate) fn run(batch: &mut Batch) {
         return;
     }
     let matrix = std::mem::take(&mut batch.matrix);
-    let slot = batch.slot.clone();
     for case in batch.open().filter(|case| asked || wants(wanted, case, at)) {
         let Some(output) = case.output else { continue };
-        case.explanation = match (case.rung, case.row, &slot) {
+        case.explanation = match (case.rung, case.row, &case.slot) {
             (Some(rung), _, _) => Some(explaining::of_rung(rung, output, case.why.as_deref())),
             (None, Some(row), Some(slot)) => {
                 let explained = explaining::of_model(&*slot.model, matrix.row(row), case.classes.as_deref());

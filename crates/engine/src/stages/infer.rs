@@ -8,28 +8,53 @@ use tendon_kernel::{
 };
 use tendon_plan::IntegrationPlan;
 
-use crate::batch::{Batch, Case};
+use crate::{
+    batch::{Batch, Case},
+    runtime::Slot,
+};
 
-/// Gives every open case an output, or the reason why not.
+/// Gives every open case an output, or the reason why not: one call per version that is asked.
 pub(crate) fn run(batch: &mut Batch) {
     let ready = Arc::clone(&batch.ready);
     let plan = &*ready.plan;
     let matrix = std::mem::take(&mut batch.matrix);
-    let slot = batch.slot.clone();
-    if batch.open().next().is_some() {
-        match &slot {
-            None => batch.open().for_each(|case| case.attempt = Some(not_loaded(plan))),
-            Some(slot) => ask(plan, &*slot.model, &matrix, batch),
+    batch.open().filter(|case| case.slot.is_none()).for_each(|case| case.attempt = Some(not_loaded(plan)));
+    let mut slots: Vec<Arc<Slot>> = Vec::with_capacity(1);
+    for slot in batch.open().filter_map(|case| case.slot.as_ref()) {
+        if !slots.iter().any(|known| Arc::ptr_eq(known, slot)) {
+            slots.push(Arc::clone(slot));
+        }
+    }
+    match slots.as_slice() {
+        // All rows ask the same version: the matrix goes as it is.
+        [slot] if batch.open().all(|case| case.slot.is_some()) => ask(plan, slot, &matrix, batch),
+        several => {
+            for slot in several {
+                let mut some = Matrix { values: Vec::new(), columns: matrix.columns };
+                let rows: Vec<Option<usize>> = batch.open().map(|case| case.row).collect();
+                for case in batch.open().filter(|case| asks(case, slot)) {
+                    let Some(row) = case.row else { continue };
+                    case.row = Some(some.rows());
+                    some.values.extend_from_slice(matrix.row(row));
+                }
+                ask(plan, slot, &some, batch);
+                batch.open().zip(rows).for_each(|(case, row)| case.row = row);
+            }
         }
     }
     batch.matrix = matrix;
 }
 
-fn ask(plan: &IntegrationPlan, model: &dyn Model, matrix: &Matrix, batch: &mut Batch) {
+fn asks(case: &Case, slot: &Arc<Slot>) -> bool {
+    case.slot.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, slot))
+}
+
+fn ask(plan: &IntegrationPlan, slot: &Arc<Slot>, matrix: &Matrix, batch: &mut Batch) {
     let width = plan.signature.outputs.max(1);
+    let model = &*slot.model;
     match predict(model, matrix, width) {
         Ok(outputs) => {
-            for case in batch.open() {
+            for case in batch.open().filter(|case| asks(case, slot)) {
                 let answer = case.row.and_then(|row| outputs.get(row * width..(row + 1) * width));
                 take(plan, case, answer.ok_or_else(wrong_shape));
             }
@@ -37,7 +62,7 @@ fn ask(plan: &IntegrationPlan, model: &dyn Model, matrix: &Matrix, batch: &mut B
         // One row may have spoilt the call for all: each is asked on its own, so that a batch answers as its rows would.
         Err(error) if matrix.rows() > 1 => {
             tracing::debug!(?error, rows = matrix.rows(), "the model refused a batch; asking row by row");
-            for case in batch.open() {
+            for case in batch.open().filter(|case| asks(case, slot)) {
                 let Some(row) = case.row else { continue };
                 let one = Matrix { values: matrix.row(row).to_vec(), columns: matrix.columns };
                 match predict(model, &one, width) {
@@ -46,11 +71,13 @@ fn ask(plan: &IntegrationPlan, model: &dyn Model, matrix: &Matrix, batch: &mut B
                 }
             }
         }
-        Err(error) => batch.open().for_each(|case| case.attempt = Some(error.clone())),
+        Err(error) => {
+            batch.open().filter(|case| asks(case, slot)).for_each(|case| case.attempt = Some(error.clone()));
+        }
     }
 }
 
-fn predict(model: &dyn Model, matrix: &Matrix, width: usize) -> Result<Vec<f64>> {
+pub(crate) fn predict(model: &dyn Model, matrix: &Matrix, width: usize) -> Result<Vec<f64>> {
     let outputs = model.predict(matrix)?;
     if outputs.len() == matrix.rows() * width { Ok(outputs) } else { Err(wrong_shape()) }
 }
@@ -67,7 +94,7 @@ fn take(plan: &IntegrationPlan, case: &mut Case, answer: Result<&[f64]>) {
     }
 }
 
-fn check(plan: &IntegrationPlan, outputs: &[f64]) -> Result<()> {
+pub(crate) fn check(plan: &IntegrationPlan, outputs: &[f64]) -> Result<()> {
     let (low, high) = plan.output_range;
     if outputs.iter().any(|output| !output.is_finite()) {
         return Err(bad_output("the model's output is not a finite number".into()));

@@ -10,7 +10,7 @@ use tendon_kernel::{
 };
 use tendon_plan::plan::RecordPlan;
 
-use super::{dedupe::earlier, route::CHAMPION};
+use super::dedupe::earlier;
 use crate::{
     ask::{Answer, Input},
     batch::{Batch, Case, State},
@@ -18,8 +18,7 @@ use crate::{
     record_format::{More, Snapshot, write_json},
 };
 
-static ROUTES: LazyLock<[Arc<str>; 3]> =
-    LazyLock::new(|| [CHAMPION.into(), "fallback:rules".into(), "fallback:default".into()]);
+static ROUTES: LazyLock<[Arc<str>; 2]> = LazyLock::new(|| ["fallback:rules".into(), "fallback:default".into()]);
 static REASONS: LazyLock<Vec<(Outcome, Arc<str>)>> = LazyLock::new(|| {
     let all = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
     all.into_iter().map(|outcome| (outcome, outcome.name().into())).collect()
@@ -153,8 +152,8 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
         classes: case.classes.take(),
         band: case.band.take(),
         degraded: case.rung,
-        model: asked.then(|| batch.slot.as_ref().map(|slot| slot.reference.clone())).flatten(),
-        route: Arc::clone(&ROUTES[0]),
+        model: asked.then(|| case.slot.as_ref().map(|slot| slot.reference.clone())).flatten(),
+        route: Arc::clone(&case.route),
         repaired: std::mem::take(&mut case.repaired),
         error,
         durable: !buffered,
@@ -165,9 +164,9 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
 fn facts(batch: &Batch, case: &Case, decision: &Decision) -> Facts {
     let plan = &batch.ready.plan;
     let route = match case.rung {
-        Some(Rung::Rules) => &ROUTES[1],
-        Some(_) => &ROUTES[2],
-        None => &ROUTES[0],
+        Some(Rung::Rules) => &ROUTES[0],
+        Some(_) => &ROUTES[1],
+        None => &decision.route,
     };
     let known = REASONS.iter().find(|(outcome, _)| *outcome == decision.outcome);
     Facts {

@@ -8,4 +8,5 @@ mod common;
 mod exits;
 mod operations;
 mod real_model;
+mod routes;
 mod single_flight;

@@ -69,6 +69,7 @@ fn plan(model: &dyn Model) -> Arc<Plan> {
         },
         features,
         output_range: (f64::MIN, f64::MAX),
+        route: tendon_plan::route::RoutePlan::default(),
         bands: vec![BandPlan { name: "all".into(), test: Threshold::Otherwise }],
         fallback: FallbackPlan::default(),
         explain: ExplainPlan::OnRequest,

@@ -74,7 +74,9 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     }
     work.labels(raw);
     notes(raw, mark, work);
-    let Chosen { model, alias, signature, known } = work.model(raw.model.as_ref()?);
+    let chosen = work.model(raw.model.as_ref()?);
+    let route = work.route(raw, &chosen);
+    let Chosen { model, alias, signature, known } = chosen;
     let input_raw = raw.input.as_ref().map(|input| &input.value);
     let output_range = work.output_range(raw, &signature);
     let bands = work.bands(raw, output_range);
@@ -118,6 +120,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         features,
         output_range,
         bands,
+        route,
         fallback,
         explain,
         record: match raw.record {

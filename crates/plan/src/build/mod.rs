@@ -6,6 +6,7 @@ mod input;
 mod integration;
 mod model;
 mod project;
+mod route;
 mod rules;
 mod trust;
 

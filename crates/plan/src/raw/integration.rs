@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Cel, CorsRaw, InputRaw, Span};
+use super::{Cel, CorsRaw, InputRaw, RouteRaw, Span};
 use crate::yaml::{At, Ordered};
 
 /// `integrations/<name>.yaml`: which model answers which question for which systems, through which doors, under which rules.
@@ -32,6 +32,8 @@ pub(crate) struct IntegrationRaw {
     pub(crate) output: Option<OutputRaw>,
     /// Names for ranges of the output, in order; the first that matches wins: `">= 0.7"`, `"> 1"`, `"<= 3"`, `"< 3"`, `otherwise`.
     pub(crate) bands: Option<At<Ordered<At<Cel>>>>,
+    /// Which versions of the model answer beside it, for which share.
+    pub(crate) route: Option<At<RouteRaw>>,
     /// What answers when the model cannot.
     pub(crate) fallback: Option<FallbackRaw>,
     /// Which answers may be reused for how long.

@@ -4,6 +4,7 @@
 mod input;
 mod integration;
 mod project;
+mod route;
 mod trust;
 
 use std::{borrow::Cow, time::Duration};
@@ -14,6 +15,7 @@ use serde::Deserialize;
 pub(crate) use input::{FieldRaw, InputRaw, RuleRaw, Scalar, SchemaRaw, TypeRaw};
 pub(crate) use integration::{ApiRaw, ChangeRaw, EventsRaw, IntegrationRaw, RecordRaw};
 pub(crate) use project::{ModelRaw, ProjectRaw, ServerRaw, SystemRaw};
+pub(crate) use route::{ArmRaw, RouteRaw};
 pub(crate) use trust::{AuthRaw, CallerLimitsRaw, ClientModeRaw, ClientRaw, CorsRaw, OidcRaw, TlsRaw};
 
 /// Format name of durations in the schema.

@@ -33,6 +33,7 @@ use tendon_plan::{
         ApiPlan, BandPlan, Encoding, EventsPlan, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, QualityRule,
         RecordPlan, ServerLimits, Source, TargetPlan, Threshold,
     },
+    route::RoutePlan,
 };
 use tendon_testkit::Sim;
 
@@ -83,6 +84,7 @@ pub(crate) struct Wishes {
     pub(crate) fallback: FallbackPlan,
     pub(crate) in_flight: usize,
     pub(crate) same_row: bool,
+    pub(crate) route: RoutePlan,
     pub(crate) set: Vec<(String, Program)>,
 }
 
@@ -97,6 +99,7 @@ impl Default for Wishes {
             },
             in_flight: 10_000,
             same_row: true,
+            route: RoutePlan::default(),
             set: vec![("score".into(), program("output")), ("score_band".into(), program("band"))],
         }
     }
@@ -159,6 +162,7 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
         },
         features,
         output_range: (0.0, 1.0),
+        route: wishes.route,
         bands: vec![
             BandPlan { name: "green".into(), test: Threshold::AtLeast(0.7) },
             BandPlan { name: "yellow".into(), test: Threshold::Above(0.4) },
