@@ -6,6 +6,7 @@
 
 mod bench;
 mod docs;
+mod proto;
 mod run;
 mod setup;
 mod supply;
@@ -21,6 +22,7 @@ const HELP: &str = "cargo xtask <task>
                    (FILTER runs only the steps whose name contains it)
   tidy             the house rules that no compiler knows (see CONTRIBUTING.md)
   docs [--check]   write docs/reference/ from the code, or compare it
+  proto [--check]  write the messages of the gRPC door from their .proto file, or compare them
   supply           licences, yanked and advised-against packages of the dependency tree
   bench [--long] [--readme] [http|trees|ledger|watch]
                    the benchmark table, with machine and method; also bench/results/latest.json (and into the README)
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Some("test") => test::test(rest.first().map(String::as_str)),
         Some("tidy") => tidy::tidy(),
         Some("docs") => docs::docs(rest.iter().any(|arg| arg == "--check")),
+        Some("proto") => proto::proto(rest.iter().any(|arg| arg == "--check")),
         Some("supply") => supply::supply(),
         Some("bench") => bench::bench(rest),
         Some("help" | "--help" | "-h") => {

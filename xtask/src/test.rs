@@ -4,7 +4,7 @@
 use std::{fs, time::Instant};
 
 use crate::{
-    Outcome, docs,
+    Outcome, docs, proto,
     run::{capture, cargo, command, root, status, target, tee},
     setup, supply, tidy,
 };
@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
     ("house rules", || check(tidy::tidy)),
     ("licences and advisories", || check(supply::supply)),
     ("lints", || check(lints)),
+    ("messages", || check(|| proto::proto(true))),
     ("pages", || check(|| docs::docs(true))),
     ("tests", tests),
     ("release build", || check(|| status(cargo(&["build", "--release", "--locked", "-p", "tendon"])))),

@@ -229,6 +229,7 @@ fn runtime() -> Runtime {
         models: BTreeMap::new(),
         integrations: BTreeMap::from([("bench".into(), Arc::new(integration))]),
         limits: ServerLimits { in_flight: 1000, body_bytes: 1 << 20, depth: 8, ..ServerLimits::default() },
+        grpc: None,
         ..Plan::default()
     });
     let reference = ModelRef { name: "m".into(), version: "v1".into(), digest: "22".repeat(32).into() };

@@ -30,6 +30,8 @@ pub struct Plan {
     pub integrations: BTreeMap<Arc<str>, Arc<IntegrationPlan>>,
     /// Limits of the process.
     pub limits: ServerLimits,
+    /// The gRPC port; `None`: closed.
+    pub grpc: Option<GrpcPlan>,
     /// Calls over HTTP that the process makes.
     pub outgoing: OutgoingPlan,
     /// Who is let in and how much.
@@ -275,6 +277,13 @@ pub struct IntegrationPlan {
 pub struct OutgoingPlan {
     /// PEM file with more trusted certificates, relative to the project.
     pub ca: Option<String>,
+}
+
+/// The gRPC port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrpcPlan {
+    /// Where it listens.
+    pub listen: std::net::SocketAddr,
 }
 
 /// Limits of the process.

@@ -30,6 +30,9 @@ pub fn render(plan: &Plan) -> String {
     if limits.batch_records != ServerLimits::default().batch_records {
         line!(out, "batch records={}", limits.batch_records);
     }
+    if let Some(grpc) = &plan.grpc {
+        line!(out, "grpc listen={}", grpc.listen);
+    }
     if let Some(ca) = &plan.outgoing.ca {
         line!(out, "outgoing ca={ca:?}");
     }

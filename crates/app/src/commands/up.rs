@@ -32,6 +32,9 @@ pub(crate) async fn run(project: &Project, args: &Args) -> Outcome {
     let project = Project { only: args.only.clone(), ..project.clone() };
     let process = process::start(&project, args.listen).await?;
     output::say(&format!("tendon is ready on {}://{}", process.scheme(), process.address));
+    if let Some(address) = process.grpc {
+        output::say(&format!("gRPC is spoken on {address}"));
+    }
     stop.await;
     output::say("stopping: running requests are finished, then the ledger is closed");
     stop_in_order(process).await;

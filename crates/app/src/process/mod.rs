@@ -2,6 +2,7 @@
 
 mod certificates;
 mod desk;
+mod grpc;
 mod listen;
 mod reload;
 mod signals;
@@ -18,7 +19,7 @@ use std::{
 
 use futures_util::future::FutureExt as _;
 use tendon_doors::{
-    api::{self, Api, Counters, Http},
+    api::{self, Api, Counters, Http, Speaks},
     service::Service,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -42,6 +43,8 @@ pub(crate) struct Process {
     pub(crate) parts: Arc<Parts>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where it speaks gRPC.
+    pub(crate) grpc: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     served: watch::Receiver<bool>,
 }
@@ -54,6 +57,13 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
     let parts = Arc::new(wiring::open(project, Purpose::Serve).await?);
     let (listener, address) = match bind(&parts, listen).await {
         Ok(bound) => bound,
+        Err(failure) => {
+            parts.close().await;
+            return Err(failure);
+        }
+    };
+    let grpc = match grpc::bind(&parts).await {
+        Ok(grpc) => grpc,
         Err(failure) => {
             parts.close().await;
             return Err(failure);
@@ -83,17 +93,21 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
     let (tell, served) = watch::channel(false);
     let tls = certificates::listener(&parts);
     certificates::start(&parts);
+    let grpc_address = grpc.as_ref().map(|bound| bound.address);
+    let grpc_served = grpc::serve(grpc, &api, tls.clone(), stop.subscribe())?;
     let serve = async move {
         let stop = async {
             let _ = stopped.wait_for(|stop| *stop).await;
             stopping.store(true, Ordering::Relaxed);
         };
-        api::serve(listener, api, tls, Http::default(), stop).await;
+        let speaks = Speaks::http(&api);
+        api::serve(listener, api, speaks, tls, Http::default(), stop).await;
+        grpc_served.await;
         tell.send_replace(true);
     };
     parts.context.spawn.spawn("http", serve.boxed());
     parts.context.spawn.spawn("control", control::serve(socket, parts.clone()).boxed());
-    Ok(Process { parts, address, stop, served })
+    Ok(Process { parts, address, grpc: grpc_address, stop, served })
 }
 
 async fn bind(parts: &Parts, given: Option<SocketAddr>) -> Result<(TcpListener, SocketAddr), Failure> {

@@ -89,6 +89,7 @@ impl Reload {
     async fn reload(&self, parts: &Arc<Parts>) -> Result<bool, Failure> {
         let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets).await?;
         let installed = Installed::from(assembled, &parts.project.only)?;
+        super::grpc::same(parts.engine.runtime().plan(), &installed.plan)?;
         let runtime = installed.runtime()?;
         let trust = &installed.plan.trust;
         super::listen::same(&parts.engine.runtime().plan().trust, trust)?;

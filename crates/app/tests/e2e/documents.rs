@@ -2,10 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Sandbox, body};
-
-/// The interpreter with the oracles, made by `cargo xtask setup`.
-const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/venv/bin/python");
+use crate::support::{PYTHON, Sandbox, body};
 
 #[test]
 fn the_document_is_valid_and_its_example_is_accepted() {

@@ -9,6 +9,7 @@ mod batches;
 mod changes;
 mod checks;
 mod documents;
+mod grpc;
 mod listening;
 mod support;
 mod tls;

@@ -13,9 +13,9 @@ use tendon_kernel::{Error, ErrorKind, Id, Result};
 
 use super::{Api, counters::Route, fresh, problem, problem::Problem};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-pub(super) const DECISION_ID: HeaderName = HeaderName::from_static("tendon-decision-id");
+pub(crate) const DECISION_ID: HeaderName = HeaderName::from_static("tendon-decision-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -29,11 +29,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Begins a request: takes the caller's request id where it is harmless, else makes one.
     pub(super) fn begin(api: &Api, headers: &HeaderMap, route: Route) -> Self {
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
-            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
-        });
-        let id = given.map_or_else(|| Id::new(&api.context).to_string(), str::to_owned);
-        Self { id, began: api.context.clock.monotonic(), route }
+        Self { id: request_id(api, headers), began: api.context.clock.monotonic(), route }
     }
 
     /// A JSON answer.
@@ -78,20 +74,33 @@ impl Asked {
 
     /// Adds how long everything took; with the stages' own times where they are known.
     pub(super) fn timed(&self, api: &Api, mut response: Response, timings: &[Timing]) -> Response {
-        let total = api.context.clock.monotonic().saturating_sub(self.began);
-        let mut text = String::with_capacity(24 * (timings.len() + 1));
-        for (stage, duration) in timings.iter().copied().chain([("total", total)]) {
-            let micros = duration.as_micros();
-            let comma = if text.is_empty() { "" } else { ", " };
-            let _ = write!(text, "{comma}{stage};dur={}.{:03}", micros / 1000, micros % 1000);
-        }
-        set(response.headers_mut(), SERVER_TIMING, &text);
+        timed(api, self.began, response.headers_mut(), timings);
         response
     }
 }
 
+/// The id of a request: the caller's own where it is harmless, else a new one.
+pub(crate) fn request_id(api: &Api, headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| {
+        (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
+    });
+    given.map_or_else(|| Id::new(&api.context).to_string(), str::to_owned)
+}
+
+/// Sets how long everything took.
+pub(crate) fn timed(api: &Api, began: Duration, headers: &mut HeaderMap, timings: &[Timing]) {
+    let total = api.context.clock.monotonic().saturating_sub(began);
+    let mut text = String::with_capacity(24 * (timings.len() + 1));
+    for (stage, duration) in timings.iter().copied().chain([("total", total)]) {
+        let micros = duration.as_micros();
+        let comma = if text.is_empty() { "" } else { ", " };
+        let _ = write!(text, "{comma}{stage};dur={}.{:03}", micros / 1000, micros % 1000);
+    }
+    set(headers, SERVER_TIMING, &text);
+}
+
 /// Sets a header; a value that cannot stand in a header is left out.
-pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }

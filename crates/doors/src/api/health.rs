@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::Api;
+use super::{Api, PartHealth};
 
 /// The process answers.
 pub(super) async fn live() -> &'static str {
@@ -18,9 +18,7 @@ pub(super) async fn live() -> &'static str {
 
 /// Whether decisions can be answered now, part by part.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
-    let stopping = api.stopping.load(Relaxed);
-    let parts = api.status.parts().await;
-    let ready = !stopping && parts.iter().all(|part| part.ok || !part.vital);
+    let (ready, stopping, parts) = is_ready(&api).await;
     let all_well = ready && parts.iter().all(|part| part.ok);
     let state = match (stopping, ready, all_well) {
         (true, ..) => "stopping",
@@ -30,6 +28,13 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, axum::Json(serde_json::json!({ "ready": ready, "state": state, "parts": parts }))).into_response()
+}
+
+/// Whether decisions can be answered now, whether the process is stopping, and all parts.
+pub(crate) async fn is_ready(api: &Api) -> (bool, bool, Vec<PartHealth>) {
+    let stopping = api.stopping.load(Relaxed);
+    let parts = api.status.parts().await;
+    (!stopping && parts.iter().all(|part| part.ok || !part.vital), stopping, parts)
 }
 
 /// All counts in the Prometheus text format.

@@ -30,20 +30,19 @@ fn shown(api: &Api, request: &Request) -> Result<serde_json::Value> {
     Ok(serde_json::json!({ "project": plan.project, "plan": plan.digest, "integrations": list }))
 }
 
+/// The doors through which an integration can be asked.
+pub(crate) fn doors(one: &IntegrationPlan) -> Vec<&'static str> {
+    let open = [("api", one.api.is_some()), ("events", one.events.is_some())];
+    open.into_iter().filter_map(|(name, open)| open.then_some(name)).collect()
+}
+
 fn summary(one: &IntegrationPlan) -> serde_json::Value {
-    let mut doors = Vec::new();
-    if one.api.is_some() {
-        doors.push("api");
-    }
-    if one.events.is_some() {
-        doors.push("events");
-    }
     serde_json::json!({
         "name": one.name,
         "purpose": one.purpose,
         "owner": one.owner,
         "model": format!("{}@{}", one.model, one.alias),
-        "doors": doors,
+        "doors": doors(one),
         "bands": one.bands.iter().map(|band| band.name.clone()).collect::<Vec<_>>(),
         "input": openapi::input_schema(one),
     })

@@ -1,9 +1,9 @@
 //! The API door: decisions over HTTP. `router` is the table of contents; one file per resource.
 
-mod answer;
-mod auth;
+pub(crate) mod answer;
+pub(crate) mod auth;
 mod batch;
-mod body;
+pub(crate) mod body;
 mod codes;
 mod counters;
 mod decide;
@@ -11,10 +11,10 @@ mod decisions;
 mod envelope;
 mod fresh;
 mod gate;
-mod health;
-mod integrations;
+pub(crate) mod health;
+pub(crate) mod integrations;
 mod lists;
-mod openapi;
+pub(crate) mod openapi;
 mod problem;
 mod query;
 mod router;
@@ -30,7 +30,7 @@ use crate::{service::Service, trust::Gate};
 pub use counters::Counters;
 pub use openapi::document as openapi;
 pub use problem::{Problem, status};
-pub use serve::{Http, serve};
+pub use serve::{Http, Speaks, serve};
 
 /// How one part of the process does.
 #[derive(Clone, Debug, serde::Serialize)]

@@ -235,7 +235,7 @@ fn fixed_schemas() -> Map<String, Json> {
 }
 
 /// JSON Schema of an integration's input.
-pub(super) fn input_schema(one: &IntegrationPlan) -> Json {
+pub(crate) fn input_schema(one: &IntegrationPlan) -> Json {
     let defaulted: Vec<usize> = one.input.defaults.iter().map(|(at, _)| *at).collect();
     let mut properties = Map::new();
     let mut required = Vec::new();

@@ -15,6 +15,7 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
+use tendon_kernel::Result;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -22,7 +23,10 @@ use tokio::{
 };
 
 use super::{Api, router::router};
-use crate::trust::{self, Peer, Tls};
+use crate::{
+    grpc,
+    trust::{self, Peer, Tls, TlsNow},
+};
 
 /// Limits of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +45,52 @@ impl Default for Http {
     }
 }
 
-/// Serves until `stop` resolves, then finishes running requests (at most `http.drain`) and returns. `tls`: `None` for plain HTTP.
-pub async fn serve(listener: TcpListener, api: Arc<Api>, tls: Option<Tls>, http: Http, stop: impl Future<Output = ()>) {
-    let service = router(api.clone());
+/// What is spoken on a port.
+#[derive(Clone)]
+pub struct Speaks(Language);
+
+#[derive(Clone)]
+enum Language {
+    /// HTTP/1.1: the interface with addresses.
+    Http(axum::Router),
+    /// gRPC over HTTP/2.
+    Grpc(grpc::Service),
+}
+
+impl Speaks {
+    /// HTTP.
+    pub fn http(api: &Arc<Api>) -> Self {
+        Self(Language::Http(router(api.clone())))
+    }
+
+    /// gRPC.
+    ///
+    /// # Errors
+    /// `Internal` when its descriptor cannot be read: a defect.
+    pub fn grpc(api: &Arc<Api>) -> Result<Self> {
+        grpc::Service::new(api.clone()).map(|service| Self(Language::Grpc(service)))
+    }
+
+    /// What both sides of a TLS connection agree to speak: HTTP/2 needs its name.
+    fn agreed(&self, mut tls: TlsNow) -> TlsNow {
+        if let Language::Grpc(_) = &self.0 {
+            let mut config = tls.config.as_ref().clone();
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            tls.config = Arc::new(config);
+        }
+        tls
+    }
+}
+
+/// Serves until `stop` resolves, then finishes running requests (at most `http.drain`) and returns. `tls`: `None` for plain text.
+pub async fn serve(
+    listener: TcpListener,
+    api: Arc<Api>,
+    speaks: Speaks,
+    tls: Option<Tls>,
+    http: Http,
+    stop: impl Future<Output = ()>,
+) {
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(http.connections));
     let (end, ending) = watch::channel(false);
@@ -68,7 +115,7 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, tls: Option<Tls>, http:
                 continue;
             }
         };
-        let open = Open { service: service.clone(), http, watcher: graceful.watcher(), ending: ending.clone() };
+        let open = Open { speaks: speaks.clone(), http, watcher: graceful.watcher(), ending: ending.clone() };
         let task = connection(api.clone(), stream, tls.clone(), open).map(|()| drop(permit));
         api.context.spawn.spawn("http connection", task.boxed());
     }
@@ -84,7 +131,7 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, tls: Option<Tls>, http:
 
 /// What a connection needs beside its stream.
 struct Open {
-    service: axum::Router,
+    speaks: Speaks,
     http: Http,
     watcher: Watcher,
     ending: watch::Receiver<bool>,
@@ -95,15 +142,16 @@ async fn connection(api: Arc<Api>, stream: TcpStream, tls: Option<Tls>, mut open
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
-    let Some(tls) = tls else { return speak(stream, open, None).await };
+    let Some(tls) = tls else { return speak(&api, stream, open, None).await };
     // Whoever has not finished its handshake has no request that a stop would have to wait for.
+    let now = open.speaks.agreed(tls());
     let shaken = tokio::select! {
         biased;
-        shaken = trust::accept(tls(), &*api.context.clock, stream) => shaken,
+        shaken = trust::accept(now, &*api.context.clock, stream) => shaken,
         _ = open.ending.wait_for(|ending| *ending) => return,
     };
     match shaken {
-        Ok((stream, peer)) => speak(stream, open, peer).await,
+        Ok((stream, peer)) => speak(&api, stream, open, peer).await,
         Err(error) => {
             let reason = if error.kind() == io::ErrorKind::TimedOut { "timeout" } else { "refused" };
             let help = "TLS handshakes that did not succeed.";
@@ -113,25 +161,34 @@ async fn connection(api: Arc<Api>, stream: TcpStream, tls: Option<Tls>, mut open
     }
 }
 
-async fn speak<S>(stream: S, open: Open, peer: Option<Peer>)
+async fn speak<S>(api: &Api, stream: S, open: Open, peer: Option<Peer>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Open { service, http, watcher, .. } = open;
-    let service = TowerToHyperService::new(service);
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        if let Some(peer) = &peer {
-            request.extensions_mut().insert(peer.clone());
+    let Open { speaks, http, watcher, .. } = open;
+    let ended = match speaks.0 {
+        Language::Http(service) => {
+            let service = TowerToHyperService::new(service);
+            let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+                if let Some(peer) = &peer {
+                    request.extensions_mut().insert(peer.clone());
+                }
+                service.call(request)
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(http.head_timeout)
+                .max_buf_size(64 * 1024)
+                .max_headers(64)
+                .serve_connection(TokioIo::new(stream), service);
+            watcher.watch(connection).await
         }
-        service.call(request)
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(http.head_timeout)
-        .max_buf_size(64 * 1024)
-        .max_headers(64)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
+        Language::Grpc(service) => {
+            let Some(stream) = grpc::opening(stream, &api.context, http.head_timeout).await else { return };
+            watcher.watch(grpc::connection(stream, service, peer, &api.context)).await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -21,7 +21,7 @@ use tendon_kernel::{Error, ErrorKind, Result, Timestamp, decision::Explanation, 
 use crate::keys::Known;
 pub use catalog::{LetterPage, ModelUse, ModelVersion, ModelView};
 pub use decide::{Question, Questions, idempotency_key};
-pub use list::{Filter, MOST_LISTED, Page};
+pub use list::{Filter, MOST_LISTED, Page, Row};
 pub use read::{DeliveryView, Recorded};
 
 /// Explains a decision from its entry, with the model version that made it, wherever that is kept.

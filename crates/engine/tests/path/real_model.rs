@@ -89,6 +89,7 @@ fn plan(model: &dyn Model) -> Arc<Plan> {
         models: BTreeMap::new(),
         integrations: BTreeMap::from([(INTEGRATION.into(), Arc::new(integration))]),
         limits: ServerLimits { in_flight: 1000, body_bytes: 1 << 20, depth: 8, ..ServerLimits::default() },
+        grpc: None,
         ..Plan::default()
     })
 }

@@ -2,6 +2,7 @@
 
 mod events;
 mod expressions;
+mod grpc;
 mod input;
 mod integration;
 mod model;
@@ -81,9 +82,9 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
     if all.iter().any(|finding| finding.severity == Severity::Error) {
         return Outcome { plan: None, findings: all };
     }
-    let Project { name, systems, models, limits, outgoing, trust, .. } = project;
+    let Project { name, systems, models, limits, grpc, outgoing, trust, .. } = project;
     let mut plan =
-        Plan { project: name, digest: Arc::from(""), systems, models, integrations, limits, outgoing, trust };
+        Plan { project: name, digest: Arc::from(""), systems, models, integrations, limits, grpc, outgoing, trust };
     plan.digest = digest::sha256(&crate::render::render(&plan)).into();
     Outcome { plan: Some(plan), findings: all }
 }

@@ -8,14 +8,14 @@ use tendon_kernel::{
 };
 
 use super::{
-    read_project,
+    grpc, read_project,
     trust::{self, Granted},
 };
 use crate::{
     facts::Facts,
     finding::{Finding, Findings, Mark, plain},
     nearest::nearest,
-    plan::{ModelPlan, OutgoingPlan, ServerLimits, SystemPlan},
+    plan::{GrpcPlan, ModelPlan, OutgoingPlan, ServerLimits, SystemPlan},
     raw::{ModelRaw, ServerRaw, Span, SystemRaw},
     trust::TrustPlan,
     yaml::{At, Kind, Node, Ordered},
@@ -30,6 +30,7 @@ pub(crate) struct Project {
     pub(crate) systems: BTreeMap<Arc<str>, SystemPlan>,
     pub(crate) models: BTreeMap<Arc<str>, ModelPlan>,
     pub(crate) limits: ServerLimits,
+    pub(crate) grpc: Option<GrpcPlan>,
     pub(crate) outgoing: OutgoingPlan,
     pub(crate) trust: TrustPlan,
     pub(crate) granted: Granted,
@@ -42,6 +43,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
         systems: BTreeMap::new(),
         models: BTreeMap::new(),
         limits: limits(None),
+        grpc: None,
         outgoing: OutgoingPlan::default(),
         trust: TrustPlan::default(),
         granted: Granted::new(),
@@ -52,6 +54,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
         project.name = Arc::from(name.text());
     }
     project.limits = limits(raw.server.as_ref());
+    project.grpc = grpc::grpc(raw.server.as_ref().and_then(|server| server.grpc.as_ref()), findings);
     project.outgoing.ca = raw.outgoing.and_then(|raw| raw.ca).map(|ca| ca.text().to_owned());
     (project.trust, project.granted) = trust::trust(raw.server.as_ref(), raw.auth.as_ref(), findings);
     let nodes = node.get("systems").map(|entry| &entry.value);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthRaw, CorsRaw, Span, TlsRaw};
+use super::{AuthRaw, CorsRaw, GrpcRaw, Span, TlsRaw};
 use crate::yaml::{At, Ordered};
 
 /// `tendon.yaml`: the systems, the models and the limits of a project.
@@ -99,4 +99,6 @@ pub(crate) struct ServerRaw {
     /// Deepest nesting of a request body (default 32).
     #[schemars(range(min = 1))]
     pub(crate) depth: Option<u32>,
+    /// Also answer over gRPC. Left out: no such port is opened.
+    pub(crate) grpc: Option<GrpcRaw>,
 }

@@ -11,6 +11,8 @@ pub(crate) use http::{Answer, exchange};
 pub(crate) use process::{Running, eventually, tendon};
 use tempfile::TempDir;
 
+/// The interpreter with the oracles, made by `cargo xtask setup`.
+pub(crate) const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/venv/bin/python");
 /// A model of fifteen features, as the demo ships it.
 pub(crate) const MODEL: &str = include_str!("../../../../../examples/lead-score/lead-score.txt");
 /// Longest wait for anything: far above what a busy machine needs.

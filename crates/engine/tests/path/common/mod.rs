@@ -186,6 +186,7 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
         models: BTreeMap::new(),
         integrations: BTreeMap::from([(INTEGRATION.into(), Arc::new(integration))]),
         limits: ServerLimits { in_flight: wishes.in_flight, body_bytes: 1 << 20, depth: 8, ..ServerLimits::default() },
+        grpc: None,
         ..Plan::default()
     })
 }
