@@ -85,6 +85,8 @@ def main(path, name):
         for enum, place, fields in choices.values():
             about((4, at, 8, place))
             print("#[derive(Clone, PartialEq, prost::Oneof)]\n#[prost(skip_debug)]")
+            if enum.endswith("Result"):
+                print('#[expect(clippy::large_enum_variant, reason = "a result is made, sent and gone")]')
             print(f"pub(super) enum {enum} {{")
             for index, field, tag, rust in fields:
                 about((4, at, 2, index), "    ")

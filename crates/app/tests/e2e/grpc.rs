@@ -40,7 +40,10 @@ impl Grpc {
     }
 
     fn check(&self, check: &str) {
-        let output = self.client(check).output().expect("`cargo xtask setup` makes the environment with the client");
+        let output = self
+            .client(check)
+            .output()
+            .unwrap_or_else(|error| panic!("`cargo xtask setup` makes the environment with the client: {error}"));
         assert!(output.status.success(), "{check}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

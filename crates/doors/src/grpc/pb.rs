@@ -75,6 +75,7 @@ pub(super) struct DecideStreamResponse {
 /// The answer, or why there is none.
 #[derive(Clone, PartialEq, prost::Oneof)]
 #[prost(skip_debug)]
+#[expect(clippy::large_enum_variant, reason = "a result is made, sent and gone")]
 pub(super) enum DecideStreamResponseResult {
     /// The answer.
     #[prost(message, tag = "2")]
