@@ -283,7 +283,7 @@ pub struct OutgoingPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrpcPlan {
     /// Where it listens.
-    pub listen: std::net::SocketAddr,
+    pub listen: core::net::SocketAddr,
 }
 
 /// Limits of the process.

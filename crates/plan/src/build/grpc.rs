@@ -1,11 +1,11 @@
 //! `server.grpc`: whether and where gRPC is spoken.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use core::net::{Ipv4Addr, SocketAddr};
 
 use crate::{finding::Findings, plan::GrpcPlan, raw::GrpcRaw};
 
 /// Where gRPC is spoken when the file does not say.
-const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8401);
+const USUAL: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8401);
 
 /// Reads it. A port that nobody asked for stays closed: two projects on one machine would stand in each other's way.
 pub(super) fn grpc(raw: Option<&GrpcRaw>, findings: &mut Findings) -> Option<GrpcPlan> {
