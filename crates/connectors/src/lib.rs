@@ -14,14 +14,16 @@
 
 pub mod files;
 mod guard;
+pub mod postgres;
 mod settings;
+mod sql;
 pub mod sqlite;
 mod worker;
 
 use tendon_kernel::sockets::connector::ConnectorKind;
 
 /// Every kind of system, sorted by name.
-pub static ALL: &[&ConnectorKind] = &[&files::KIND, &sqlite::KIND];
+pub static ALL: &[&ConnectorKind] = &[&files::KIND, &postgres::KIND, &sqlite::KIND];
 
 /// A kind by its name.
 pub fn find(name: &str) -> Option<&'static ConnectorKind> {

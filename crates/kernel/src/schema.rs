@@ -1,6 +1,6 @@
 //! Schemas: the contract of a record. Validation, OpenAPI, the lint of mappings and forms are all derived from them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::value::Type;
 
@@ -97,6 +97,34 @@ pub struct Resource {
 pub struct Catalog {
     /// Resources by name, sorted.
     pub resources: Vec<Resource>,
+    /// Fields whose type cannot be used, by resource, each with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, BTreeMap<String, String>>,
+    /// What the login may do, where the system can be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileges: Option<Privileges>,
+}
+
+/// What a login may do in a system.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Privileges {
+    /// Rights on fields: resource, then right (`SELECT`, `UPDATE`, …), then the fields.
+    pub fields: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    /// Rights on whole resources (`DELETE`); the resource `""` is the system itself (`SUPERUSER`).
+    pub whole: BTreeMap<String, Vec<String>>,
+}
+
+impl Privileges {
+    /// Notes a right on a field, or on the whole resource.
+    pub fn add(&mut self, resource: &str, field: Option<&str>, right: &str) {
+        match field {
+            Some(field) => {
+                let rights = self.fields.entry(resource.to_owned()).or_default();
+                rights.entry(right.to_owned()).or_default().push(field.to_owned());
+            }
+            None => self.whole.entry(resource.to_owned()).or_default().push(right.to_owned()),
+        }
+    }
 }
 
 impl Catalog {

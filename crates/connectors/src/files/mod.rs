@@ -46,6 +46,7 @@ pub static KIND: ConnectorKind = ConnectorKind {
     schema: || schema_for!(Config).to_value(),
     validate: |settings| read_config(settings).map(|_| ()),
     build: |build| Ok(Arc::new(Files::build(build)?)),
+    access: None,
 };
 
 /// Settings of a `files` system.

@@ -50,6 +50,7 @@ pub static KIND: ConnectorKind = ConnectorKind {
     schema: || schema_for!(Config).to_value(),
     validate: |settings| read_config(settings).map(|_| ()),
     build: |build| Ok(Arc::new(Sqlite::build(build)?)),
+    access: None,
 };
 
 const CAPABILITY: Capability = Capability { catalog: true, read_by_key: true, scan: true, watch: true, write: true };

@@ -171,6 +171,12 @@ pub trait Connector: Send + Sync {
     /// The next changes in (watermark, key) order.
     fn watch(&self, watch: Watch) -> BoxFuture<'_, Result<Vec<Change>>>;
 
+    /// The earliest time with which a change that is not visible yet may be dated, as far as the system can tell: the begin
+    /// of its oldest open transaction. Asked before a watch reads; the next watch starts there at the latest.
+    fn horizon(&self) -> BoxFuture<'_, Result<Option<Timestamp>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Writes conditionally, one transaction where the system has them. One result per write, in order.
     ///
     /// # Errors
@@ -215,4 +221,48 @@ pub struct ConnectorKind {
     pub validate: fn(&serde_json::Value) -> std::result::Result<(), Vec<Error>>,
     /// Builds a connection; may do I/O lazily.
     pub build: fn(Build) -> Result<Arc<dyn Connector>>,
+    /// The statements that give a login exactly the declared rights, from the settings and what is declared; `None`: the
+    /// kind has no logins of its own.
+    pub access: Option<fn(&serde_json::Value, &Wanted) -> Vec<String>>,
+}
+
+/// The rights that the declared fields need, for a login.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Name of the login.
+    pub login: String,
+    /// Fields by resource.
+    pub fields: BTreeMap<String, WantedFields>,
+}
+
+/// The rights on one resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedFields {
+    /// Fields to read, the key and what is written among them: a write-back compares and reads back.
+    pub read: Vec<String>,
+    /// Fields to write.
+    pub write: Vec<String>,
+}
+
+impl Wanted {
+    /// The rights for what is declared; the keys come from the catalog.
+    pub fn new(login: &str, allowed: &Allowed, catalog: &Catalog) -> Self {
+        let mut fields: BTreeMap<String, WantedFields> = BTreeMap::new();
+        for (resource, names) in &allowed.read {
+            fields.entry(resource.clone()).or_default().read.clone_from(names);
+        }
+        for (resource, names) in &allowed.write {
+            let wanted = fields.entry(resource.clone()).or_default();
+            wanted.write.clone_from(names);
+            wanted.read.extend(names.iter().cloned());
+        }
+        for (resource, wanted) in &mut fields {
+            wanted.read.extend(catalog.resource(resource).into_iter().flat_map(|found| found.key.iter().cloned()));
+            for names in [&mut wanted.read, &mut wanted.write] {
+                names.sort_unstable();
+                names.dedup();
+            }
+        }
+        Self { login: login.to_owned(), fields }
+    }
 }
