@@ -14,7 +14,11 @@
 use std::{collections::BTreeMap, future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
 use schemars::schema_for;
-use tendon_kernel::{Timestamp, Type, schema::Privileges, sockets::connector::{ConnectorKind, Wanted}};
+use tendon_kernel::{
+    Timestamp, Type,
+    schema::Privileges,
+    sockets::connector::{ConnectorKind, Wanted},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     runtime::Runtime,
@@ -68,7 +72,9 @@ fn fault(error: &tokio_postgres::Error) -> Fault {
     let cause = match code.code().get(..2).unwrap_or_default() {
         _ if *code == SqlState::QUERY_CANCELED => Cause::Slow,
         _ if *code == SqlState::INSUFFICIENT_PRIVILEGE => Cause::Denied,
-        _ if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::FEATURE_NOT_SUPPORTED].contains(code) => {
+        _ if [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_COLUMN, SqlState::FEATURE_NOT_SUPPORTED]
+            .contains(code) =>
+        {
             Cause::Changed
         }
         _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Cause::ReadOnly,

@@ -98,7 +98,7 @@ impl Session {
                 Err(error) => tracing::warn!(resource = name, %error, "left out of the catalog"),
             }
         }
-        Ok(Catalog { resources })
+        Ok(Catalog { resources, ..Catalog::default() })
     }
 
     /// Rows with these keys.

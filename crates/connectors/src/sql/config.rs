@@ -14,43 +14,43 @@ use crate::settings;
 /// Settings of a system in a server database.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Where it is: `postgres://user:password@host:5432/database` or `mysql://user:password@host:3306/database`. Best a
     /// reference such as `${env:CRM_URL}`. Letters with a meaning in addresses stand percent-encoded (`@` as `%40`).
-    pub url: String,
+    pub(crate) url: String,
     /// How the way to the server is protected (TLS 1.2 or newer). Without it: `verify`, and `off` for this machine itself.
     #[serde(default)]
-    pub tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     /// File with the certificates (PEM) of the authorities that may vouch for the server, relative to the project's folder.
     /// Without it, the operating system's list counts.
     #[serde(default)]
-    pub ca: Option<String>,
+    pub(crate) ca: Option<String>,
     /// The schema whose tables are the resources: on PostgreSQL `public` where nothing is said, on MySQL and MariaDB the
     /// database of the address.
     #[serde(default)]
-    pub schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// Longest wait for a connection, in milliseconds.
     #[serde(default = "default_connect")]
     #[schemars(range(min = 1, max = 600_000))]
-    pub connect_timeout: u32,
+    pub(crate) connect_timeout: u32,
     /// Longest wait for the answer to one statement, in milliseconds; the server ends it then too.
     #[serde(default = "default_statement")]
     #[schemars(range(min = 1, max = 600_000))]
-    pub statement_timeout: u32,
+    pub(crate) statement_timeout: u32,
     /// Longest wait for a row that another program has locked, in milliseconds; then the write is tried again later.
     #[serde(default = "default_lock")]
     #[schemars(range(min = 1, max = 600_000))]
-    pub lock_timeout: u32,
+    pub(crate) lock_timeout: u32,
     /// Connections for reading; writing has one of its own.
     #[serde(default = "default_connections")]
     #[schemars(range(min = 1, max = 64))]
-    pub connections: u32,
+    pub(crate) connections: u32,
 }
 
 /// Protection of the way to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Tls {
+pub(crate) enum Tls {
     /// Encrypted, and the server's certificate must be valid and name the host.
     Verify,
     /// Encrypted, whoever answers: stops listeners, not impostors.
@@ -229,13 +229,22 @@ mod tests {
 
     #[test]
     fn addresses_are_taken_apart() {
-        let parts = Parts::parse("postgres", "postgresql://a%40b:p%3Aw:x@db.example:5555/crm?sslmode=require").ok().unwrap();
+        let parts =
+            Parts::parse("postgres", "postgresql://a%40b:p%3Aw:x@db.example:5555/crm?sslmode=require").ok().unwrap();
         assert_eq!((parts.user.as_str(), parts.password.as_deref()), ("a@b", Some("p:w:x")));
         assert_eq!((parts.host.as_str(), parts.port, parts.database.as_str()), ("db.example", 5555, "crm"));
         assert_eq!(parts.tls, Some(Tls::Require));
         let plain = Parts::parse("mysql", "mariadb://u@[::1]/d").ok().unwrap();
         assert_eq!((plain.host.as_str(), plain.port, plain.password), ("::1", 3306, None));
-        for wrong in ["crm", "mysql://u@h/d", "postgres://h/d", "postgres://u@h", "postgres://u@h:x/d", "postgres://u@h/d?a=b", "postgres://u:%zz@h/d"] {
+        for wrong in [
+            "crm",
+            "mysql://u@h/d",
+            "postgres://h/d",
+            "postgres://u@h",
+            "postgres://u@h:x/d",
+            "postgres://u@h/d?a=b",
+            "postgres://u:%zz@h/d",
+        ] {
             assert!(Parts::parse("postgres", wrong).is_err(), "{wrong}");
         }
     }
@@ -244,8 +253,12 @@ mod tests {
     fn settings_are_checked_without_a_secret() {
         let given = serde_json::json!({"url": "${env:CRM_URL}", "tls": "verify", "ca": "ca.pem"});
         assert!(read("postgres", &given).is_ok());
-        let given = serde_json::json!({"url": "postgres:crm", "connections": 0, "lock_timeout": 0, "tls": "off", "ca": "x"});
+        let given =
+            serde_json::json!({"url": "postgres:crm", "connections": 0, "lock_timeout": 0, "tls": "off", "ca": "x"});
         let found = read("postgres", &given).unwrap_err();
-        assert_eq!(found.iter().map(|error| error.pointer().unwrap()).collect::<Vec<_>>(), ["/url", "/lock_timeout", "/connections", "/ca"]);
+        assert_eq!(
+            found.iter().map(|error| error.pointer().unwrap()).collect::<Vec<_>>(),
+            ["/url", "/lock_timeout", "/connections", "/ca"]
+        );
     }
 }

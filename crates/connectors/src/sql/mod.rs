@@ -171,14 +171,16 @@ impl Connector for Server {
     }
 
     fn catalog(&self) -> BoxFuture<'_, Result<Catalog>> {
-        Box::pin(async move { self.reader()?.run(|session| session.reading("reading the catalog", Session::catalog)).await })
+        Box::pin(
+            async move { self.reader()?.run(|session| session.reading("reading the catalog", Session::catalog)).await },
+        )
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let ask = |session: &mut Session| {
                 session.reading("asking for a sign of life", |open| {
-                    open.driver.query("SELECT 1", &[])?;
+                    open.driver.query("SELECT 'alive'", &[])?;
                     Ok(())
                 })
             };
@@ -198,8 +200,7 @@ impl Connector for Server {
             let (resource, key, fields, keys) = (resource.to_owned(), key.to_vec(), fields.to_vec(), keys.to_vec());
             self.reader()?
                 .run(move |session| {
-                    session
-                        .reading("reading rows by key", |open| read::by_key(open, &resource, &key, &fields, &keys))
+                    session.reading("reading rows by key", |open| read::by_key(open, &resource, &key, &fields, &keys))
                 })
                 .await
         })
@@ -208,9 +209,7 @@ impl Connector for Server {
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>>> {
         Box::pin(async move {
             self.guard.check_resource(&scan.resource)?;
-            self.reader()?
-                .run(move |session| session.reading("scanning rows", |open| read::scan(open, &scan)))
-                .await
+            self.reader()?.run(move |session| session.reading("scanning rows", |open| read::scan(open, &scan))).await
         })
     }
 
@@ -254,8 +253,9 @@ impl Connector for Server {
             }
             let Some(writer) = &self.writer else {
                 let message = "nothing of this system may be written";
-                return Err(Error::new(ErrorKind::Forbidden, "field_not_allowed", message)
-                    .with("system", &self.guard.system));
+                return Err(
+                    Error::new(ErrorKind::Forbidden, "field_not_allowed", message).with("system", &self.guard.system)
+                );
             };
             writer.run(move |session| session.writing(|open| write::batch(open, &batch))).await
         })

@@ -46,6 +46,11 @@ impl Shape {
         self.key.iter().map(|column| open.dialect.quote(&column.name)).collect::<Vec<_>>().join(", ")
     }
 
+    /// The key as an order. Behind the table's name: a bare name would mean the text that the select list shows.
+    fn order(&self, open: &Open) -> String {
+        self.key.iter().map(|column| format!("r.{}", open.dialect.quote(&column.name))).collect::<Vec<_>>().join(", ")
+    }
+
     /// `key > ?`, over all parts at once; the first parameter's number is given.
     fn after(&self, open: &Open, first: usize) -> String {
         let binds = self.key.iter().zip(first..).map(|(column, n)| open.dialect.bind(n, column));
@@ -72,9 +77,7 @@ pub(super) fn values(columns: &[Column], texts: &[Option<String>]) -> Vec<Value>
 pub(super) fn columns(open: &Open, table: &Table, names: &[String]) -> Result<Vec<Column>, Failure> {
     let find = |name: &String| {
         table.column(name).cloned().ok_or_else(|| {
-            let error = |code, message| {
-                open.wrong(ErrorKind::NotFound, code, message, &table.name).with("field", name)
-            };
+            let error = |code, message| open.wrong(ErrorKind::NotFound, code, message, &table.name).with("field", name);
             if let Some(reason) = table.refused.get(name) {
                 return error("field_unsupported", "the field's type cannot be used").hint(reason.clone());
             }
@@ -148,10 +151,8 @@ pub(super) fn by_key(
     }
     let mut seen = BTreeSet::new();
     // A key with a null in it, or with a value that its column cannot hold, belongs to no row.
-    let wanted: Vec<&Vec<Value>> = keys
-        .iter()
-        .filter(|values| fits(&shape.key, values) && seen.insert(format!("{values:?}")))
-        .collect();
+    let wanted: Vec<&Vec<Value>> =
+        keys.iter().filter(|values| fits(&shape.key, values) && seen.insert(format!("{values:?}"))).collect();
     let mut rows = Vec::with_capacity(wanted.len());
     for chunk in wanted.chunks(KEYS) {
         let condition = in_list(open, &shape.key, chunk.len().next_power_of_two());
@@ -173,7 +174,9 @@ pub(super) fn fits(key: &[Column], values: &[Value]) -> bool {
     key.iter().zip(values).all(|(column, value)| match (column.kind, value) {
         (_, Value::Null) => false,
         (Type::Text, Value::Text(text)) => !text.contains('\0') || column.native == "longtext",
-        (Type::Text, _) | (_, Value::Text(_)) => matches!((column.kind, value), (Type::Float | Type::Time, Value::Text(_))),
+        (Type::Text, _) | (_, Value::Text(_)) => {
+            matches!((column.kind, value), (Type::Float | Type::Time, Value::Text(_)))
+        }
         (kind, value) => value.kind() == Some(kind) || matches!((kind, value), (Type::Float, Value::Int(_))),
     })
 }
@@ -187,7 +190,7 @@ pub(super) fn scan(open: &mut Open, scan: &Scan) -> Result<Vec<Row>, Failure> {
         conditions.push(shape.after(open, 1));
     }
     let list = shape.list(open);
-    let order = shape.key_list(open);
+    let order = shape.order(open);
     let sql = select(open, &shape, &list, &conditions, &order, scan.after.len() + 1);
     let mut parameters = bind_all(&scan.after)?;
     parameters.push(Some(scan.limit.to_string()));
@@ -197,7 +200,7 @@ pub(super) fn scan(open: &mut Open, scan: &Scan) -> Result<Vec<Row>, Failure> {
 fn select(open: &Open, shape: &Shape, list: &str, conditions: &[String], order: &str, limit: usize) -> String {
     let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     let (target, limit) = (target(open, &shape.table), open.dialect.bind_count(limit));
-    format!("SELECT {list} FROM {target}{filter} ORDER BY {order} LIMIT {limit}")
+    format!("SELECT {list} FROM {target} AS r{filter} ORDER BY {order} LIMIT {limit}")
 }
 
 /// The next changes in (watermark, key) order.
@@ -213,7 +216,7 @@ pub(super) fn watch(open: &mut Open, watch: &Watch) -> Result<Vec<Change>, Failu
     let (position, key) = (&watch.after.mark, &watch.after.key);
     let name = open.dialect.quote(&mark.name);
     let (bind, list) = (open.dialect.bind(1, &mark), format!("{}, {}", open.dialect.show(&mark), shape.list(open)));
-    let keys = shape.key_list(open);
+    let keys = shape.order(open);
     let both = position.is_null() || !key.is_empty();
     if both {
         // Both statements see one state of the table.
@@ -253,7 +256,7 @@ pub(super) fn watch(open: &mut Open, watch: &Watch) -> Result<Vec<Change>, Failu
             (false, false) => format!("{name} > {bind}"),
         };
         let parameters = if position.is_null() { Vec::new() } else { vec![bound(position)?] };
-        take(open, &[condition], &format!("{name}, {keys}"), parameters, watch.limit - taken)?;
+        take(open, &[condition], &format!("r.{name}, {keys}"), parameters, watch.limit - taken)?;
     }
     if both {
         open.driver.execute("COMMIT")?;

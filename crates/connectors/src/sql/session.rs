@@ -131,7 +131,9 @@ impl Session {
                 "system_unreachable",
                 "look whether the database runs and is reachable at the address; it is tried again",
             ),
-            Cause::Slow => (ErrorKind::Timeout, "system_slow", "the database did not answer in time; it is tried again"),
+            Cause::Slow => {
+                (ErrorKind::Timeout, "system_slow", "the database did not answer in time; it is tried again")
+            }
             Cause::Locked => {
                 (ErrorKind::Unavailable, "system_locked", "another program holds the rows' lock; it is tried again")
             }

@@ -30,7 +30,8 @@ pub(crate) fn client(endpoint: &Endpoint) -> Result<Option<ClientConfig>, Fault>
         Tls::Verify => {
             let mut roots = RootCertStore::empty();
             if let Some(ca) = &endpoint.ca {
-                let read = CertificateDer::pem_file_iter(ca).map_err(|error| failed("reading the file `ca`", &error))?;
+                let read =
+                    CertificateDer::pem_file_iter(ca).map_err(|error| failed("reading the file `ca`", &error))?;
                 for certificate in read {
                     let certificate = certificate.map_err(|error| failed("reading the file `ca`", &error))?;
                     roots.add(certificate).map_err(|error| failed("the file `ca`", &error))?;

@@ -99,7 +99,9 @@ mod tests {
 
     #[test]
     fn decimals_are_exact_or_stay_text() {
-        for (text, number) in [("0.10", 0.1), ("12345.678900", 12345.6789), ("-0", 0.0), ("1e3", 1000.0), ("100", 100.0)] {
+        for (text, number) in
+            [("0.10", 0.1), ("12345.678900", 12345.6789), ("-0", 0.0), ("1e3", 1000.0), ("100", 100.0)]
+        {
             assert_eq!(convert(Type::Float, Some(text)), Value::Float(number), "{text}");
         }
         for text in ["0.1000000000000000055", "12345678901234567890.5", "NaN", "Infinity", "x"] {
@@ -107,7 +109,10 @@ mod tests {
         }
         assert_eq!(convert(Type::Int, Some("18446744073709551615")), Value::text("18446744073709551615"));
         assert_eq!(convert(Type::Time, Some("infinity")), Value::text("infinity"));
-        assert!(same(&Value::Int(5), &Value::Float(5.0)) && !same(&Value::Int(i64::MAX), &Value::Float(9.223_372_036_854_775_8e18)));
+        assert!(
+            same(&Value::Int(5), &Value::Float(5.0))
+                && !same(&Value::Int(i64::MAX), &Value::Float(9.223_372_036_854_775_8e18))
+        );
         assert!(!same(&Value::Null, &Value::Int(0)) && same(&Value::Null, &Value::Null));
     }
 

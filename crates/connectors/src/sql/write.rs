@@ -118,7 +118,9 @@ fn shapes<'a>(open: &mut Open, batch: &'a WriteBatch) -> Result<Vec<Shape<'a>>, 
             return Err(wrong(open, "nothing_to_write", "a write must set at least one field").into());
         }
         if let Some((field, _)) = write.set.iter().find(|(field, _)| batch.key.contains(field)) {
-            return Err(wrong(open, "key_is_written", "a write must not change the row's key").with("field", field).into());
+            return Err(wrong(open, "key_is_written", "a write must not change the row's key")
+                .with("field", field)
+                .into());
         }
         let set = columns(open, &table, &shape.0)?;
         if let Some(column) = set.iter().find(|column| column.generated) {
@@ -168,9 +170,11 @@ impl Shape<'_> {
         let mut ready = Vec::with_capacity(sound.len());
         for ((at, write, texts), ours) in sound.into_iter().zip(stored) {
             let equal = |key: &[Value]| key.iter().zip(&write.key).all(|(one, two)| same(one, two));
-            let row = rows.get(&order(&write.key)).into_iter().flatten().find(|row| {
-                row.get(..self.key.len()).is_some_and(equal)
-            });
+            let row = rows
+                .get(&order(&write.key))
+                .into_iter()
+                .flatten()
+                .find(|row| row.get(..self.key.len()).is_some_and(equal));
             let Some(row) = row else {
                 done.push((at, Written::Missing));
                 continue;
@@ -180,7 +184,12 @@ impl Shape<'_> {
                 Before::Changed => done.push((at, Written::Superseded)),
                 Before::Unreadable => {
                     let field = self.older.as_ref().map_or("", |column| column.name.as_str());
-                    let error = open.wrong(ErrorKind::Invalid, "time_unreadable", "the stored time cannot be read", self.resource);
+                    let error = open.wrong(
+                        ErrorKind::Invalid,
+                        "time_unreadable",
+                        "the stored time cannot be read",
+                        self.resource,
+                    );
                     done.push((at, Written::Rejected(error.with("field", field))));
                 }
                 Before::Ready(old) => {
@@ -220,13 +229,16 @@ impl Shape<'_> {
 
     /// Our values as the database would store them; `None`: it would not take them.
     fn stored(&self, open: &mut Open, writes: &[(usize, &Write, Texts)]) -> Result<Vec<Option<Vec<Value>>>, Failure> {
-        let mut stored: Vec<Option<Vec<Value>>> =
-            writes.iter().map(|(_, write, _)| Some(write.set.iter().map(|(_, value)| value.clone()).collect())).collect();
+        let mut stored: Vec<Option<Vec<Value>>> = writes
+            .iter()
+            .map(|(_, write, _)| Some(write.set.iter().map(|(_, value)| value.clone()).collect()))
+            .collect();
         if !self.set.iter().any(|column| column.rounds) {
             return Ok(stored);
         }
         for (texts, values) in writes.iter().map(|(_, _, texts)| texts).zip(&mut stored) {
-            let list: Vec<String> = self.set.iter().zip(1..).map(|(column, n)| open.dialect.stored(n, column)).collect();
+            let list: Vec<String> =
+                self.set.iter().zip(1..).map(|(column, n)| open.dialect.stored(n, column)).collect();
             let sql = format!("SELECT {}", list.join(", "));
             open.driver.execute("SAVEPOINT form")?;
             *values = match open.driver.query(&sql, texts) {

@@ -136,7 +136,7 @@ pub(super) fn all(schema: &Connection) -> rusqlite::Result<Catalog> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Catalog { resources })
+    Ok(Catalog { resources, ..Catalog::default() })
 }
 
 /// One table or view by its exact name.

@@ -8,7 +8,7 @@ use tendon_kernel::{
     sockets::connector::{Allowed, Capability, Connector},
 };
 
-use crate::{fake::FakeFixture, files::FilesFixture, sqlite::SqliteFixture};
+use crate::{fake::FakeFixture, files::FilesFixture, postgres::PostgresFixture, sqlite::SqliteFixture};
 
 /// A system of one kind that the test owns.
 pub(crate) trait Fixture {
@@ -32,6 +32,10 @@ pub(crate) trait Fixture {
     fn updates(&self, resource: &Resource) -> u64;
     /// Whether the catalog can tell required fields.
     fn tells_required(&self) -> bool;
+    /// Whether a text field of the system can hold this text.
+    fn holds(&self, _: &str) -> bool {
+        true
+    }
     /// A connection with these fields allowed.
     fn connect(&self, allowed: Allowed) -> Arc<dyn Connector>;
 }
@@ -41,9 +45,13 @@ pub(crate) type Make = fn() -> Box<dyn Fixture>;
 
 /// One line per kind, and the fake system of the simulation, so that fake and real agree.
 pub(crate) fn all() -> Vec<Make> {
-    vec![|| Box::new(FakeFixture::new()), || Box::new(FilesFixture::csv()), || Box::new(FilesFixture::jsonl()), || {
-        Box::new(SqliteFixture::new())
-    }]
+    vec![
+        || Box::new(FakeFixture::new()),
+        || Box::new(FilesFixture::csv()),
+        || Box::new(FilesFixture::jsonl()),
+        || Box::new(PostgresFixture::new()),
+        || Box::new(SqliteFixture::new()),
+    ]
 }
 
 /// Runs a future to its end.

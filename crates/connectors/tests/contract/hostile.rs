@@ -8,7 +8,11 @@ use tendon_kernel::{
     sockets::connector::{Allowed, Position, Scan, Watch, Write, WriteBatch, Written},
 };
 
-use crate::{every, fixture::wait, sample::at};
+use crate::{
+    every,
+    fixture::{Fixture, wait},
+    sample::at,
+};
 
 const NAMES: &[&str] = &[
     "order",
@@ -36,8 +40,9 @@ fn resource(name: &str) -> Resource {
     Resource { name: name.to_owned(), key: vec![name.to_owned()], schema: Schema::new(fields) }
 }
 
-fn rows() -> Vec<Vec<Value>> {
-    (0..).zip(TEXTS).map(|(n, text)| vec![Value::text(text), Value::Int(n), at(n), Value::text("-")]).collect()
+fn rows(system: &dyn Fixture) -> Vec<Vec<Value>> {
+    let texts = TEXTS.iter().filter(|text| system.holds(text));
+    (0..).zip(texts).map(|(n, text)| vec![Value::text(text), Value::Int(n), at(n), Value::text("-")]).collect()
 }
 
 #[test]
@@ -48,7 +53,7 @@ fn hostile_names_and_keys_are_read_as_they_are() {
             for name in NAMES {
                 let resource = resource(name);
                 let fields: Vec<String> = resource.schema.fields.iter().map(|field| field.name.to_string()).collect();
-                system.create(&resource, &rows());
+                system.create(&resource, &rows(system));
                 let allowed = Allowed { read: [((*name).to_owned(), fields.clone())].into(), write: BTreeMap::new() };
                 let connector = system.connect(allowed);
                 assert_eq!(wait(connector.catalog()).unwrap().resource(name).unwrap().key, resource.key);
@@ -79,7 +84,7 @@ fn hostile_names_and_keys_are_watched_and_written_as_they_are() {
             for name in NAMES {
                 let resource = resource(name);
                 let fields: Vec<String> = resource.schema.fields.iter().map(|field| field.name.to_string()).collect();
-                system.create(&resource, &rows());
+                system.create(&resource, &rows(system));
                 let connector = system.connect(Allowed {
                     read: [((*name).to_owned(), fields[..3].to_vec())].into(),
                     write: [((*name).to_owned(), fields[3..].to_vec())].into(),
@@ -93,7 +98,7 @@ fn hostile_names_and_keys_are_watched_and_written_as_they_are() {
                     limit: 100,
                 };
                 let changes = wait(connector.watch(request)).unwrap();
-                assert_eq!(changes.len(), TEXTS.len(), "{name}");
+                assert_eq!(changes.len(), rows(system).len(), "{name}");
                 let writes = changes.iter().map(|change| Write {
                     key: change.row.key.clone(),
                     set: vec![(fields[3].clone(), change.row.values[0].clone())],

@@ -11,6 +11,8 @@ mod files;
 mod fixture;
 mod hostile;
 mod outages;
+mod postgres;
+mod postgres_faults;
 mod reading;
 mod sample;
 mod sqlite;

@@ -103,6 +103,14 @@ impl System {
         self.call("watch", watch.limit, self.connector.watch(watch)).await
     }
 
+    /// The begin of the system's oldest open transaction, where it can tell.
+    ///
+    /// # Errors
+    /// As [`System::write`].
+    pub async fn horizon(&self) -> Result<Option<Timestamp>> {
+        self.call("horizon", 0, self.connector.horizon()).await
+    }
+
     /// Rows with these keys.
     ///
     /// # Errors

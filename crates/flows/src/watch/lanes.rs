@@ -44,6 +44,8 @@ pub(super) struct Lanes<'a> {
     memory: Memory,
     /// Largest watermark of which everything was recorded; `None` before the first round.
     mark: Option<Mark>,
+    /// The begin of the oldest transaction that was open when the watch last looked.
+    horizon: Option<Timestamp>,
     started: bool,
     sweep: Option<Sweep>,
     /// Keys of rows that deliveries passed over, not yet looked at again.
@@ -74,6 +76,7 @@ impl<'a> Lanes<'a> {
             system,
             memory,
             mark: None,
+            horizon: None,
             started: false,
             sweep: None,
             look: Vec::new(),
@@ -185,16 +188,23 @@ impl<'a> Lanes<'a> {
 
     /// Reads changes, from the overlap before the mark, to their end.
     async fn live(&mut self, stop: &watch::Receiver<bool>) -> Result<()> {
+        // Asked before reading: a transaction that is open now may commit rows dated back to its begin, and the next round
+        // starts there.
+        let open = self.system.horizon().await?;
         let mut after = Position { mark: self.overlapped(), key: Vec::new() };
         while !*stop.borrow() {
             let changes = self.system.watch(self.watch_from(after.clone())).await?;
-            let Some(last) = changes.last() else { return Ok(()) };
+            let Some(last) = changes.last() else {
+                self.horizon = open;
+                return Ok(());
+            };
             after = Position { mark: last.mark.clone(), key: last.row.key.clone() };
             let end = changes.len() < PAGE;
             let newest = changes.iter().filter_map(|change| Mark::of(&change.mark)).max();
             self.decide(changes, Door::Events).await?;
             self.mark = self.mark.max(newest);
             if end {
+                self.horizon = open;
                 return Ok(());
             }
         }
@@ -220,7 +230,8 @@ impl<'a> Lanes<'a> {
             Some(Mark::Int(number)) => Value::Int(number.saturating_sub(1)),
             Some(Mark::Time(micros)) => {
                 let now = self.parts.context.clock.now().0;
-                Value::Time(Timestamp(micros.min(now).saturating_sub(overlap)))
+                let open = self.horizon.map_or(i64::MAX, |horizon| horizon.0);
+                Value::Time(Timestamp(micros.min(now).min(open).saturating_sub(overlap)))
             }
         }
     }

@@ -182,6 +182,7 @@ fn fake_kind() -> ConnectorKind {
         build: |_| {
             Err(Error::new(ErrorKind::Unsupported, "built_by_hand", "the simulation builds its systems by hand"))
         },
+        access: None,
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) static SQLITE: ConnectorKind = ConnectorKind {
     schema,
     validate,
     build,
+    access: None,
 };
 
 /// A kind that only reads.
@@ -30,6 +31,7 @@ pub(crate) static FILES: ConnectorKind = ConnectorKind {
     schema,
     validate,
     build,
+    access: None,
 };
 
 fn schema() -> serde_json::Value {
@@ -109,8 +111,8 @@ pub(crate) fn facts() -> Facts {
     models.insert("classes".to_owned(), model(&classes));
     let broken = vec![("v3.txt".to_owned(), "not a model file".to_owned())];
     models.insert("torn".to_owned(), ModelFacts { broken, ..ModelFacts::default() });
-    let crm = Catalog { resources: vec![leads.clone(), notes] };
-    let files = Catalog { resources: vec![leads] };
+    let crm = Catalog { resources: vec![leads.clone(), notes], ..Catalog::default() };
+    let files = Catalog { resources: vec![leads], ..Catalog::default() };
     Facts { catalogs: [("crm".to_owned(), crm), ("files".to_owned(), files)].into(), models }
 }
 

@@ -34,8 +34,10 @@ impl MariaDb {
         let mut make = words(&make);
         make.extend(words(&["--auth-root-authentication-method=normal", "--skip-test-db"]));
         run(&make, "", &[]).unwrap_or_else(|error| panic!("{error}"));
-        let tls = "umask 077; openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
-                   -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout server.key -out server.crt && \
+        let tls = "umask 077; printf '%s\\n' '[req]' 'distinguished_name=dn' 'x509_extensions=own' '[dn]' '[own]' \
+                   'basicConstraints=critical,CA:FALSE' 'subjectAltName=DNS:localhost,IP:127.0.0.1' > tls.cnf; \
+                   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+                   -config tls.cnf -keyout server.key -out server.crt && \
                    chmod 644 server.key server.crt";
         let certify = words(&["sh", "-c", &format!("cd '{}' && {tls}", folder.display())]);
         run(&certify, "", &[]).unwrap_or_else(|error| panic!("{error}"));

@@ -35,8 +35,10 @@ impl Postgres {
         let fixed = ["-U", "app", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
         make.extend(words(&[&initdb, "-D", &data, "--pwfile", &secret]));
         make.extend(words(&fixed));
-        let tls = "umask 077; exec openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
-                   -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout server.key -out server.crt";
+        let tls = "umask 077; printf '%s\\n' '[req]' 'distinguished_name=dn' 'x509_extensions=own' '[dn]' '[own]' \
+                   'basicConstraints=critical,CA:FALSE' 'subjectAltName=DNS:localhost,IP:127.0.0.1' > tls.cnf; \
+                   exec openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+                   -config tls.cnf -keyout server.key -out server.crt";
         let mut certify = acting_as(USER);
         certify.extend(words(&["sh", "-c", &format!("cd '{data}' && {tls}")]));
         for command in [make, certify] {

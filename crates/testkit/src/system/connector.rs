@@ -124,7 +124,7 @@ impl Connector for FakeSystem {
                 key: table.key.clone(),
                 schema: table.schema.clone(),
             };
-            Ok(Catalog { resources: tables.map(resource).collect() })
+            Ok(Catalog { resources: tables.map(resource).collect(), ..Catalog::default() })
         }))
     }
 
