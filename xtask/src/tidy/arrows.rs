@@ -27,7 +27,11 @@ const WORLDLY: &[(&str, &[&str], &str)] = &[
     ("datafusion", &["flows"], "batch SQL lives in the flows"),
     ("hyper", &["doors", "platform"], "HTTP comes in through the doors and goes out through the platform's client"),
     ("rusqlite", &["app", "connectors", "platform"], "SQL lives in the connectors, the stores and the demo's CRM"),
-    ("rustls", &["platform"], "certificates are read by the platform"),
+    (
+        "rustls",
+        &["connectors", "platform"],
+        "certificates of doors and callers are read by the platform, those of a database by its connector",
+    ),
     ("tower", &["doors"], "HTTP lives in the doors"),
 ];
 

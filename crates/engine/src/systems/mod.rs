@@ -7,7 +7,7 @@ mod rate;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tendon_kernel::{
-    Error, ErrorKind, Result, Value,
+    Error, ErrorKind, Result, Timestamp, Value,
     context::Context,
     sockets::connector::{Change, Connector, Row, Scan, Watch, WriteBatch, Written},
 };

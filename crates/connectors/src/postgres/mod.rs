@@ -11,7 +11,10 @@
 //!   A prepared transaction tells when it was prepared, not when it began: while one exists, the horizon does not move on.
 //! - **Rights.** `tendon systems access` prints the grants for exactly the declared columns.
 
-use std::{collections::BTreeMap, future::Future, io, pin::Pin, sync::Arc, time::Duration};
+mod queries;
+mod tls;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use schemars::schema_for;
 use tendon_kernel::{
@@ -19,23 +22,18 @@ use tendon_kernel::{
     schema::Privileges,
     sockets::connector::{ConnectorKind, Wanted},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    runtime::Runtime,
-};
-use tokio_postgres::{
-    Client, NoTls, Statement,
-    config::SslMode,
-    error::SqlState,
-    tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
-    types::ToSql,
-};
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, NoTls, Statement, config::SslMode, error::SqlState, types::ToSql};
 
+use self::{
+    queries::{COLUMNS, KEYS, OPEN, RIGHTS},
+    tls::Secured,
+};
 use crate::sql::{
     self, CAPABILITY, Cause, Dialect, Driver, Fault, Server, Texts,
     config::{self, Config, Endpoint},
     table::{Column, Table},
-    tls, value,
+    tls as sql_tls, value,
 };
 
 /// The kind.
@@ -140,7 +138,7 @@ impl Dialect for Postgres {
     fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Driver>, Fault> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Fault::new(Cause::Lost, error))?;
-        let secured = tls::client(endpoint)?;
+        let secured = sql_tls::client(endpoint)?;
         let mut to = tokio_postgres::Config::new();
         to.host(&endpoint.host).port(endpoint.port).user(&endpoint.user).dbname(&endpoint.database);
         to.application_name("tendon").connect_timeout(endpoint.connect);
@@ -342,114 +340,4 @@ fn grants(settings: &serde_json::Value, tables: &Wanted) -> Vec<String> {
     // So that a watch sees since when other roles' transactions are open.
     lines.push(format!("GRANT pg_read_all_stats TO {login};"));
     lines
-}
-
-/// Columns of tables and views that the login may read or write.
-const COLUMNS: &str = "\
-SELECT c.relname, (c.relkind IN ('v', 'm'))::text, a.attname, format_type(a.atttypid, a.atttypmod), \
-  CASE WHEN b.typtype = 'e' THEN 'enum' WHEN b.typnamespace = 'pg_catalog'::regnamespace THEN b.typname ELSE '' END, \
-  a.attnotnull::text, (a.attgenerated <> '' OR a.attidentity = 'a')::text, \
-  (a.atttypmod <> -1 OR t.typtype = 'd')::text, coalesce(l.collisdeterministic, true)::text, \
-  (SELECT string_agg(e.enumlabel, chr(31) ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = b.oid) \
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid \
-  JOIN pg_type t ON t.oid = a.atttypid \
-  JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
-  LEFT JOIN pg_collation l ON l.oid = a.attcollation \
-WHERE n.nspname = $1 AND ($2::text IS NULL OR c.relname = $2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
-  AND a.attnum > 0 AND NOT a.attisdropped \
-  AND (has_column_privilege(c.oid, a.attnum, 'SELECT') OR has_column_privilege(c.oid, a.attnum, 'UPDATE')) \
-ORDER BY c.relname, a.attnum";
-
-/// Unique keys without nulls, column by column, the primary key first.
-const KEYS: &str = "\
-SELECT c.relname, i.indexrelid::text, a.attname \
-FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place) \
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum \
-WHERE n.nspname = $1 AND ($2::text IS NULL OR c.relname = $2) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
-  AND i.indexprs IS NULL AND k.place <= i.indnkeyatts \
-  AND NOT EXISTS (SELECT FROM pg_attribute x WHERE x.attrelid = c.oid AND x.attnum = ANY (i.indkey::int2[]) AND NOT x.attnotnull) \
-ORDER BY c.relname, i.indisprimary DESC, i.indexrelid, k.place";
-
-/// The server's time; since when the oldest transaction of this database is open; whether some are hidden; the oldest prepared one.
-const OPEN: &str = "\
-SELECT clock_timestamp()::text, min(xact_start)::text, \
-  coalesce(bool_or(backend_type IS NULL), false)::text, \
-  (SELECT min(prepared)::text FROM pg_prepared_xacts WHERE database = current_database()) \
-FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-
-/// What the login may do: column by column, table by table, and with the database.
-const RIGHTS: &str = "\
-SELECT c.relname, a.attname::text, r.verb FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-  CROSS JOIN (VALUES ('SELECT'), ('UPDATE'), ('INSERT')) AS r (verb) \
-WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND has_column_privilege(c.oid, a.attnum, r.verb) \
-UNION ALL \
-SELECT c.relname, NULL, r.verb FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-  CROSS JOIN (VALUES ('DELETE'), ('TRUNCATE')) AS r (verb) \
-WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND has_table_privilege(c.oid, r.verb) \
-UNION ALL SELECT '', NULL, 'SUPERUSER' FROM pg_roles WHERE rolname = current_user AND rolsuper \
-ORDER BY 1, 2, 3";
-
-/// TLS by rustls for the driver.
-#[derive(Clone)]
-struct Secured(Arc<rustls::ClientConfig>);
-
-struct Handshake(Arc<rustls::ClientConfig>, rustls::pki_types::ServerName<'static>);
-
-struct Stream<S>(tokio_rustls::client::TlsStream<S>);
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for Secured {
-    type Stream = Stream<S>;
-    type TlsConnect = Handshake;
-    type Error = io::Error;
-
-    fn make_tls_connect(&mut self, host: &str) -> io::Result<Handshake> {
-        Ok(Handshake(Arc::clone(&self.0), tls::name(host)?))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Handshake {
-    type Stream = Stream<S>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Stream<S>>> + Send>>;
-
-    fn connect(self, stream: S) -> Self::Future {
-        let connector = tokio_rustls::TlsConnector::from(self.0);
-        Box::pin(async move { connector.connect(self.1, stream).await.map(Stream) })
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
-    fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> std::task::Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_shutdown(context)
-    }
 }
