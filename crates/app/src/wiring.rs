@@ -124,6 +124,9 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     });
     engine.resume().await?;
     if purpose == Purpose::Serve {
+        engine.allowances().keep_in(records.clone()).await?;
+    }
+    if purpose == Purpose::Serve {
         installed.record(&*records, &*ledger, &context).await?;
     }
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
@@ -185,6 +188,7 @@ impl Parts {
         self.flows.stop().await;
         self.deliveries.current().stop().await;
         self.engine.flush_refusals();
+        self.engine.allowances().flush().await;
         if let Err(error) = self.book.close().await {
             tracing::error!(
                 code = error.code(),

@@ -15,6 +15,7 @@ use tendon_kernel::{
 };
 
 use crate::{
+    allowance::Allowances,
     ask::{Answers, Ask, Caller},
     metrics::PathMeters,
     path,
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) deliveries: Option<Arc<dyn DeliverySink>>,
     pub(crate) running: Running,
     pub(crate) refusals: Arc<Refusals>,
+    pub(crate) allowances: Arc<Allowances>,
     pub(crate) meters: PathMeters,
     pub(crate) shadows: Arc<Shadows>,
     runtime: ArcSwap<Runtime>,
@@ -81,6 +83,7 @@ impl Engine {
         let refusals = Refusals::new(parts.context.clone(), Arc::clone(&parts.ledger));
         parts.runtime.count_in(&parts.context.metrics);
         Arc::new(Self {
+            allowances: Allowances::new(parts.context.clone()),
             meters: PathMeters::new(&parts.context.metrics),
             context: parts.context,
             ledger: parts.ledger,
@@ -109,6 +112,11 @@ impl Engine {
     /// `NotFound` (no such integration), `Forbidden`.
     pub fn may_ask(&self, caller: &Caller, integration: &str) -> Result<()> {
         admit::may_ask(self, caller, integration).map(drop)
+    }
+
+    /// How much each caller has asked.
+    pub fn allowances(&self) -> &Arc<Allowances> {
+        &self.allowances
     }
 
     /// Takes up the record where it stopped: later decisions are dated after its last entry, even when the wall clock was

@@ -1,5 +1,6 @@
 //! The path: every decision, through whichever door, passes the same stages in the same order. Knows no vendor, no HTTP.
 
+pub mod allowance;
 pub mod ask;
 mod batch;
 mod engine;

@@ -21,4 +21,5 @@ pub use facts::Facts;
 pub use finding::{Finding, Severity};
 pub use outline::{Outline, outline};
 pub use plan::{IntegrationPlan, Plan};
+pub use raw::parse_duration as duration;
 pub use scope::{Scope, Scopes};

@@ -1,7 +1,10 @@
 //! `tendon keys`: API keys.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use tendon_doors::keys::Scope;
+use tendon_plan::trust::{Limits, Rate};
 
 use crate::{
     cli::Format,
@@ -22,6 +25,26 @@ pub(crate) enum Command {
         /// What it may do: decide:INTEGRATION, decide:*, read, admin. Default: decide:* and read.
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
+        /// How long it lives, for example 90d. Default: until it is revoked.
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        expires: Option<Duration>,
+        /// Requests of its caller in a time, for example 100/s. Goes before what tendon.yaml says.
+        #[arg(long, value_name = "N/s|m|h", value_parser = rate)]
+        rate: Option<Rate>,
+        /// Decisions of its caller per day (UTC). Goes before what tendon.yaml says.
+        #[arg(long, value_name = "N")]
+        quota: Option<u64>,
+    },
+    /// Make a key that takes the place of another one: same name, scopes and limits. Idempotency keys go on to hold.
+    Rotate {
+        /// Its id or name.
+        key: String,
+        /// How long the old key lives on.
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time)]
+        overlap: Duration,
+        /// How long the new key lives. Default: as long as the old one was meant to.
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        expires: Option<Duration>,
     },
     /// List keys, without the keys themselves.
     List,
@@ -38,14 +61,26 @@ pub(crate) enum Command {
 /// As the order's.
 pub(crate) async fn run(project: &Project, command: Command, format: Format) -> Outcome {
     match command {
-        Command::Create { name, scopes } => {
+        Command::Create { name, scopes, expires, rate, quota } => {
             let scopes =
                 scopes.iter().map(|scope| Scope::parse(scope)).collect::<Result<Vec<_>, _>>().map_err(Failure::from)?;
             let scopes = if scopes.is_empty() { vec![Scope::DecideAll, Scope::Read] } else { scopes };
             if format == Format::Text {
                 output::say("This is the only time the key is shown.");
             }
-            super::show(project, format, Order::KeysCreate { name, scopes }, |key| cell(key, "key")).await
+            let order = Order::KeysCreate { name, scopes, expires, limits: Limits { rate, quota } };
+            super::show(project, format, order, |key| cell(key, "key")).await
+        }
+        Command::Rotate { key, overlap, expires } => {
+            if format == Format::Text {
+                output::say("This is the only time the key is shown.");
+            }
+            let shown = |key: &serde_json::Value| {
+                let old = &key["replaces"];
+                output::say(&format!("the old key {} lives until {}", cell(old, "id"), cell(old, "expires")));
+                cell(key, "key")
+            };
+            super::show(project, format, Order::KeysRotate { key, overlap, expires }, shown).await
         }
         Command::List => {
             super::show(project, format, Order::KeysList {}, |keys| {
@@ -56,11 +91,14 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
                         cell(key, "name"),
                         scopes.collect::<Vec<_>>().join(","),
                         cell(key, "created"),
+                        cell(key, "expires"),
+                        cell(key, "last_used"),
+                        limits(&key["limits"]),
                         cell(key, "revoked"),
                     ]
                 };
                 let rows: Vec<_> = keys.as_array().into_iter().flatten().map(row).collect();
-                output::table(&["ID", "NAME", "SCOPES", "CREATED", "REVOKED"], &rows)
+                output::table(&["ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "LIMITS", "REVOKED"], &rows)
             })
             .await
         }
@@ -68,4 +106,18 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
             super::show(project, format, Order::KeysRevoke { key }, |key| format!("revoked {}", cell(key, "id"))).await
         }
     }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let read = tendon_plan::duration(text).filter(|time| !time.is_zero());
+    read.ok_or_else(|| "a time looks like 90d, 24h, 30m or 20s".to_owned())
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    Rate::parse(text).ok_or_else(|| "a rate looks like 100/s, 6000/m or 50000/h".to_owned())
+}
+
+fn limits(limits: &serde_json::Value) -> String {
+    let quota = limits["quota"].as_u64().map(|quota| format!("{quota}/day"));
+    limits["rate"].as_str().map(str::to_owned).into_iter().chain(quota).collect::<Vec<_>>().join(", ")
 }

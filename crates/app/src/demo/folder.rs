@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Map, Value as Json, json};
-use tendon_doors::keys::{KeyRing, Scope};
+use tendon_doors::keys::{KeyRing, NewKey, Scope};
 
 use super::data::{self, INPUTS, Lead, NUMBERS};
 use crate::{
@@ -108,7 +108,7 @@ pub(super) async fn api_key(folder: &Path, keys: &KeyRing) -> Result<PathBuf, Fa
     if kept.is_some_and(|text| keys.recognise(text.trim()).is_ok()) {
         return Ok(path);
     }
-    let (token, _) = keys.create("demo", vec![Scope::DecideAll, Scope::Read], "demo").await?;
+    let (token, _) = keys.create(NewKey::new("demo", vec![Scope::DecideAll, Scope::Read]), "demo").await?;
     let failed = |error: std::io::Error| failure::io("writing", &path, &error);
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path).map_err(failed)?;

@@ -1,8 +1,9 @@
 //! Orders about API keys.
 
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
-use tendon_doors::keys::Scope;
-use tendon_doors::keys::{KeyRecord, Scopes};
+use tendon_doors::keys::{KeyRecord, NewKey, Scope};
 use tendon_kernel::{Error, ErrorKind, Result};
 
 use crate::wiring::Parts;
@@ -10,9 +11,9 @@ use crate::wiring::Parts;
 /// Who changes keys at the command line, as the ledger names it.
 const BY: &str = "cli";
 
-pub(super) async fn create(parts: &Parts, name: &str, scopes: Scopes) -> Result<Json> {
+pub(super) async fn create(parts: &Parts, wanted: NewKey) -> Result<Json> {
     let runtime = parts.engine.runtime();
-    for scope in &scopes {
+    for scope in &wanted.scopes {
         if let Scope::Decide(integration) = scope
             && !runtime.plan().integrations.contains_key(integration.as_str())
         {
@@ -25,14 +26,30 @@ pub(super) async fn create(parts: &Parts, name: &str, scopes: Scopes) -> Result<
             .hint(format!("known are: {}", known.join(", "))));
         }
     }
-    let (token, record) = parts.keys.create(name, scopes, BY).await?;
+    let (token, record) = parts.keys.create(wanted, BY).await?;
     let mut shown = view(&record);
     shown["key"] = token.reveal().into();
     Ok(shown)
 }
 
+pub(super) async fn rotate(parts: &Parts, key: &str, overlap: Duration, lifetime: Option<Duration>) -> Result<Json> {
+    let (token, new, old) = parts.keys.rotate(key, overlap, lifetime, BY).await?;
+    let mut shown = view(&new);
+    shown["key"] = token.reveal().into();
+    shown["replaces"] = view(&old);
+    Ok(shown)
+}
+
 pub(super) async fn list(parts: &Parts) -> Result<Json> {
-    Ok(parts.keys.list().await?.iter().map(view).collect())
+    let uses = parts.keys.uses().await?;
+    let now = parts.context.clock.now();
+    let shown = |record: &KeyRecord| {
+        let mut shown = view(record);
+        shown["last_used"] = json!(uses.get(&*record.id));
+        shown["in_force"] = record.in_force(now).into();
+        shown
+    };
+    Ok(parts.keys.list().await?.iter().map(shown).collect())
 }
 
 pub(super) async fn revoke(parts: &Parts, key: &str) -> Result<Json> {
@@ -45,6 +62,9 @@ fn view(record: &KeyRecord) -> Json {
         "name": record.name,
         "scopes": record.scopes,
         "created": record.created,
+        "expires": record.expires,
         "revoked": record.revoked,
+        "successor": record.successor,
+        "limits": record.limits,
     })
 }

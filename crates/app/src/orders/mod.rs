@@ -8,11 +8,14 @@ mod keys;
 mod ledger;
 pub(crate) mod letters;
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
-use tendon_doors::keys::Scope;
+use tendon_doors::keys::{NewKey, Scope};
 use tendon_flows::watch::BackfillWish;
 use tendon_kernel::Result;
 use tendon_ledger::Opening;
+use tendon_plan::trust::Limits;
 
 use crate::wiring::Parts;
 
@@ -35,7 +38,9 @@ pub(crate) enum Order {
     /// What would be written, without writing.
     DeliveriesPreview { integration: String, limit: usize },
     /// Makes an API key.
-    KeysCreate { name: String, scopes: Vec<Scope> },
+    KeysCreate { name: String, scopes: Vec<Scope>, expires: Option<Duration>, limits: Limits },
+    /// Makes a key that takes the place of another one.
+    KeysRotate { key: String, overlap: Duration, expires: Option<Duration> },
     /// Lists API keys.
     KeysList {},
     /// Ends an API key.
@@ -75,7 +80,10 @@ pub(crate) async fn carry_out(parts: &Parts, order: Order) -> Result<Json> {
         Order::DeliveriesShow { id } => deliveries::show(parts, &id).await,
         Order::DeliveriesUndo { id, by } => deliveries::undo(parts, &id, &by).await,
         Order::DeliveriesPreview { integration, limit } => deliveries::preview(parts, &integration, limit).await,
-        Order::KeysCreate { name, scopes } => keys::create(parts, &name, scopes).await,
+        Order::KeysCreate { name, scopes, expires, limits } => {
+            keys::create(parts, NewKey { name, scopes, lifetime: expires, limits }).await
+        }
+        Order::KeysRotate { key, overlap, expires } => keys::rotate(parts, &key, overlap, expires).await,
         Order::KeysList {} => keys::list(parts).await,
         Order::KeysRevoke { key } => keys::revoke(parts, &key).await,
         Order::DecisionsShow { id } => decisions::show(parts, &id).await,

@@ -31,6 +31,7 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("input_missing", &[400], "the body has no member `input`"),
     ("integration_forbidden", &[403], "the API key may not ask this integration"),
     ("integration_unknown", &[404], "no integration has this name"),
+    ("key_expired", &[401], "the API key has ended"),
     ("key_in_address", &[400], "an API key stands in the address; revoke it"),
     ("key_missing", &[401], "the request has no API key"),
     ("key_mistyped", &[401], "the API key's checksum does not fit"),
@@ -72,6 +73,8 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("pattern_mismatch", &[422], "a text does not match its pattern"),
     ("quality_quarantined", &[422], "a quality rule set the record aside"),
     ("quality_rejected", &[422], "a quality rule refused the record"),
+    ("quota_exceeded", &[429], "the caller has fewer decisions left today than it asks for"),
+    ("rate_limited", &[429], "the caller asks more often than it may"),
     ("scope_missing", &[403], "the API key's scopes do not allow this"),
     ("slow_body", &[408], "the body did not arrive in time"),
     ("stopping", &[503], "the process is stopping"),
@@ -105,16 +108,17 @@ mod tests {
     }
 
     /// Codes that never reach an HTTP caller: orders at the command line, configuration, wrong rows of systems, and what
-    /// is kept free for rate limits.
-    const ELSEWHERE: [&str; 10] = [
+    /// only the log is told of an identity provider.
+    const ELSEWHERE: [&str; 11] = [
         "bad_pattern",
         "descriptor",
+        "identity_answer",
         "key_ambiguous",
         "key_name",
         "key_not_found",
         "key_record",
+        "key_rotated",
         "key_scopes",
-        "rate_limited",
         "unknown_scope",
         "wrong_row",
     ];
@@ -124,7 +128,15 @@ mod tests {
     fn no_code_is_missing() {
         let rooms = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut missing = Vec::new();
-        for folder in ["doors/src/api", "doors/src/grpc", "doors/src/keys", "engine/src/form", "engine/src/stages"] {
+        for folder in [
+            "doors/src/api",
+            "doors/src/grpc",
+            "doors/src/keys",
+            "doors/src/trust",
+            "doors/src/trust/oidc",
+            "engine/src/form",
+            "engine/src/stages",
+        ] {
             for file in fs::read_dir(rooms.join(folder)).unwrap() {
                 let path = file.unwrap().path();
                 if path.extension().is_none_or(|end| end != "rs") || path.ends_with("tests.rs") {

@@ -14,12 +14,14 @@ use tendon_kernel::{Error, ErrorKind, Result};
 use super::{
     Api,
     answer::{self, Asked},
+    cors,
     counters::Route,
+    limits,
     router::Table,
 };
 use crate::{
     service,
-    trust::{Credentials, Known, Peer},
+    trust::{self, Credentials, Known, Peer},
 };
 
 /// Who may use a method of an address.
@@ -53,42 +55,54 @@ pub(super) async fn pass(
 ) -> Response {
     let (mut head, body) = request.into_parts();
     let path = head.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let name = names.as_ref().ok().and_then(|names| names.iter().find(|(name, _)| *name == "name"));
+    let name = name.map_or("", |(_, value)| value).to_owned();
+    let api = &watch.api;
+    let runtime = api.engine.runtime();
+    let origin = cors::Asked::of(&runtime.plan().trust, &name, &head.headers);
+    if let Some(preflight) = origin.preflight(&head.method, |method| watch.table.rule(path, method).is_some()) {
+        return preflight;
+    }
     // A handler for GET answers HEAD too.
     let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
     let rule = watch.table.rule(path, method);
-    let api = &watch.api;
-    let refused = match rule {
+    let entered = match rule {
         _ if names.is_err() => Err(answer::not_text()),
         None => Err(wrong_method()),
         Some(Rule::Open) => Ok(None),
         Some(rule) => enter(api, rule, &head).await.map(Some),
     };
-    match refused {
-        Ok(known) => {
-            if let Some(known) = known {
-                head.extensions.insert(known);
+    let known = entered.as_ref().ok().cloned().flatten();
+    let standing = known.as_ref().map(|known| trust::take(&api.engine, known));
+    let entered = entered.map(drop).and_then(|()| standing.unwrap_or(Ok(())));
+    let mut response = match entered {
+        Ok(()) => {
+            if let Some(known) = &known {
+                head.extensions.insert(known.clone());
             }
             next.run(Request::from_parts(head, body)).await
         }
-        Err(error) => {
-            let route = match rule {
-                Some(Rule::Decide) => Route::Decide,
-                Some(_) => Route::Read,
-                None => Route::Other,
-            };
-            if route == Route::Decide {
-                // The path never saw it; the ledger still counts it.
-                let name = names
-                    .as_ref()
-                    .ok()
-                    .and_then(|names| names.iter().find(|(name, _)| *name == "name"))
-                    .map_or("", |(_, value)| value);
-                api.engine.refused(name, error.code());
-            }
-            let asked = Asked::begin(api, &head.headers, route);
-            asked.timed(api, asked.problem(api, &error), &[])
-        }
+        Err(error) => refused(api, rule, &name, &head, &error),
+    };
+    if let Some(known) = known {
+        limits::tell(api.engine.allowances().standing(&known.caller.scope), &mut response);
     }
+    origin.tell(response.headers_mut());
+    response
+}
+
+fn refused(api: &Api, rule: Option<Rule>, name: &str, head: &Parts, error: &Error) -> Response {
+    let route = match rule {
+        Some(Rule::Decide) => Route::Decide,
+        Some(_) => Route::Read,
+        None => Route::Other,
+    };
+    if route == Route::Decide {
+        // The path never saw it; the ledger still counts it.
+        api.engine.refused(name, error.code());
+    }
+    let asked = Asked::begin(api, &head.headers, route);
+    asked.timed(api, asked.problem(api, error), &[])
 }
 
 async fn enter(api: &Api, rule: Rule, head: &Parts) -> Result<Arc<Known>> {

@@ -65,3 +65,21 @@ impl Table {
         self.0.iter().find(|(known, verb, _)| *known == path && verb == method).map(|(_, _, rule)| *rule)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who may use what, as a reviewer reads it; `tests/e2e/rules.rs` asks each line of the running process.
+    const RULES: &str = include_str!("rules.txt");
+
+    #[test]
+    fn every_address_has_its_rule_in_the_list() {
+        let Routes { table, .. } = routes();
+        let lines = table
+            .0
+            .iter()
+            .map(|(path, method, rule)| format!("{method} {path} {}\n", format!("{rule:?}").to_lowercase()));
+        assert_eq!(lines.collect::<String>(), RULES, "write the new line into rules.txt");
+    }
+}

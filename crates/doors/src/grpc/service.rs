@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{Api, answer, body},
-    trust::{Credentials, Peer},
+    trust::{self, Credentials, Peer},
 };
 
 /// Name of the service.
@@ -175,6 +175,7 @@ impl Service {
             peer: head.extensions.get::<Peer>(),
         };
         let known = self.api.gate.identify(credentials).await?;
+        trust::take(&self.api.engine, &known)?;
         let deadline = calls::deadline(&self.api, began, metadata::timeout(&head.headers)?);
         Ok(Call { api: self.api.clone(), known, deadline, request: id.to_owned() })
     }

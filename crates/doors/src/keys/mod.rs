@@ -1,10 +1,14 @@
 //! API keys: who may ask what. Shown once, kept as a hash, looked up in memory, every change an entry of the ledger.
 
+mod change;
 mod format;
+mod record;
 mod ring;
 
+pub use change::NewKey;
 pub use format::{Token, TokenError};
-pub use ring::{KeyRecord, KeyRing, TABLE};
+pub use record::{KeyRecord, TABLE};
+pub use ring::KeyRing;
 pub use tendon_plan::{Scope, Scopes};
 
 pub use crate::trust::Known;

@@ -8,7 +8,7 @@ mod tls;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tendon_engine::ask::Caller;
+use tendon_engine::{Engine, ask::Caller};
 use tendon_kernel::{
     Error, ErrorKind, Result,
     context::Context,
@@ -55,6 +55,19 @@ impl Known {
             limits,
         }
     }
+}
+
+/// Takes one request out of the caller's rate. What its credentials say goes before what the file says of its name, and that
+/// before what the file says of everybody. Every door calls it once per request.
+///
+/// # Errors
+/// `Overloaded` when nothing is left.
+pub fn take(engine: &Engine, known: &Known) -> Result<()> {
+    let runtime = engine.runtime();
+    let trust = &runtime.plan().trust;
+    let scope = &known.caller.scope;
+    let named = trust.limits_by_name.get(scope).copied().unwrap_or_default();
+    engine.allowances().request(scope, known.limits.or(named).or(trust.limits))
 }
 
 /// What a request brought along.

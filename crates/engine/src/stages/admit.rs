@@ -46,6 +46,9 @@ pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
     let Some(room) = engine.room(ask.items.len(), runtime.plan().limits.in_flight) else {
         return refuse(name, overloaded(name));
     };
+    if let Err(error) = engine.allowances.decide(&ask.caller.scope, ask.items.len()) {
+        return refuse(name, error.with("integration", name));
+    }
     Ok(Admitted { ready: Arc::clone(&ready), deadline, room })
 }
 

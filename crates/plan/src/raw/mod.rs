@@ -70,7 +70,7 @@ impl JsonSchema for Span {
 }
 
 /// Reads `250ms`, `30s`, `10m`, `2h`, `90d`; at most ten years.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(end);
     let number: u64 = number.parse().ok()?;

@@ -41,5 +41,7 @@ pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let body = all[end + 4..].to_vec();
     let answer = Answer { status, head, body };
     let length: Option<usize> = answer.header("content-length").and_then(|length| length.parse().ok());
-    length.is_none_or(|length| length == answer.body.len()).then_some(answer)
+    // An answer to HEAD tells a length and has no body.
+    let whole = bytes.starts_with(b"HEAD ") || length.is_none_or(|length| length == answer.body.len());
+    whole.then_some(answer)
 }
