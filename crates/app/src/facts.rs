@@ -67,10 +67,19 @@ pub(crate) fn read_model(folder: &Path, name: &str, path: &str) -> ModelFiles {
             Err(reason) => found.facts.broken.push((version, reason)),
         }
     }
-    if let Some(newest) = found.facts.versions.last() {
-        found.facts.aliases.insert("champion".to_owned(), newest.version.clone());
-    }
+    default_aliases(&mut found.facts);
     found
+}
+
+/// The aliases of a model of which nothing was promoted: `champion` is the newest version, `previous` the one before it.
+fn default_aliases(facts: &mut ModelFacts) {
+    let mut newest_first = facts.versions.iter().rev().map(|version| version.version.clone());
+    let (champion, previous) = (newest_first.next(), newest_first.next());
+    let named = [("champion", champion), ("previous", previous)];
+    let named = named.into_iter().filter_map(|(alias, version)| Some((alias.to_owned(), version?)));
+    // A version that is called so is found by its name.
+    let named: Vec<_> = named.filter(|(alias, _)| facts.versions.iter().all(|one| one.version != *alias)).collect();
+    facts.aliases.extend(named);
 }
 
 /// Format, model and bytes of a file.
@@ -164,5 +173,20 @@ mod tests {
         let mut names = ["v10", "v9", "2026-05", "v9b", "v1"];
         names.sort_by_cached_key(|name| natural(name));
         assert_eq!(names, ["2026-05", "v1", "v9", "v9b", "v10"]);
+    }
+
+    #[test]
+    fn the_newest_version_is_champion_and_the_one_before_it_previous() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = include_str!("../../../examples/lead-score/lead-score.txt");
+        let aliases = || read_model(folder.path(), "lead-score", ".").facts.aliases.into_iter().collect::<Vec<_>>();
+        let named = |alias: &str, version: &str| (alias.to_owned(), version.to_owned());
+        assert_eq!(aliases(), []);
+        fs::write(folder.path().join("v9.txt"), model).unwrap();
+        assert_eq!(aliases(), [named("champion", "v9")]);
+        fs::write(folder.path().join("v10.txt"), model).unwrap();
+        assert_eq!(aliases(), [named("champion", "v10"), named("previous", "v9")]);
+        fs::write(folder.path().join("previous.txt"), model).unwrap();
+        assert_eq!(aliases(), [named("champion", "v10")], "a version's own name goes before");
     }
 }

@@ -26,7 +26,7 @@ pub struct ModelFacts {
     /// Versions that could not be loaded: name and public reason.
     #[serde(default)]
     pub broken: Vec<(String, String)>,
-    /// Alias → version. `champion` defaults to the newest version.
+    /// Alias → version. `champion` defaults to the newest version, `previous` is the one it named before.
     #[serde(default)]
     pub aliases: BTreeMap<String, String>,
 }
