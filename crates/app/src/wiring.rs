@@ -11,6 +11,7 @@ use tendon_doors::{
 use tendon_engine::{
     Engine,
     outbox::{Outbox, OutboxProjection},
+    requests::RequestsProjection,
 };
 use tendon_flows::watch::WatchProjection;
 use tendon_kernel::{
@@ -70,7 +71,7 @@ pub(crate) struct Parts {
 
 /// What other rooms derive from the ledger.
 fn projections() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(OutboxProjection), Arc::new(WatchProjection)]
+    vec![Arc::new(OutboxProjection), Arc::new(WatchProjection), Arc::new(RequestsProjection)]
 }
 
 /// Opens a project: lock, configuration, stores, ledger (recovered, its projections caught up), path, outbox, keys. Flows
@@ -113,7 +114,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let ledger: Arc<dyn Ledger> = book.clone();
     settled(&*ledger).await?;
 
-    let flows = Flows::new(project, &context, &secrets, projected, purpose);
+    let flows = Flows::new(project, &context, &secrets, projected.clone(), purpose);
     let outbox = Outbox::start(flows.outbox(&installed.plan, &ledger)?);
     let deliveries = Arc::new(Deliveries::new(outbox));
     let engine = Engine::new(tendon_engine::Parts {
@@ -128,6 +129,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     }
     if purpose == Purpose::Serve {
         installed.record(&*records, &*ledger, &context).await?;
+        engine.begin_requests(&*projected).await?;
     }
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
     let stands_on = GateParts { keys: keys.clone(), context: context.clone(), http: http.clone(), secrets: sealed };
@@ -186,6 +188,7 @@ impl Parts {
     /// Ends what runs, in the order of dependence: no new rows, no new deliveries, last records, ledger closed.
     pub(crate) async fn close(&self) {
         self.flows.stop().await;
+        self.engine.end_requests().await;
         self.deliveries.current().stop().await;
         self.engine.flush_refusals();
         self.engine.allowances().flush().await;

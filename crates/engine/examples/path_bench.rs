@@ -218,7 +218,7 @@ fn runtime() -> Runtime {
         region: "eu".into(),
         policy: "00".repeat(32).into(),
         cache: None,
-        api: Some(ApiPlan { deadline: Duration::from_secs(5) }),
+        api: Some(ApiPlan::default()),
         events: None,
         embed: None,
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tendon_kernel::{
-    Error, Id, Record, Result, Timestamp,
+    Error, ErrorKind, Id, Record, Result, Timestamp,
     context::{Clock, Deadline},
     decision::{Delivery, Door, Explanation, Failure, Outcome, Repair, Rung},
     sockets::{ledger::Claim, model::Matrix},
@@ -76,6 +76,8 @@ pub(crate) struct Case {
     pub(crate) explanation: Option<Explanation>,
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) letter: Option<Letter>,
+    /// Position of the accepted request that this answers.
+    pub(crate) request: Option<u64>,
 }
 
 impl Case {
@@ -105,6 +107,7 @@ impl Case {
             explanation: None,
             deliveries: Vec::new(),
             letter: None,
+            request: None,
         }
     }
 
@@ -164,6 +167,12 @@ pub(crate) fn late() -> Failure {
         hint: Some("ask again, with more time".into()),
         retryable: true,
     }
+}
+
+/// What a caller hears whose time is over while its decision is still under way.
+pub(crate) fn late_error() -> Error {
+    Error::new(ErrorKind::Timeout, "deadline_exceeded", "the deadline passed before the decision was recorded")
+        .hint("ask again with the same Idempotency-Key: if the decision was recorded meanwhile, it is answered")
 }
 
 /// An error as a decision keeps it: the public half.

@@ -20,6 +20,7 @@ use crate::{
     metrics::PathMeters,
     path,
     refusals::Refusals,
+    requests::Requests,
     running::Running,
     runtime::Runtime,
     shadow::Shadows,
@@ -57,6 +58,7 @@ pub struct Engine {
     pub(crate) allowances: Arc<Allowances>,
     pub(crate) meters: PathMeters,
     pub(crate) shadows: Arc<Shadows>,
+    pub(crate) requests: Requests,
     runtime: ArcSwap<Runtime>,
     /// Time of the latest decision, in microseconds: see [`Engine::stamp`].
     latest: AtomicI64,
@@ -85,6 +87,7 @@ impl Engine {
         Arc::new(Self {
             allowances: Allowances::new(parts.context.clone()),
             meters: PathMeters::new(&parts.context.metrics),
+            requests: Requests::new(&parts.context.metrics),
             context: parts.context,
             ledger: parts.ledger,
             deliveries: parts.deliveries,
@@ -154,6 +157,7 @@ impl Engine {
     pub fn install(&self, runtime: Runtime) {
         runtime.count_in(&self.context.metrics);
         self.runtime.store(Arc::new(runtime));
+        self.requests.unpark();
     }
 
     /// What is installed now.

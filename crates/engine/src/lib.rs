@@ -13,6 +13,7 @@ pub mod preview;
 pub mod record_format;
 mod refusals;
 pub mod replay;
+pub mod requests;
 mod running;
 pub mod runtime;
 mod shadow;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     ask::{Answer, Answers, Ask, Item, Timing},
-    batch::{Batch, Case, State},
+    batch::{Batch, Case, State, late_error},
     engine::{Engine, Room},
     runtime::Ready,
     shadow,
@@ -46,7 +46,7 @@ pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask) -> Result<Answers> {
     tokio::select! {
         biased;
         answers = told => answers.map_err(|_| stopped()),
-        () = engine.context.clock.sleep(deadline.left(&*engine.context.clock)) => Err(late()),
+        () = engine.context.clock.sleep(deadline.left(&*engine.context.clock)) => Err(late_error()),
     }
 }
 
@@ -132,6 +132,18 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps) -
     Answers { items, timings: laps.times }
 }
 
+/// Takes accepted requests through all stages, as one batch.
+pub(crate) async fn carry(engine: &Engine, batch: &mut Batch) {
+    let mut laps = Laps::start(&engine.context.clock);
+    pass(engine, batch, &mut laps).await;
+    shadow::offer(engine, batch);
+    let answers = batch.cases.iter().map(|case| match &case.state {
+        State::Answered(answer) => Some(answer.clone()),
+        _ => None,
+    });
+    tally(engine, &batch.ready, &answers.collect::<Vec<_>>(), &laps.times);
+}
+
 /// Counts what became of a batch.
 fn tally(engine: &Engine, ready: &Ready, answers: &[Option<Result<Answer>>], timings: &[Timing]) {
     engine.meters.took(timings);
@@ -187,11 +199,6 @@ impl Laps {
             None => self.times.push((stage, spent)),
         }
     }
-}
-
-fn late() -> Error {
-    Error::new(ErrorKind::Timeout, "deadline_exceeded", "the deadline passed before the decision was recorded")
-        .hint("ask again with the same Idempotency-Key: if the decision was recorded meanwhile, it is answered")
 }
 
 fn stopped() -> Error {

@@ -18,10 +18,14 @@ use crate::{
     wire,
 };
 
-/// The rest of a decision's entry:
+/// The rest of a decision's entry (`request` first, where it answers an accepted one):
 /// `{"row":{"key":[7],"mark":{"time":1}},"deliveries":[…],"letter":{…},"why":"…"}`, each part only when there is one.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct More {
+    /// Position of the accepted request that this decision answers. First, so that [`More::answers_request`] need not look
+    /// further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<u64>,
     /// The row that the input came from, as the watch read it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "source_row")]
     pub row: Option<SourceRow>,
@@ -53,7 +57,16 @@ pub struct Letter {
 impl More {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.row.is_none() && self.deliveries.is_empty() && self.letter.is_none() && self.why.is_none()
+        self.request.is_none()
+            && self.row.is_none()
+            && self.deliveries.is_empty()
+            && self.letter.is_none()
+            && self.why.is_none()
+    }
+
+    /// Whether these bytes are of a decision that answers an accepted request.
+    pub fn answers_request(bytes: &[u8]) -> bool {
+        bytes.starts_with(b"{\"request\":")
     }
 
     /// As JSON; no bytes at all when empty.

@@ -166,6 +166,14 @@ pub enum RecordPlan {
 pub struct ApiPlan {
     /// Time a request has when it names none.
     pub deadline: Duration,
+    /// Time that deciding an asynchronous request has, once it is its turn.
+    pub async_deadline: Duration,
+}
+
+impl Default for ApiPlan {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(5), async_deadline: Duration::from_secs(30) }
+    }
 }
 
 /// The watched table and the write-back.
@@ -296,10 +304,21 @@ pub struct ServerLimits {
     pub batch_records: usize,
     /// Deepest nesting of a request body.
     pub depth: usize,
+    /// Asynchronous requests that may wait; more are refused.
+    pub requests: usize,
+    /// Workers that decide asynchronous requests.
+    pub request_workers: usize,
 }
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self { in_flight: 1024, body_bytes: 1 << 20, batch_records: 1_000_000, depth: 32 }
+        Self {
+            in_flight: 1024,
+            body_bytes: 1 << 20,
+            batch_records: 1_000_000,
+            depth: 32,
+            requests: 10_000,
+            request_workers: 2,
+        }
     }
 }

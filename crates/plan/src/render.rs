@@ -8,8 +8,8 @@ use tendon_kernel::schema::{Field, Schema};
 use crate::{
     digest,
     plan::{
-        Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ServerLimits, Source,
-        SystemPlan, Threshold,
+        ApiPlan, Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ServerLimits,
+        Source, SystemPlan, Threshold,
     },
     trust::TrustPlan,
 };
@@ -29,6 +29,10 @@ pub fn render(plan: &Plan) -> String {
     line!(out, "limits in_flight={} body_bytes={} depth={}", limits.in_flight, limits.body_bytes, limits.depth);
     if limits.batch_records != ServerLimits::default().batch_records {
         line!(out, "batch records={}", limits.batch_records);
+    }
+    let (requests, workers) = (limits.requests, limits.request_workers);
+    if (requests, workers) != (ServerLimits::default().requests, ServerLimits::default().request_workers) {
+        line!(out, "requests waiting={requests} workers={workers}");
     }
     if let Some(grpc) = &plan.grpc {
         line!(out, "grpc listen={}", grpc.listen);
@@ -101,6 +105,9 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan) {
     }
     if let Some(api) = &plan.api {
         line!(out, "  door api deadline={:?}", api.deadline);
+        if api.async_deadline != ApiPlan::default().async_deadline {
+            line!(out, "  door api async_deadline={:?}", api.async_deadline);
+        }
     }
     if let Some(events) = &plan.events {
         render_events(out, events);

@@ -34,7 +34,10 @@ pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
         retention: Arc::from("standard"),
         region: none,
     };
+    // No accepted request about the subject is decided from what was read before.
+    let held = parts.engine.requests().hold().await;
     let erased = parts.ledger.erase(subject, facts).await?;
+    drop(held);
     // After the ledger: what waits for this subject ends, recorded as erased.
     parts.deliveries.current().erased(subject, erased.seq).await;
     Ok(json!({ "seq": erased.seq, "decisions": erased.decisions }))

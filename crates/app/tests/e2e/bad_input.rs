@@ -56,7 +56,6 @@ fn envelopes() -> Vec<Wrong> {
         wrong("a form", body(1), 415, "not_json").with("content-type", "application/x-www-form-urlencoded"),
         wrong("a bad deadline", body(1), 400, "timeout_header").with("tendon-timeout-ms", "soon"),
         wrong("an expired deadline", body(1), 408, "deadline_passed").with("tendon-timeout-ms", "0"),
-        wrong("an answer later", body(1), 501, "not_available_yet").with("prefer", "respond-async"),
         wrong("an empty idempotency key", body(1), 400, "idempotency_key").with("idempotency-key", ""),
     ]
 }

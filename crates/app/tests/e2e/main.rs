@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests of a real process wait in real time")]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod asynchronous;
 mod bad_input;
 mod batches;
 mod changes;

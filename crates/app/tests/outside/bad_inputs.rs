@@ -105,7 +105,6 @@ fn heads(reader: &str, other: &str, revoked: &str) -> Vec<Case> {
         case("another content type", "content-type", "text/csv", 415, "not_json"),
         case("empty idempotency key", "idempotency-key", "", 400, "idempotency_key"),
         case("long idempotency key", "idempotency-key", &"k".repeat(256), 400, "idempotency_key"),
-        case("asynchronous", "prefer", "respond-async", 501, "not_available_yet"),
         Case { integration: "leed-score", ..refused("unknown integration", good(), 404, "integration_unknown") },
         Case { integration: "lead-score/x", ..refused("unknown address", good(), 404, "no_route") },
     ]

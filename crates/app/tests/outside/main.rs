@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and tell what they saw")]
 #![expect(clippy::disallowed_methods, reason = "the program under test lives in real time, and so do its tests")]
 
+mod accepted;
 mod backfilling;
 mod bad_inputs;
 mod between;

@@ -9,8 +9,9 @@ use std::{
 use tendon_kernel::metrics::{Counter, Histogram, Registry, SECONDS};
 
 /// Statuses that are counted one by one; all others count as `other`.
-const STATUSES: [(u16, &str); 19] = [
+const STATUSES: [(u16, &str); 20] = [
     (200, "200"),
+    (202, "202"),
     (400, "400"),
     (401, "401"),
     (403, "403"),

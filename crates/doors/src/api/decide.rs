@@ -19,7 +19,7 @@ use super::{
     answer::{self, Asked, Part},
     auth, body,
     counters::Route,
-    envelope,
+    envelope, later, prefer,
     problem::{self, Problem},
     query,
 };
@@ -29,10 +29,9 @@ use crate::{
 };
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("tendon-timeout-ms");
 const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("request-timeout");
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Handles the request.
 pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Request) -> Response {
@@ -44,7 +43,12 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
             return asked.timed(&api, asked.problem(&api, &error), &[]);
         }
     };
+    let prefer = prefer::read(request.headers());
     let answer = match prepare(&api, &asked, &name, request).await {
+        Ok((known, question)) if prefer.respond_async => {
+            let response = later::accept(&api, &asked, &known, question, prefer).await;
+            return asked.timed(&api, response, &[]);
+        }
         Ok((known, question)) => api.service.decide(&known, question).await,
         Err(error) => {
             // The path never saw it; the ledger still counts it.
@@ -83,7 +87,8 @@ async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Resu
     Ok((known, question))
 }
 
-fn respond(api: &Api, asked: &Asked, answer: &Answer) -> Response {
+/// A decision as its caller is told.
+pub(super) fn respond(api: &Api, asked: &Asked, answer: &Answer) -> Response {
     let decision: &Decision = &answer.decision;
     let status = problem::status_of(decision);
     let mut response = match decision.outcome {
@@ -120,14 +125,6 @@ struct Options {
 
 fn options(api: &Api, asked: &Asked, headers: &HeaderMap, uri: &Uri) -> Result<Options> {
     json_only(headers)?;
-    if headers.get(PREFER).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("respond-async")) {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "not_available_yet",
-            "asynchronous answers are not available yet",
-        )
-        .hint("leave out `Prefer: respond-async`"));
-    }
     let key = match headers.get(IDEMPOTENCY_KEY) {
         None => None,
         Some(value) => Some(service::idempotency_key(value.to_str().ok())?),

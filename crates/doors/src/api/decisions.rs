@@ -14,9 +14,9 @@ use super::{
     answer::{self, Asked, Part},
     auth,
     counters::Route,
-    fresh, query,
+    fresh, later, query,
 };
-use crate::service::Filter;
+use crate::service::{Filter, Found};
 
 /// The filters of the list, as they stand in the address.
 const FILTERS: [&str; 9] =
@@ -28,12 +28,19 @@ pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> R
     let found = async {
         let known = auth::caller(&head.extensions)?;
         let explain = query::read(&head.uri, &["explain"])?.flag("explain")?;
-        let recorded = api.service.decision(&known, &answer::part(id)?, explain).await?;
+        let recorded = match api.service.look(&known, &answer::part(id)?, explain).await? {
+            Found::Recorded(recorded) => recorded,
+            Found::Pending(pending) => return Ok(Err(pending)),
+        };
         // What is shown only changes when another entry concerns the decision.
         let tag = format!("{}-{}{}", recorded.seq, recorded.entries, if explain { "-x" } else { "" });
-        Ok((write(&recorded)?, recorded.entry.facts.id.to_string(), tag))
+        Ok(Ok((write(&recorded)?, recorded.entry.facts.id.to_string(), tag)))
     };
-    finish(&api, &asked, &head, found.await)
+    match found.await {
+        Ok(Err(pending)) => asked.timed(&api, later::pending(&api, &asked, &pending), &[]),
+        Ok(Ok(found)) => finish(&api, &asked, &head, Ok(found)),
+        Err(error) => finish(&api, &asked, &head, Err(error)),
+    }
 }
 
 /// Shows why.

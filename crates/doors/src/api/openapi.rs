@@ -32,15 +32,19 @@ pub fn document(plan: &Plan) -> Json {
     }
     let id = json!({ "name": "id", "in": "path", "required": true, "description": "Id of the decision.",
         "schema": { "type": "string", "format": "uuid" } });
-    paths.insert(
-        "/v1/decisions/{id}".into(),
-        json!({ "parameters": [id], "get": read("getDecision", "A decision as it was answered, and where its deliveries stand",
-            "Recorded", &["404", "410"]) }),
+    let mut get = read(
+        "getDecision",
+        "A decision as it was answered, and where its deliveries stand",
+        "Recorded",
+        &["404", "410"],
     );
+    get["parameters"] = json!([flag("explain", "With the explanation.")]);
+    get["responses"]["202"] = later("The request is accepted, and not decided yet: look again.", "Pending");
+    paths.insert("/v1/decisions/{id}".into(), json!({ "parameters": [id], "get": get }));
     paths.insert(
         "/v1/decisions/{id}/explanation".into(),
         json!({ "parameters": [id], "get": read("explainDecision", "Why a decision is what it is",
-            "Explanation", &["404", "410", "501"]) }),
+            "Explanation", &["404", "410", "501", "503"]) }),
     );
     paths.insert(
         "/v1/integrations".into(),
@@ -86,6 +90,10 @@ fn decide(one: &IntegrationPlan) -> Json {
             "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Decision" } } },
         }),
     );
+    responses.insert(
+        "202".into(),
+        later("Accepted, with `Prefer: respond-async`: durable, to be decided later.", "Accepted"),
+    );
     json!({
         "operationId": format!("decide-{}", one.name),
         "summary": one.purpose,
@@ -96,8 +104,9 @@ fn decide(one: &IntegrationPlan) -> Json {
                 json!({ "type": "string", "maxLength": 255 })),
             header("tendon-timeout-ms", "Time the request has, in milliseconds.",
                 json!({ "type": "number", "minimum": 0 })),
-            { "name": "explain", "in": "query", "required": false, "description": "Explain the decision in the answer.",
-              "schema": { "type": "boolean", "default": false } },
+            header("Prefer", "RFC 7240. `respond-async`: 202 at once, and the decision later where `Location` says; with `wait=N`, only if it \
+                is not made within N seconds (at most 60).", json!({ "type": "string", "examples": ["respond-async", "respond-async, wait=5"] })),
+            flag("explain", "Explain the decision in the answer."),
         ],
         "requestBody": {
             "required": true,
@@ -110,6 +119,26 @@ fn decide(one: &IntegrationPlan) -> Json {
             } },
         },
         "responses": responses,
+    })
+}
+
+fn flag(name: &str, about: &str) -> Json {
+    json!({ "name": name, "in": "query", "required": false, "description": about,
+        "schema": { "type": "boolean", "default": false } })
+}
+
+/// An answer that says where the decision will be.
+fn later(about: &str, schema: &str) -> Json {
+    let header = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
+    json!({
+        "description": about,
+        "headers": {
+            "Location": header("Where the decision is, or will be: `/v1/decisions/{id}`."),
+            "Retry-After": header("Seconds after which looking makes sense."),
+            "Preference-Applied": header("What was followed of `Prefer`."),
+            "tendon-decision-id": header("Id that the decision has, or will have."),
+        },
+        "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } },
     })
 }
 
@@ -222,6 +251,20 @@ fn fixed_schemas() -> Map<String, Json> {
                 "deliveries": { "type": "array", "items": { "type": "object", "properties": {
                     "system": text(), "resource": text(), "at": text(), "cause": text(),
                     "state": { "enum": ["pending", "delivered", "superseded", "dead", "erased"] } } } },
+            },
+        },
+        "Accepted": {
+            "type": "object", "required": ["id", "state", "integration"],
+            "properties": {
+                "id": { "type": "string", "format": "uuid", "description": "Id that the decision has, or will have." },
+                "state": { "enum": ["pending", "decided"] }, "integration": text(),
+            },
+        },
+        "Pending": {
+            "type": "object", "required": ["id", "state", "integration", "accepted_at"],
+            "properties": {
+                "id": { "type": "string", "format": "uuid" }, "state": { "enum": ["pending"] }, "integration": text(),
+                "accepted_at": { "type": "string", "format": "date-time" },
             },
         },
         "Integrations": {

@@ -7,6 +7,7 @@ mod cursor;
 mod decide;
 mod list;
 mod read;
+mod requests;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub use catalog::{LetterPage, ModelUse, ModelVersion, ModelView};
 pub use decide::{Question, Questions, idempotency_key};
 pub use list::{Filter, MOST_LISTED, Page, Row};
 pub use read::{DeliveryView, Recorded};
+pub use requests::{Found, Pending};
 
 /// Explains a decision from its entry, with the model version that made it, wherever that is kept.
 pub type Explain = Arc<dyn Fn(Entry) -> BoxFuture<'static, Result<Explanation>> + Send + Sync>;

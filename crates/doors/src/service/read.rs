@@ -10,10 +10,10 @@ use tendon_engine::{
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     decision::{Decision, DeliveryState, Explanation},
-    sockets::ledger::{Entry, EntryKind},
+    sockets::ledger::{Body, Entry, EntryKind},
 };
 
-use super::{Service, reader};
+use super::{Service, reader, requests::pending};
 use crate::keys::Known;
 
 /// A recorded decision with the state of its deliveries.
@@ -73,12 +73,17 @@ impl Service {
     /// A decision as it was answered, and where its deliveries stand. Whoever may not read still sees what it asked itself.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`, `Gone` when its subject was erased, `Corrupt`.
+    /// `Forbidden`, `NotFound`, `Unavailable` while its request waits, `Gone` when its subject was erased, `Corrupt`.
     pub async fn decision(&self, known: &Known, id: &str, explain: bool) -> Result<Recorded> {
         let (entry, entries) = self.find(known, id).await?;
-        let body = entry.body.as_ref().ok_or_else(erased)?;
+        self.recorded(entry, &entries, explain).await
+    }
+
+    /// The decision that an entry records.
+    pub(super) async fn recorded(&self, entry: Entry, entries: &[Entry], explain: bool) -> Result<Recorded> {
+        let body = decided(&entry)?;
         let decision = raw(&body.output)?;
-        let deliveries = outbox::report(&entries)?.into_iter().map(DeliveryView::from).collect();
+        let deliveries = outbox::report(entries)?.into_iter().map(DeliveryView::from).collect();
         let explanation = if explain { self.explained(&entry).await? } else { None };
         Ok(Recorded { decision, seq: entry.seq, deliveries, explanation, entry, entries: entries.len() })
     }
@@ -89,9 +94,7 @@ impl Service {
     /// As [`Service::decision`]; `Unsupported` when it has no output.
     pub async fn explanation(&self, known: &Known, id: &str) -> Result<(Explanation, Entry)> {
         let (entry, _) = self.find(known, id).await?;
-        if entry.body.is_none() {
-            return Err(erased());
-        }
+        decided(&entry)?;
         Ok(((self.explain)(entry.clone()).await?, entry))
     }
 
@@ -104,11 +107,11 @@ impl Service {
         }
     }
 
-    /// The decision's entry and all that followed it.
-    async fn find(&self, known: &Known, id: &str) -> Result<(Entry, Vec<Entry>)> {
+    /// The decision's entry, or that of the request that waits for it, and all that concern it.
+    pub(super) async fn find(&self, known: &Known, id: &str) -> Result<(Entry, Vec<Entry>)> {
         let entries = self.engine.ledger().entries_of(Id::parse(id)?).await?;
-        let decision = entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision);
-        match decision {
+        let of = |kind| entries.iter().find(|entry| entry.facts.kind == kind);
+        match of(EntryKind::Decision).or_else(|| of(EntryKind::Request)) {
             Some(entry) if known.read || entry.facts.caller == known.caller.id => {
                 let entry = entry.clone();
                 Ok((entry, entries))
@@ -128,6 +131,12 @@ pub(super) fn raw(text: &[u8]) -> Result<Box<RawValue>> {
         Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of the decision cannot be read")
             .private(error)
     })
+}
+
+/// The sealed part of a decision's entry.
+fn decided(entry: &Entry) -> Result<&Body> {
+    let body = entry.body.as_ref().ok_or_else(erased)?;
+    if entry.facts.kind == EntryKind::Request { Err(pending()) } else { Ok(body) }
 }
 
 fn erased() -> Error {

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tendon_kernel::{Error, ErrorKind, Result};
+use tendon_kernel::{Error, ErrorKind, Result, context::Deadline};
 
 use crate::{
     ask::{Ask, Caller},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Time that a request has when neither it nor its integration names one.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether this caller may ask this integration at all; counted when not. One that it may not ask looks to it like one that
 /// does not exist only if it does not exist: names are no secret, keys are.
@@ -38,8 +38,7 @@ pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
         Err(error)
     };
     let name = ready.plan.name.as_ref();
-    let usual = || engine.context.deadline_in(ready.plan.api.as_ref().map_or(PATIENCE, |api| api.deadline));
-    let deadline = ask.deadline.unwrap_or_else(usual);
+    let deadline = ask.deadline.unwrap_or_else(|| usual_deadline(engine, &ready));
     if deadline.passed(&*engine.context.clock) {
         return refuse(name, late(name));
     }
@@ -50,6 +49,34 @@ pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
         return refuse(name, error.with("integration", name));
     }
     Ok(Admitted { ready: Arc::clone(&ready), deadline, room })
+}
+
+/// When an answer is due if its request does not say so.
+pub(crate) fn usual_deadline(engine: &Engine, ready: &Ready) -> Deadline {
+    engine.context.deadline_in(ready.plan.api.as_ref().map_or(PATIENCE, |api| api.deadline))
+}
+
+/// Lets a request in that is to be decided later, or says why not. Whether there is a place for it is asked when its key is
+/// known to be new.
+pub(crate) fn request(
+    engine: &Engine,
+    caller: &Caller,
+    integration: &str,
+    deadline: Option<Deadline>,
+) -> Result<Arc<Ready>> {
+    let ready = may_ask(engine, caller, integration)?;
+    let name = ready.plan.name.as_ref();
+    let refused = match deadline {
+        Some(deadline) if deadline.passed(&*engine.context.clock) => Err(late(name)),
+        _ => engine.allowances.decide(&caller.scope, 1).map_err(|error| error.with("integration", name)),
+    };
+    match refused {
+        Ok(_) => Ok(Arc::clone(&ready)),
+        Err(error) => {
+            engine.refusals.count(name, error.code());
+            Err(error)
+        }
+    }
 }
 
 fn unknown() -> Error {

@@ -4,12 +4,13 @@
 use ring::digest::{SHA256, digest};
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Value,
+    context::Deadline,
     decision::Outcome,
-    sockets::ledger::{Claim, Committed},
+    sockets::ledger::{Claim, Committed, EntryKind},
 };
 
 use crate::{
-    ask::{Answer, Input},
+    ask::{Answer, Caller, Input},
     batch::{Batch, Case, State, late},
     engine::Engine,
     runtime::Ready,
@@ -24,9 +25,8 @@ pub(crate) async fn run(engine: &Engine, batch: &mut Batch) {
         return;
     }
     for case in &mut keyed {
-        let key = case.idempotency_key.as_deref().unwrap_or_default();
-        let scope = scope_of(&[&caller.scope, &ready.plan.name, key]);
-        case.claim = Some(Claim { scope, fingerprint: fingerprint(case, ready) });
+        let key = case.idempotency_key.clone().unwrap_or_default();
+        case.claim = Some(claim_of(case, ready, caller, &key));
     }
     keyed.sort_by(|a, b| scope_text(a).cmp(scope_text(b)));
     for case in keyed {
@@ -39,7 +39,7 @@ pub(crate) async fn run(engine: &Engine, batch: &mut Batch) {
         match engine.ledger.claimed(&claim).await {
             Ok(Some(Committed::Taken { seq, id, same_input })) => {
                 case.hold = None;
-                case.state = State::Answered(earlier(engine, seq, id, same_input).await);
+                case.state = State::Answered(earlier(engine, seq, id, same_input, *deadline).await);
             }
             Ok(_) => {}
             Err(cause) => {
@@ -50,15 +50,23 @@ pub(crate) async fn run(engine: &Engine, batch: &mut Batch) {
     }
 }
 
-/// The answer that a taken key stands for: the decision `id` at position `seq`, never another that stands there.
-pub(crate) async fn earlier(engine: &Engine, seq: u64, id: Id, same_input: bool) -> Result<Answer> {
+/// What a key claims: its scope, and the input that it stands for.
+pub(crate) fn claim_of(case: &mut Case, ready: &Ready, caller: &Caller, key: &str) -> Claim {
+    let scope = scope_of(&[&caller.scope, &ready.plan.name, key]);
+    Claim { scope, fingerprint: fingerprint(case, ready) }
+}
+
+/// What is said of a key that stands for another input.
+pub(crate) fn conflict() -> Error {
+    Error::new(ErrorKind::Conflict, "idempotency_conflict", "this idempotency key was used before, with another input")
+        .hint("use a new key for a new question")
+}
+
+/// The answer that a taken key stands for: the decision `id` at position `seq`, never another that stands there; where an
+/// accepted request stands there, the decision that it promised, waiting for it until the deadline.
+pub(crate) async fn earlier(engine: &Engine, seq: u64, id: Id, same_input: bool, deadline: Deadline) -> Result<Answer> {
     if !same_input {
-        return Err(Error::new(
-            ErrorKind::Conflict,
-            "idempotency_conflict",
-            "this idempotency key was used before, with another input",
-        )
-        .hint("use a new key for a new question"));
+        return Err(conflict());
     }
     let entry = engine.ledger.entry(seq).await.map_err(|cause| super::record::ledger_unavailable(&cause))?;
     let entry = entry.ok_or_else(|| {
@@ -78,6 +86,9 @@ pub(crate) async fn earlier(engine: &Engine, seq: u64, id: Id, same_input: bool)
         )
         .hint("run `tendon ledger verify`")
         .with("position", seq));
+    }
+    if entry.facts.kind == EntryKind::Request {
+        return engine.promised(id, deadline).await;
     }
     let decision = stored::decision(&entry)?;
     Ok(Answer { decision: decision.into(), seq, replayed: true })

@@ -78,7 +78,9 @@ async fn commit(engine: &Engine, batch: &mut Batch, written: Vec<Written>, draft
             for Written { index, decision } in written {
                 let answer = match committed.next() {
                     Some(Committed::New { seq }) => Ok(answer(&mut batch.cases[index], decision, seq)),
-                    Some(Committed::Taken { seq, id, same_input }) => earlier(engine, seq, id, same_input).await,
+                    Some(Committed::Taken { seq, id, same_input }) => {
+                        earlier(engine, seq, id, same_input, batch.deadline).await
+                    }
                     None => Err(too_few()),
                 };
                 batch.cases[index].state = State::Answered(answer);
@@ -120,6 +122,7 @@ fn write(batch: &mut Batch, index: usize) -> (Written, Draft) {
         deliveries: std::mem::take(&mut case.deliveries),
         letter: case.letter.take(),
         why: case.why.take(),
+        request: case.request,
     };
     let body = Body { subject: case.subject.clone(), input, output, explanation, more: more.to_bytes() };
     case.deliveries = more.deliveries;
@@ -140,7 +143,10 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
     };
     // What others rely on (a key, a delivery) is durable even where answers need not be.
     let asked = case.output.is_some() || case.attempt.is_some();
-    let buffered = plan.record == RecordPlan::Buffered && case.claim.is_none() && case.deliveries.is_empty();
+    let buffered = plan.record == RecordPlan::Buffered
+        && case.claim.is_none()
+        && case.deliveries.is_empty()
+        && case.request.is_none();
     Decision {
         id: case.id,
         integration: Arc::clone(&plan.name),

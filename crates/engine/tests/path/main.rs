@@ -8,5 +8,6 @@ mod common;
 mod exits;
 mod operations;
 mod real_model;
+mod requests;
 mod routes;
 mod single_flight;

@@ -1,7 +1,7 @@
 //! The path with models that LightGBM wrote: the decision's numbers are the model's own to the last bit, explanations add
 //! up, and every decision replays and explains from its record alone.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use tendon_engine::{
     Engine, Parts, Runtime, Slot,
@@ -78,7 +78,7 @@ fn plan(model: &dyn Model) -> Arc<Plan> {
         region: "eu".into(),
         policy: "00".into(),
         cache: None,
-        api: Some(ApiPlan { deadline: Duration::from_secs(5) }),
+        api: Some(ApiPlan::default()),
         events: None,
         embed: None,
     };

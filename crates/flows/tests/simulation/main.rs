@@ -9,6 +9,7 @@
 mod check;
 mod people;
 mod plants;
+mod requests;
 mod town;
 
 use std::{

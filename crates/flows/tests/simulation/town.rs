@@ -10,6 +10,7 @@ use std::{
 use tendon_engine::{
     Engine, Parts as EngineParts, Runtime, Slot,
     outbox::{Outbox, OutboxProjection, Parts as OutboxParts},
+    requests::RequestsProjection,
     systems::{Limits, System},
 };
 use tendon_flows::watch::{Parts as WatchParts, WatchProjection, Watches};
@@ -129,7 +130,7 @@ impl Start {
             context: self.context.clone(),
             store: self.store.clone(),
             keys: self.keys.clone(),
-            projections: vec![Arc::new(OutboxProjection), Arc::new(WatchProjection)],
+            projections: vec![Arc::new(OutboxProjection), Arc::new(WatchProjection), Arc::new(RequestsProjection)],
             origin: "tendon.local/town/main".into(),
             folder: "ledger/main".into(),
             settings: Settings { slots_ahead: 64, ..Settings::default() },
@@ -157,6 +158,7 @@ impl Start {
             deliveries: Some(Arc::new(outbox.clone())),
         });
         engine.resume().await?;
+        engine.begin_requests(&*self.store).await?;
         let parts = WatchParts { context: self.context, engine: engine.clone(), ledger: book, store: self.store };
         let watches = Arc::new(Watches::start(&parts, self.plan.integrations.values(), &systems)?);
         outbox.listen(watches.clone());

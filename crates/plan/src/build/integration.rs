@@ -142,7 +142,12 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
 }
 
 fn api(raw: &ApiRaw) -> ApiPlan {
-    ApiPlan { deadline: raw.deadline.map_or(Duration::from_secs(5), |Span(deadline)| deadline) }
+    let usual = ApiPlan::default();
+    let span = |span: Option<Span>, usual| span.map_or(usual, |Span(time)| time);
+    ApiPlan {
+        deadline: span(raw.deadline, usual.deadline),
+        async_deadline: span(raw.async_deadline, usual.async_deadline),
+    }
 }
 
 /// What is taken and kept, but does nothing yet.

@@ -81,6 +81,8 @@ fn limits(raw: Option<&ServerRaw>) -> ServerLimits {
         body_bytes: pick(raw.and_then(|raw| raw.body_bytes), usual.body_bytes),
         batch_records: pick(raw.and_then(|raw| raw.batch_records), usual.batch_records),
         depth: pick(raw.and_then(|raw| raw.depth), usual.depth),
+        requests: pick(raw.and_then(|raw| raw.requests), usual.requests),
+        request_workers: pick(raw.and_then(|raw| raw.request_workers), usual.request_workers),
     }
 }
 

@@ -122,6 +122,8 @@ pub(crate) struct DoorsRaw {
 pub(crate) struct ApiRaw {
     /// Time a request has when it names none (default 5s).
     pub(crate) deadline: Option<Span>,
+    /// Time that deciding an asynchronous request has, once it is its turn (default 30s).
+    pub(crate) async_deadline: Option<Span>,
     /// Web pages of other origins that may ask this integration from a browser.
     pub(crate) cors: Option<CorsRaw>,
 }

@@ -99,6 +99,12 @@ pub(crate) struct ServerRaw {
     /// Deepest nesting of a request body (default 32).
     #[schemars(range(min = 1))]
     pub(crate) depth: Option<u32>,
+    /// Asynchronous requests (`Prefer: respond-async`) that may wait for their decision; more are refused (default 10000).
+    #[schemars(range(min = 1))]
+    pub(crate) requests: Option<u32>,
+    /// Workers that decide asynchronous requests; a change takes effect at the next start (default 2).
+    #[schemars(range(min = 1))]
+    pub(crate) request_workers: Option<u32>,
     /// Also answer over gRPC. Left out: no such port is opened.
     pub(crate) grpc: Option<GrpcRaw>,
 }

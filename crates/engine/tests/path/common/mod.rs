@@ -174,7 +174,7 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
         retention: "standard".into(),
         region: "eu".into(),
         policy: "00".repeat(32).into(),
-        api: Some(ApiPlan { deadline: Duration::from_secs(5) }),
+        api: Some(ApiPlan::default()),
         events: Some(events),
         cache: None,
         embed: None,
