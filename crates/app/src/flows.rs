@@ -97,6 +97,11 @@ impl Flows {
         Ok(System::new(&plan.name, connector, limits, self.context.clone()))
     }
 
+    /// Where projections are kept.
+    pub(crate) fn projections(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// The systems in use.
     pub(crate) fn systems(&self) -> Systems {
         self.systems.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -114,7 +114,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let ledger: Arc<dyn Ledger> = book.clone();
     settled(&*ledger).await?;
 
-    let flows = Flows::new(project, &context, &secrets, projected.clone(), purpose);
+    let flows = Flows::new(project, &context, &secrets, projected, purpose);
     let outbox = Outbox::start(flows.outbox(&installed.plan, &ledger)?);
     let deliveries = Arc::new(Deliveries::new(outbox));
     let engine = Engine::new(tendon_engine::Parts {
@@ -129,7 +129,6 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     }
     if purpose == Purpose::Serve {
         installed.record(&*records, &*ledger, &context).await?;
-        engine.begin_requests(&*projected).await?;
     }
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
     let stands_on = GateParts { keys: keys.clone(), context: context.clone(), http: http.clone(), secrets: sealed };

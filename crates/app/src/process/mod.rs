@@ -71,6 +71,7 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
     };
     let socket = control::bind(&project.state())
         .map_err(|error| crate::failure::io("opening", &project.state().join("control.sock"), &error))?;
+    parts.engine.begin_requests(&**parts.flows.projections()).await?;
     parts.flows.start(&parts.engine, &parts.ledger, &parts.deliveries.current())?;
 
     let reload = Reload::start(&parts);

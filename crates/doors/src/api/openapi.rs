@@ -179,6 +179,7 @@ fn components(plan: &Plan) -> Json {
         schemas.insert(input_name(one), input_schema(one));
     }
     schemas.extend(fixed_schemas());
+    schemas.extend(later_schemas());
     let mut responses = Map::new();
     let mut codes = Map::new();
     for (code, statuses, about) in CODES {
@@ -253,6 +254,20 @@ fn fixed_schemas() -> Map<String, Json> {
                     "state": { "enum": ["pending", "delivered", "superseded", "dead", "erased"] } } } },
             },
         },
+        "Integrations": {
+            "type": "object", "required": ["project", "plan", "integrations"],
+            "properties": { "project": text(), "plan": text(), "integrations": { "type": "array", "items": { "type": "object" } } },
+        },
+    }) else {
+        return Map::new();
+    };
+    schemas
+}
+
+/// What is answered before there is a decision.
+fn later_schemas() -> Map<String, Json> {
+    let text = || json!({ "type": "string" });
+    let Json::Object(schemas) = json!({
         "Accepted": {
             "type": "object", "required": ["id", "state", "integration"],
             "properties": {
@@ -266,10 +281,6 @@ fn fixed_schemas() -> Map<String, Json> {
                 "id": { "type": "string", "format": "uuid" }, "state": { "enum": ["pending"] }, "integration": text(),
                 "accepted_at": { "type": "string", "format": "date-time" },
             },
-        },
-        "Integrations": {
-            "type": "object", "required": ["project", "plan", "integrations"],
-            "properties": { "project": text(), "plan": text(), "integrations": { "type": "array", "items": { "type": "object" } } },
         },
     }) else {
         return Map::new();
