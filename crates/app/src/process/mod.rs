@@ -20,6 +20,7 @@ use std::{
 use futures_util::future::FutureExt as _;
 use tendon_doors::{
     api::{self, Api, Counters, Http, Speaks},
+    graphql::Schemas,
     service::Service,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -83,6 +84,7 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
             explain: again::explainer(parts.engine.clone(), parts.context.clone()),
             desk: Arc::new(ProcessDesk::new(parts.clone())),
         }),
+        graphql: Schemas::default(),
         gate: parts.gate.clone(),
         context: parts.context.clone(),
         status: Arc::new(ProcessStatus::new(parts.clone(), reload)),

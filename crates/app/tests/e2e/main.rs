@@ -10,6 +10,7 @@ mod batches;
 mod changes;
 mod checks;
 mod documents;
+mod graphql;
 mod grpc;
 mod keys;
 mod limits;

@@ -41,11 +41,13 @@ pub(super) enum Route {
     Batch,
     /// GET decision, explanation and integrations.
     Read,
+    /// GraphQL.
+    Graphql,
     /// Anything else that is answered with a problem.
     Other,
 }
 
-const ROUTES: [&str; 4] = ["decide", "batch", "read", "other"];
+const ROUTES: [&str; 5] = ["decide", "batch", "read", "graphql", "other"];
 
 /// Counts of one process.
 pub struct Counters {

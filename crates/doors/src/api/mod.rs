@@ -12,6 +12,7 @@ mod decisions;
 mod envelope;
 mod fresh;
 mod gate;
+mod graphql;
 pub(crate) mod health;
 pub(crate) mod integrations;
 mod later;
@@ -30,7 +31,7 @@ use futures_util::future::BoxFuture;
 use tendon_engine::Engine;
 use tendon_kernel::context::Context;
 
-use crate::{service::Service, trust::Gate};
+use crate::{graphql::Schemas, service::Service, trust::Gate};
 pub use counters::Counters;
 pub use openapi::document as openapi;
 pub use problem::{Problem, status};
@@ -64,6 +65,8 @@ pub struct Api {
     pub engine: Arc<Engine>,
     /// What can be asked, shared with the other doors.
     pub service: Arc<Service>,
+    /// The GraphQL schema of the plan in force.
+    pub graphql: Schemas,
     /// Who may ask.
     pub gate: Arc<Gate>,
     /// Time and ids.

@@ -28,6 +28,11 @@ pub(super) fn read(uri: &Uri, names: &[&str]) -> Result<Parameters> {
 }
 
 impl Parameters {
+    /// Whether a parameter is there at all.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// A value as it stands; an empty one counts as none.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.0.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.clone())

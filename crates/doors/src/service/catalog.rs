@@ -114,13 +114,16 @@ impl Service {
         let tokens = self.engine.ledger().tokens();
         let after = after.map(|cursor| cursor::read(&*tokens, cursor, "letters")).transpose()?;
         let mut letters = self.desk.letters(after.map(unpacked), limit + 1).await?;
-        let mut next = None;
-        if letters.len() > limit {
-            letters.truncate(limit);
-            let place = letters.last().and_then(|letter| place(&letter.id));
-            next = place.map(|place| cursor::write(&*tokens, packed(place), "letters"));
-        }
+        let more = letters.len() > limit;
+        letters.truncate(limit);
+        let next = letters.last().filter(|_| more).map(|letter| self.letter_cursor(letter));
         Ok(LetterPage { letters, next })
+    }
+
+    /// The cursor of the page that begins after a letter.
+    pub fn letter_cursor(&self, letter: &DeadLetter) -> String {
+        let place = place(&letter.id).unwrap_or_default();
+        cursor::write(&*self.engine.ledger().tokens(), packed(place), "letters")
     }
 
     /// Puts a dead letter back to work; gives the decision it belongs to.

@@ -112,6 +112,11 @@ impl Service {
         Ok(Page { decisions, next: next.map(|position| cursor::write(&*tokens, position, &text)) })
     }
 
+    /// The cursor of the page that begins after a decision of a list.
+    pub fn decision_cursor(&self, filter: &Filter, seq: u64) -> String {
+        cursor::write(&*self.engine.ledger().tokens(), seq, &filter.text())
+    }
+
     /// The entries of a page, and the position before which the next one looks.
     async fn collect(
         &self,
