@@ -125,7 +125,12 @@ fn limits_of_a_caller_hold_here_too() {
     }"#;
     let body = serde_json::json!({ "query": ask, "variables": { "i": input } }).to_string();
     let answer = running.request("POST", "/graphql", &headers, &body);
-    assert_eq!(answer.header("ratelimit").map(|text| text.contains("\"rate\";r=999") && text.contains("\"day\";r=0")), Some(true), "{}", answer.head);
+    assert_eq!(
+        answer.header("ratelimit").map(|text| text.contains("\"rate\";r=999") && text.contains("\"day\";r=0")),
+        Some(true),
+        "{}",
+        answer.head
+    );
     let told = answer.json();
     assert_eq!(told["data"]["b"]["replayed"], false, "{told}");
     assert_eq!((&told["data"]["c"], &told["errors"][0]["path"][0]), (&serde_json::Value::Null, &"c".into()));

@@ -97,7 +97,9 @@ fn respond(api: &Api, asked: &Asked, head: &Parts, answer: Answer, change: bool)
     if let Some(error) = &refused {
         let exact = problem::status(error.kind(), error.code());
         // The older media type tells nothing by its status, apart from what is refused whatever it asks.
-        let told = modern || exact.is_server_error() || matches!(error.code(), "wrong_method" | "malformed_json" | "graphql_request" | "graphql_batch");
+        let told = modern
+            || exact.is_server_error()
+            || matches!(error.code(), "wrong_method" | "malformed_json" | "graphql_request" | "graphql_batch");
         status = if told { exact } else { StatusCode::OK };
         if change {
             // The path never saw it; the ledger still counts it.
@@ -133,7 +135,8 @@ fn json_only(headers: &HeaderMap) -> Result<()> {
 
 /// Whether the caller takes `application/graphql-response+json`, as whoever says nothing does; else it gets `application/json`.
 fn modern(headers: &HeaderMap) -> bool {
-    let mut kinds = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut kinds =
+        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let (mut any, mut plain) = (false, false);
     let found = kinds.any(|kind| {
         any = true;

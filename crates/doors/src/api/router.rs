@@ -34,7 +34,11 @@ fn routes() -> Routes {
         .at("/v1/letters/{id}/retry", &[(Method::POST, Rule::Admin)], post(lists::retry))
         .at("/v1/models", &[(Method::GET, Rule::Known)], get(lists::models))
         .at("/v1/systems", &[(Method::GET, Rule::Read)], get(lists::systems))
-        .at("/graphql", &[(Method::GET, Rule::Known), (Method::POST, Rule::Known)], get(graphql::get).post(graphql::post))
+        .at(
+            "/graphql",
+            &[(Method::GET, Rule::Known), (Method::POST, Rule::Known)],
+            get(graphql::get).post(graphql::post),
+        )
         .at("/openapi.json", &[(Method::GET, Rule::Open)], get(openapi::get))
         .at("/metrics", &[(Method::GET, Rule::Open)], get(health::metrics))
         .at("/livez", &[(Method::GET, Rule::Open)], get(health::live))

@@ -68,11 +68,19 @@ pub(super) fn judge(
     }
     for (cost, most, what) in [
         (sums.data, MOST, "ask for shorter pages (`first`), fewer fields or fewer operations at once"),
-        (sums.described, MOST_DESCRIBED.saturating_mul(types), "ask for less of the schema at once; GET /graphql?sdl gives all of it"),
+        (
+            sums.described,
+            MOST_DESCRIBED.saturating_mul(types),
+            "ask for less of the schema at once; GET /graphql?sdl gives all of it",
+        ),
     ] {
         if cost > most {
-            return Err(Error::new(ErrorKind::Invalid, "graphql_too_costly", "the operation could cost more than allowed")
-                .hint(format!("it could cost {cost} of at most {most}: {what}")));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "graphql_too_costly",
+                "the operation could cost more than allowed",
+            )
+            .hint(format!("it could cost {cost} of at most {most}: {what}")));
         }
     }
     Ok(())
@@ -99,7 +107,8 @@ impl<'a> Walk<'a> {
             return *sums;
         }
         // A fragment that reaches itself was refused before.
-        let sums = self.document.fragments.get(name).map(|fragment| self.set(&fragment.selection_set)).unwrap_or_default();
+        let sums =
+            self.document.fragments.get(name).map(|fragment| self.set(&fragment.selection_set)).unwrap_or_default();
         self.fragments.insert(name, sums);
         sums
     }

@@ -78,8 +78,12 @@ impl Request {
     fn new(query: Option<String>, operation: Option<String>, variables: JsonMap) -> Result<Self> {
         let query = query.ok_or_else(|| no_request("the GraphQL request has no `query`"))?;
         if query.len() > LONGEST {
-            return Err(Error::new(ErrorKind::Invalid, "graphql_too_long", "the text of the operation is longer than allowed")
-                .hint(format!("at most {LONGEST} bytes; inputs can be sent as variables")));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "graphql_too_long",
+                "the text of the operation is longer than allowed",
+            )
+            .hint(format!("at most {LONGEST} bytes; inputs can be sent as variables")));
         }
         Ok(Self { query, operation, variables })
     }
@@ -119,7 +123,12 @@ impl Fault {
         let mut extensions = JsonMap::new();
         if let Ok(Value::Object(members)) = serde_json::to_value(problem) {
             let told = ["code", "retryable", "status", "pointer", "hint", "request_id", "decision_id"];
-            extensions.extend(members.into_iter().filter(|(name, _)| told.contains(&name.as_str())).map(|(name, value)| (name.into(), value.into())));
+            extensions.extend(
+                members
+                    .into_iter()
+                    .filter(|(name, _)| told.contains(&name.as_str()))
+                    .map(|(name, value)| (name.into(), value.into())),
+            );
         }
         Self { message: problem.detail.to_owned(), extensions }
     }

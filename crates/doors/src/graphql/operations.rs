@@ -59,7 +59,9 @@ impl Asker<'_> {
         let input = call.arguments.get("input");
         let (integration, input) = match built.mutations.get(&call.field) {
             Some(mutation) => (mutation.integration.to_string(), mutation.input(input)),
-            None if call.field == "decide" => (call.text("integration").unwrap_or_default(), input.map_or(Ok(Bytes::new()), bytes)),
+            None if call.field == "decide" => {
+                (call.text("integration").unwrap_or_default(), input.map_or(Ok(Bytes::new()), bytes))
+            }
             None => return self.read(built, call).await.map_err(|error| Fault::of(&error, self.request)),
         };
         self.decide(integration, input, call, made).await

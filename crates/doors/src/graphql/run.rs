@@ -18,11 +18,7 @@ use apollo_compiler::{
 use serde_json::Value;
 use tendon_kernel::{Error, ErrorKind};
 
-use super::{
-    Asker, Built, Fault, Made, Request, cost,
-    operations::Call,
-    tree,
-};
+use super::{Asker, Built, Fault, Made, Request, cost, operations::Call, tree};
 
 /// Tokens of the longest operation.
 const TOKENS: usize = 10_000;
@@ -108,7 +104,10 @@ fn prepare(built: &Built, id: &str, request: &Request, change: bool) -> Result<P
         list.iter().take(TOLD).map(|one| one.to_json()).collect::<Vec<_>>()
     };
     let parsed = parser.parse_executable(&built.schema, request.query.as_str(), "request").map_err(|failed| {
-        refuse(invalid("graphql_invalid", "the operation is no GraphQL, or does not fit the schema"), list(&failed.errors))
+        refuse(
+            invalid("graphql_invalid", "the operation is no GraphQL, or does not fit the schema"),
+            list(&failed.errors),
+        )
     })?;
     let document = parsed.validate(&built.schema).map_err(|failed| {
         refuse(invalid("graphql_invalid", "the operation does not fit the schema"), list(&failed.errors))
@@ -118,7 +117,8 @@ fn prepare(built: &Built, id: &str, request: &Request, change: bool) -> Result<P
         error.message = without_value(&error.message);
         refuse(invalid(code, "the operation cannot be done"), vec![error])
     };
-    let operation = document.operations.get(request.operation.as_deref()).map_err(|error| wrong("graphql_operation", &error))?;
+    let operation =
+        document.operations.get(request.operation.as_deref()).map_err(|error| wrong("graphql_operation", &error))?;
     if operation.is_mutation() && !change {
         let error = Error::new(ErrorKind::Invalid, "wrong_method", "a GET cannot ask for a mutation");
         return Err(refuse(error.hint("send it by POST"), Vec::new()));
@@ -167,7 +167,10 @@ impl Prepared {
                 .execute_sync(root)
         });
         // The operation was looked up and its variables were read before.
-        done.unwrap_or_else(|error| ExecutionResponse { errors: vec![error.to_graphql_error(&self.document.sources)], data: None })
+        done.unwrap_or_else(|error| ExecutionResponse {
+            errors: vec![error.to_graphql_error(&self.document.sources)],
+            data: None,
+        })
     }
 }
 
@@ -199,13 +202,20 @@ impl ObjectValue for Collect<'_> {
 }
 
 /// Whether a field of this name stands anywhere in a selection.
-fn selects<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, name: &str, seen: &mut HashSet<&'a Name>) -> bool {
+fn selects<'a>(
+    document: &'a ExecutableDocument,
+    set: &'a SelectionSet,
+    name: &str,
+    seen: &mut HashSet<&'a Name>,
+) -> bool {
     set.selections.iter().any(|selection| match selection {
         Selection::Field(field) => field.name == name || selects(document, &field.selection_set, name, seen),
         Selection::InlineFragment(inline) => selects(document, &inline.selection_set, name, seen),
         Selection::FragmentSpread(spread) => {
             seen.insert(&spread.fragment_name)
-                && spread.fragment_def(document).is_some_and(|found| selects(document, &found.selection_set, name, seen))
+                && spread
+                    .fragment_def(document)
+                    .is_some_and(|found| selects(document, &found.selection_set, name, seen))
         }
     })
 }
@@ -251,7 +261,9 @@ fn told(error: &mut GraphQLError, results: &[Result<Value, Fault>], request: &st
 
 /// A message without the value that it shows: it may be of a personal field.
 fn without_value(message: &str) -> String {
-    let cut = message.starts_with("could not coerce ").then(|| message.split_once(": ").zip(message.rsplit_once(" to type ")));
+    let cut = message
+        .starts_with("could not coerce ")
+        .then(|| message.split_once(": ").zip(message.rsplit_once(" to type ")));
     match cut.flatten() {
         Some(((what, _), (_, kind))) => format!("{what} to type {kind}"),
         None => message.to_owned(),

@@ -59,10 +59,14 @@ impl Built {
         let mut asks = String::new();
         for one in plan.integrations.values().filter(|one| one.api.is_some()) {
             let name = names.words(&one.name);
-            let input =
-                if name.starts_with(|first: char| first.is_ascii_digit()) { format!("_{name}Input") } else { format!("{name}Input") };
+            let input = if name.starts_with(|first: char| first.is_ascii_digit()) {
+                format!("_{name}Input")
+            } else {
+                format!("{name}Input")
+            };
             let fields = input_type(&mut sdl, &input, one);
-            let about = format!("{} Asks `{}@{}`. Answerable: {}.", sentence(&one.purpose), one.model, one.alias, one.owner);
+            let about =
+                format!("{} Asks `{}@{}`. Answerable: {}.", sentence(&one.purpose), one.model, one.alias, one.owner);
             let field = format!("decide{name}");
             let _ = write!(asks, "  {}\n  {field}(\n    input: {input}!\n{COMMON}  ): Decided\n", quoted(&about));
             mutations.insert(field, Mutation { integration: one.name.clone(), fields });
