@@ -18,7 +18,7 @@ use crate::{
 /// Checks the whole tree.
 pub(crate) fn supply() -> Outcome {
     let deny = fs::read_to_string(root().join("deny.toml")).map_err(|error| format!("deny.toml: {error}"))?;
-    let allowed = allowed(&deny);
+    let (allowed, clarified) = (allowed(&deny), clarified(&deny));
     let metadata = capture(cargo(&["metadata", "--format-version", "1", "--locked"]))?;
     let metadata: Value =
         serde_json::from_str(&metadata).map_err(|error| format!("`cargo metadata` printed no JSON: {error}"))?;
@@ -31,8 +31,9 @@ pub(crate) fn supply() -> Outcome {
         if !text("source").is_empty() {
             versions.entry(name).or_default().push(version);
         }
-        if !licensed(text("license"), &allowed) {
-            wrong.push(format!("{name} {version}: licence `{}` is not on the list of deny.toml", text("license")));
+        let said = clarified.iter().find(|one| one.fits(package)).map_or(text("license"), |one| one.expression);
+        if !licensed(said, &allowed) {
+            wrong.push(format!("{name} {version}: licence `{said}` is not on the list of deny.toml"));
         }
         if !text("source").is_empty() && !text("source").starts_with("registry+") {
             wrong.push(format!("{name} {version}: comes from `{}`, not from the registry", text("source")));
@@ -67,6 +68,39 @@ fn advisories() -> Outcome {
 fn allowed(deny: &str) -> BTreeSet<&str> {
     let list = deny.split_once("allow = [").map_or("", |(_, rest)| rest);
     list.lines().take_while(|line| !line.starts_with(']')).filter_map(|line| line.split('"').nth(1)).collect()
+}
+
+/// What `[[licenses.clarify]]` says of a package that names no licence but carries its text.
+struct Clarified<'a> {
+    package: &'a str,
+    expression: &'a str,
+    /// The file with the text, and its CRC-32: another text is another licence.
+    file: &'a str,
+    hash: u32,
+}
+
+impl Clarified<'_> {
+    fn fits(&self, package: &Value) -> bool {
+        let text = |key: &str| package[key].as_str().unwrap_or_default();
+        let folder = Path::new(text("manifest_path")).parent().unwrap_or(Path::new(""));
+        self.package == format!("{}@{}", text("name"), text("version"))
+            && text("license").is_empty()
+            && fs::read(folder.join(self.file)).is_ok_and(|text| crc32fast::hash(&text) == self.hash)
+    }
+}
+
+/// The clarifications, in the form that `cargo deny` reads: a line for each key.
+fn clarified(deny: &str) -> Vec<Clarified<'_>> {
+    let read = |block| {
+        let text = |key: &str| {
+            let line = str::lines(block).find(|line| line.starts_with(key));
+            line.and_then(|line| line.split('"').nth(1)).unwrap_or_default()
+        };
+        let hash = block.split_once("hash = 0x").and_then(|(_, rest)| rest.get(..8));
+        let hash = hash.and_then(|hash| u32::from_str_radix(hash, 16).ok()).unwrap_or_default();
+        Clarified { package: text("crate"), expression: text("expression"), file: text("license-files"), hash }
+    };
+    deny.split("[[licenses.clarify]]").skip(1).map(read).collect()
 }
 
 /// Whether an SPDX expression can be satisfied with allowed licences alone.
@@ -165,6 +199,26 @@ mod tests {
         for bad in ["", "GPL", "MIT AND GPL", "(GPL) OR (A)", "A", "MIT ISC", "(MIT", "GPL OR MIT AND GPL"] {
             assert!(!licensed(bad, &allowed), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_licence_is_clarified_for_one_version_and_one_text() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("LICENSE"), "MIT License").unwrap();
+        let hash = crc32fast::hash(b"MIT License");
+        let deny = format!(
+            "[[licenses.clarify]]\ncrate = \"a@1.0.0\"\nexpression = \"MIT\"\n\
+             license-files = [{{ path = \"LICENSE\", hash = 0x{hash:08x} }}]\n"
+        );
+        let manifest = folder.path().join("Cargo.toml");
+        let package = |name: &str, version: &str, license: Option<&str>| serde_json::json!({ "name": name, "version": version, "license": license, "manifest_path": manifest });
+        let fits = |package: &Value| clarified(&deny).iter().any(|one| one.fits(package) && one.expression == "MIT");
+        assert!(fits(&package("a", "1.0.0", None)));
+        for other in [package("a", "1.0.1", None), package("b", "1.0.0", None), package("a", "1.0.0", Some("GPL"))] {
+            assert!(!fits(&other), "{other}");
+        }
+        fs::write(folder.path().join("LICENSE"), "Another License").unwrap();
+        assert!(!fits(&package("a", "1.0.0", None)));
     }
 
     #[test]
