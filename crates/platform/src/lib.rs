@@ -21,6 +21,7 @@ pub use runtime::context;
 pub use secrets::ProjectSecrets;
 pub use stores::sqlite::{Durability, SqliteStore};
 pub use tls::{ServerTls, TlsFiles, TlsState};
+pub use validity::ends as certificate_ends;
 
 use std::io;
 

@@ -10,7 +10,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// The end of validity of a certificate (DER); `None` when it is no certificate.
-pub(crate) fn ends(certificate: &[u8]) -> Option<Timestamp> {
+pub fn ends(certificate: &[u8]) -> Option<Timestamp> {
     let (content, _) = expect(certificate, SEQUENCE)?;
     let (mut rest, _) = expect(content, SEQUENCE)?;
     if let Some((_, after)) = expect(rest, VERSION) {

@@ -9,7 +9,7 @@ use tendon_doors::{
     trust::{Tls, TlsNow},
 };
 use tendon_kernel::Timestamp;
-use tendon_platform::{ServerTls, TlsState};
+use tendon_platform::{ServerTls, TlsState, certificate_ends};
 
 use crate::wiring::Parts;
 
@@ -27,7 +27,7 @@ pub(super) fn listener(parts: &Arc<Parts>) -> Option<Tls> {
     Some(Arc::new(move || {
         let runtime = engine.runtime();
         let handshake = runtime.plan().trust.tls.as_ref().map_or(HANDSHAKE, |tls| tls.handshake);
-        TlsNow { config: tls.config(), handshake }
+        TlsNow { config: tls.config(), handshake, ends: certificate_ends }
     }))
 }
 

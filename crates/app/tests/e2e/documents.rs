@@ -33,6 +33,20 @@ fn the_document_is_valid_and_its_example_is_accepted() {
     }
 }
 
+/// Every address of the interface with its methods, as `rules.rs` asks them.
+const RULES: &str = include_str!("../../../doors/src/api/rules.txt");
+
+#[test]
+fn every_address_is_described() {
+    let running = Sandbox::new(0).up();
+    let document = running.request("GET", "/openapi.json", &[], "").json();
+    let missing = RULES.lines().filter(|rule| {
+        let (method, path) = rule.rsplit_once(' ').unwrap().0.split_once(' ').unwrap();
+        document["paths"][path.replace("{name}", "lead-score")][method.to_lowercase()].is_null()
+    });
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
 #[test]
 fn metrics_count_what_was_answered() {
     let sandbox = Sandbox::new(0);

@@ -9,6 +9,7 @@ mod bad_input;
 mod batches;
 mod changes;
 mod checks;
+mod contract;
 mod documents;
 mod graphql;
 mod grpc;

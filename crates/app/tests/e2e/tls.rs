@@ -9,7 +9,7 @@ use std::{
 
 use tendon_testkit::certs::{Authority, Wanted};
 
-use crate::support::{PATIENCE, Running, Sandbox, body, eventually};
+use crate::support::{PATIENCE, PYTHON, Running, Sandbox, body, eventually};
 
 /// A project that serves with a certificate from `tls/`.
 fn project(more: &str, wanted: Wanted<'_>) -> (Sandbox, Authority) {
@@ -174,9 +174,49 @@ fn client_certificates_are_callers_when_the_file_knows_them() {
     assert!(unknown.ends_with("401") && unknown.contains("client_unknown"), "{unknown}");
     let none = told(&curl(&running, &authority.ca(), &ask, decisions));
     assert!(none.ends_with("401") && none.contains("key_missing"), "{none}");
+    // A browser shows its certificate for any page: one of another origin is kept out, our own and programs are not.
+    let page = |origin: &str| with("billing", &[&ask[..], &["-H", &format!("origin: {origin}")]].concat(), decisions);
+    let evil = page("https://evil.example");
+    assert!(evil.ends_with("403") && evil.contains("origin_forbidden"), "{evil}");
+    let own = page(&format!("https://localhost:{}", running.address.port()));
+    assert!(own.ends_with("200"), "{own}");
     // A key goes before the certificate; a wrong key is not mended by it.
     let wrong = with("billing", &[&ask[..], &["-H", "authorization: Bearer tdn_x_y"]].concat(), decisions);
     assert!(wrong.ends_with("401"), "{wrong}");
+}
+
+/// Asks on one connection, again and again, until it is refused; prints what it was told.
+const UNTIL_REFUSED: &str = r#"
+import http.client, json, ssl, sys
+host, port, ca, pem, key = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca)
+context.load_cert_chain(pem, key)
+connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
+connection.connect()
+socket, good = connection.sock, 0
+while True:
+    connection.request("GET", "/v1/integrations")
+    answer = connection.getresponse()
+    body = answer.read()
+    assert connection.sock is socket, "a connection of its own"
+    if answer.status != 200:
+        break
+    good += 1
+print(good > 0, answer.status, json.loads(body)["code"])
+"#;
+
+#[test]
+fn a_client_certificate_that_ends_while_connected_lets_nobody_in_any_more() {
+    let clients = ", client_ca: tls/ca.pem, clients: { billing: { san: billing.acme, scopes: [read] } }";
+    let (sandbox, authority) = project(clients, Wanted::default());
+    let running = sandbox.up();
+    let (pem, key) = authority.issue("billing", Wanted { names: "billing.acme", client: true, end: 6, ..Wanted::default() });
+    let output = Command::new(PYTHON)
+        .args(["-c", UNTIL_REFUSED, "localhost", &running.address.port().to_string()])
+        .args([authority.ca(), pem, key])
+        .output()
+        .unwrap();
+    assert_eq!(told(&output).trim(), "True 401 client_ended");
 }
 
 #[test]

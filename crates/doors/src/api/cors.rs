@@ -7,7 +7,7 @@ use axum::{
         HeaderMap, HeaderValue, Method, StatusCode,
         header::{
             ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN, VARY,
         },
     },
     response::Response,
@@ -21,7 +21,7 @@ const SENT: &str = "authorization, content-type, idempotency-key, if-none-match,
                     tendon-timeout-ms, traceparent, tracestate, x-request-id";
 /// Headers that a page may read.
 const READ: &str = "etag, idempotent-replayed, link, location, ratelimit, ratelimit-policy, retry-after, server-timing, \
-                    tendon-decision-id, x-request-id";
+                    tendon-batch-size, tendon-decision-id, x-request-id";
 
 /// What a request's origin may do.
 pub(super) struct Asked {
@@ -69,6 +69,14 @@ impl Asked {
         answer::set(headers, ACCESS_CONTROL_MAX_AGE, &self.max_age.to_string());
         headers.append(VARY, HeaderValue::from(ACCESS_CONTROL_REQUEST_METHOD));
         Some(response)
+    }
+
+    /// Whether the request comes from a page of another origin that is not declared.
+    pub(super) fn foreign(&self, headers: &HeaderMap) -> bool {
+        let Some(asked) = headers.get(ORIGIN).filter(|_| self.origin.is_none()) else { return false };
+        let own = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let page = asked.to_str().ok().and_then(|asked| asked.split_once("://"));
+        own.zip(page).is_none_or(|(own, (_, page))| !own.eq_ignore_ascii_case(page))
     }
 
     /// Adds what lets the page read the answer.

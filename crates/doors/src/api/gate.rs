@@ -70,6 +70,8 @@ pub(super) async fn pass(
         _ if names.is_err() => Err(answer::not_text()),
         None => Err(wrong_method()),
         Some(Rule::Open) => Ok(None),
+        // A browser shows its certificate for any page: only a key or token says that the page itself was let in.
+        Some(_) if only_certificate(&head) && origin.foreign(&head.headers) => Err(foreign()),
         Some(rule) => enter(api, rule, &head).await.map(Some),
     };
     let known = entered.as_ref().ok().cloned().flatten();
@@ -125,6 +127,15 @@ async fn enter(api: &Api, rule: Rule, head: &Parts) -> Result<Arc<Known>> {
         Rule::Admin => service::admin(&known)?,
     }
     Ok(known)
+}
+
+fn only_certificate(head: &Parts) -> bool {
+    head.extensions.get::<Peer>().is_some() && !head.headers.contains_key(AUTHORIZATION)
+}
+
+fn foreign() -> Error {
+    Error::new(ErrorKind::Forbidden, "origin_forbidden", "a web page of another origin asks without a key of its own")
+        .hint("send `Authorization`, or declare the page's origin: `server.cors.origins` in tendon.yaml")
 }
 
 fn wrong_method() -> Error {

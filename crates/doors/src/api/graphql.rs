@@ -51,7 +51,7 @@ pub(super) async fn post(State(api): State<Arc<Api>>, request: Received) -> Resp
 /// Answers a GET: a query, or the schema's text.
 pub(super) async fn get(State(api): State<Arc<Api>>, head: Parts) -> Response {
     let asked = Asked::begin(&api, &head.headers, Route::Graphql);
-    let parameters = match query::read(&head.uri, &PARAMETERS) {
+    let parameters = match query::read_all(&head.uri, &PARAMETERS) {
         Ok(parameters) => parameters,
         Err(error) => return asked.timed(&api, asked.problem(&api, &error), &[]),
     };

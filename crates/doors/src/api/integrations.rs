@@ -2,28 +2,29 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{Request, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{extract::State, http::request::Parts, response::Response};
 use tendon_kernel::Result;
 use tendon_plan::IntegrationPlan;
 
-use super::{Api, answer::Asked, auth, counters::Route, openapi};
+use super::{
+    Api,
+    answer::{self, Asked},
+    auth,
+    counters::Route,
+    decisions::write,
+    openapi, query,
+};
 
 /// Lists the integrations that the caller may ask or read.
-pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = Asked::begin(&api, request.headers(), Route::Read);
-    let response = match shown(&api, &request) {
-        Ok(body) => asked.json(&api, StatusCode::OK, body.to_string().into_bytes()),
-        Err(error) => asked.problem(&api, &error),
-    };
-    asked.timed(&api, response, &[])
+pub(super) async fn list(State(api): State<Arc<Api>>, head: Parts) -> Response {
+    let asked = Asked::begin(&api, &head.headers, Route::Read);
+    let found = shown(&api, &head).and_then(|shown| Ok((write(&shown)?, None)));
+    answer::listed(&api, &asked, &head, found)
 }
 
-fn shown(api: &Api, request: &Request) -> Result<serde_json::Value> {
-    let known = auth::caller(request.extensions())?;
+fn shown(api: &Api, head: &Parts) -> Result<serde_json::Value> {
+    let known = auth::caller(&head.extensions)?;
+    query::read(&head.uri, &[])?;
     let runtime = api.engine.runtime();
     let plan = runtime.plan();
     let list: Vec<_> = api.service.integrations(&known).iter().map(|one| summary(one)).collect();

@@ -19,6 +19,7 @@ mod later;
 mod limits;
 mod lists;
 pub(crate) mod openapi;
+mod paths;
 mod prefer;
 mod problem;
 mod query;

@@ -15,7 +15,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use super::{Api, answer::Asked, codes::CODES, counters::Route};
+use super::{Api, answer::Asked, codes::CODES, counters::Route, paths};
 
 /// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
 pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -29,6 +29,8 @@ pub fn document(plan: &Plan) -> Json {
     let mut paths = Map::new();
     for one in plan.integrations.values().filter(|one| one.api.is_some()) {
         paths.insert(format!("/v1/integrations/{}/decisions", one.name), json!({ "post": decide(one) }));
+        let batches = format!("/v1/integrations/{}/batches", one.name);
+        paths.insert(batches, json!({ "post": paths::batch(one, &input_name(one)) }));
     }
     let id = json!({ "name": "id", "in": "path", "required": true, "description": "Id of the decision.",
         "schema": { "type": "string", "format": "uuid" } });
@@ -48,8 +50,9 @@ pub fn document(plan: &Plan) -> Json {
     );
     paths.insert(
         "/v1/integrations".into(),
-        json!({ "get": read("listIntegrations", "What can be asked here", "Integrations", &[]) }),
+        paths::list("listIntegrations", "What can be asked here", "Integrations", &[]),
     );
+    paths::add(&mut paths);
     for (path, about, kind) in [
         ("/openapi.json", "This document", "application/json"),
         ("/metrics", "Counts in the Prometheus text format", "text/plain"),
@@ -74,8 +77,8 @@ pub fn document(plan: &Plan) -> Json {
 }
 
 fn decide(one: &IntegrationPlan) -> Json {
-    let header = |name: &str, about: &str, schema: Json| json!({ "name": name, "in": "header", "required": false, "description": about, "schema": schema });
-    let mut responses = problems(&["400", "401", "403", "404", "408", "409", "413", "415", "422", "501", "503", "504"]);
+    let mut responses =
+        problems(&["400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "501", "503", "504"]);
     responses.insert(
         "200".into(),
         json!({
@@ -100,12 +103,11 @@ fn decide(one: &IntegrationPlan) -> Json {
         "description": format!("Asks `{}@{}`. Answerable: {}.", one.model, one.alias, one.owner),
         "tags": [one.name],
         "parameters": [
-            header("Idempotency-Key", "The same key with the same input gives the stored answer; with another input, 409.",
-                json!({ "type": "string", "maxLength": 255 })),
-            header("tendon-timeout-ms", "Time the request has, in milliseconds.",
-                json!({ "type": "number", "minimum": 0 })),
-            header("Prefer", "RFC 7240. `respond-async`: 202 at once, and the decision later where `Location` says; with `wait=N`, only if it \
-                is not made within N seconds (at most 60).", json!({ "type": "string", "examples": ["respond-async", "respond-async, wait=5"] })),
+            paths::header("Idempotency-Key", "The same key with the same input gives the stored answer; with another input, 409.",
+                &paths::key()),
+            paths::header("tendon-timeout-ms", "Time the request has, in milliseconds.", &paths::milliseconds()),
+            paths::header("Prefer", "RFC 7240. `respond-async`: 202 at once, and the decision later where `Location` says; with `wait=N`, only if it \
+                is not made within N seconds (at most 60).", &json!({ "type": "string", "examples": ["respond-async", "respond-async, wait=5"] })),
             flag("explain", "Explain the decision in the answer."),
         ],
         "requestBody": {
@@ -123,8 +125,7 @@ fn decide(one: &IntegrationPlan) -> Json {
 }
 
 fn flag(name: &str, about: &str) -> Json {
-    json!({ "name": name, "in": "query", "required": false, "description": about,
-        "schema": { "type": "boolean", "default": false } })
+    paths::query(name, about, &json!({ "type": "boolean", "default": false }))
 }
 
 /// An answer that says where the decision will be.
@@ -147,12 +148,14 @@ fn input_name(one: &IntegrationPlan) -> String {
 }
 
 fn read(operation: &str, about: &str, schema: &str, more: &[&str]) -> Json {
-    let mut responses = problems(&[&["400", "401", "403"], more].concat());
+    let mut responses = problems(&[&["400", "401", "403", "429"], more].concat());
     responses.insert(
         "200".into(),
         json!({ "description": about,
             "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } } }),
     );
+    let unchanged = "Nothing has changed since the answer with the ETag in `If-None-Match`.";
+    responses.insert("304".into(), json!({ "description": unchanged }));
     json!({ "operationId": operation, "summary": about, "responses": responses })
 }
 
@@ -168,7 +171,8 @@ fn open(path: &str, about: &str, kind: &str) -> Json {
     json!({ "operationId": path.trim_start_matches('/'), "summary": about, "security": [], "responses": responses })
 }
 
-fn problems(statuses: &[&str]) -> Map<String, Json> {
+/// Answers with problem details.
+pub(super) fn problems(statuses: &[&str]) -> Map<String, Json> {
     let name = |status: &&str| ((*status).to_owned(), json!({ "$ref": format!("#/components/responses/{status}") }));
     statuses.iter().map(name).collect()
 }
@@ -180,6 +184,7 @@ fn components(plan: &Plan) -> Json {
     }
     schemas.extend(fixed_schemas());
     schemas.extend(later_schemas());
+    schemas.extend(paths::schemas());
     let mut responses = Map::new();
     let mut codes = Map::new();
     for (code, statuses, about) in CODES {

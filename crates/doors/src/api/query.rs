@@ -9,11 +9,23 @@ use tendon_kernel::{Error, ErrorKind, Result, Timestamp};
 /// Parameters of a request.
 pub(super) struct Parameters(Vec<(String, String)>);
 
-/// Reads the parameters; only these names may occur, each once.
+/// Reads the parameters; only these names may occur, each once and with a value: `subject=` would list everybody's.
 ///
 /// # Errors
-/// `Invalid` for another name, one that stands twice, or bytes that are no UTF-8.
+/// `Invalid` for another name, one that stands twice or has no value, or bytes that are no UTF-8.
 pub(super) fn read(uri: &Uri, names: &[&str]) -> Result<Parameters> {
+    let found = read_all(uri, names)?;
+    match found.0.iter().find(|(_, value)| value.is_empty()) {
+        Some((name, _)) => Err(wrong(name, "has no value", "give it one, or leave it out")),
+        None => Ok(found),
+    }
+}
+
+/// The same, where a name may stand without a value.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_all(uri: &Uri, names: &[&str]) -> Result<Parameters> {
     let mut found: Vec<(String, String)> = Vec::new();
     for part in uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -111,6 +123,8 @@ mod tests {
             ("limit=1&limit=2", "parameter"),
             ("subject=%zz", "parameter"),
             ("subject=%ff", "parameter"),
+            ("subject=", "parameter"),
+            ("limit=1&explain", "parameter"),
         ] {
             assert_eq!(of(query).err().unwrap().code(), code, "{query}");
         }

@@ -170,6 +170,14 @@ impl Gate {
             client.fingerprint.is_some_and(|fingerprint| fingerprint == peer.fingerprint)
                 || client.san.as_ref().is_some_and(|san| peer.names.contains(san))
         });
+        if found.is_some() && peer.ends.is_some_and(|ends| ends <= self.parts.context.clock.now()) {
+            return Err(Error::new(
+                ErrorKind::Unauthenticated,
+                "client_ended",
+                "the client certificate has ended since the connection was made",
+            )
+            .hint("connect anew with a renewed certificate"));
+        }
         found.map(|(_, known)| known.clone()).ok_or_else(|| {
             Error::new(ErrorKind::Unauthenticated, "client_unknown", "the client certificate is trusted, but belongs to no known caller")
                 .hint("`server.tls.clients` lists callers by a name (san) or the fingerprint of their certificate; or send an API key")

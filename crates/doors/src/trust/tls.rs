@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use tendon_kernel::context::Clock;
+use tendon_kernel::{Timestamp, context::Clock};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
@@ -15,6 +15,8 @@ pub struct TlsNow {
     pub config: Arc<ServerConfig>,
     /// Longest handshake.
     pub handshake: Duration,
+    /// Tells when a certificate (DER) ends; `None` when it is none.
+    pub ends: fn(&[u8]) -> Option<Timestamp>,
 }
 
 /// The TLS of a listener, asked anew for each connection, so that a new certificate is used at once.
@@ -29,6 +31,7 @@ pub(crate) async fn accept(
     clock: &dyn Clock,
     stream: TcpStream,
 ) -> io::Result<(TlsStream<TcpStream>, Option<Peer>)> {
+    let ends = now.ends;
     let stream = tokio::select! {
         biased;
         stream = TlsAcceptor::from(now.config).accept(stream) => stream?,
@@ -36,6 +39,6 @@ pub(crate) async fn accept(
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake was not finished in time"));
         }
     };
-    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(Peer::of);
+    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(|first| Peer::of(first, ends));
     Ok((stream, peer))
 }
