@@ -210,7 +210,8 @@ fn a_client_certificate_that_ends_while_connected_lets_nobody_in_any_more() {
     let clients = ", client_ca: tls/ca.pem, clients: { billing: { san: billing.acme, scopes: [read] } }";
     let (sandbox, authority) = project(clients, Wanted::default());
     let running = sandbox.up();
-    let (pem, key) = authority.issue("billing", Wanted { names: "billing.acme", client: true, end: 6, ..Wanted::default() });
+    let (pem, key) =
+        authority.issue("billing", Wanted { names: "billing.acme", client: true, end: 6, ..Wanted::default() });
     let output = Command::new(PYTHON)
         .args(["-c", UNTIL_REFUSED, "localhost", &running.address.port().to_string()])
         .args([authority.ca(), pem, key])

@@ -78,7 +78,11 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("not_recorded", &[500], "a defect: a decision left the path without its record"),
     ("not_running", &[503], "only a running process can do this now"),
     ("nothing_to_explain", &[501], "the decision has no output that could be explained"),
-    ("origin_forbidden", &[403], "a web page of another origin asks without a key; a certificate alone does not let it in"),
+    (
+        "origin_forbidden",
+        &[403],
+        "a web page of another origin asks without a key; a certificate alone does not let it in",
+    ),
     ("out_of_range", &[422], "a number is outside its range"),
     ("overloaded", &[503], "too many decisions are under way"),
     ("parameter", &[400], "a parameter of the address has no usable value"),

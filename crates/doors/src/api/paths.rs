@@ -8,10 +8,15 @@ use crate::service::MOST_LISTED;
 
 /// Adds them.
 pub(super) fn add(paths: &mut Map<String, Json>) {
-    let filters = ["integration", "subject", "band"].map(|name| query(name, &format!("Only of this {name}."), &json!({ "type": "string", "minLength": 1 })));
+    let filters = ["integration", "subject", "band"]
+        .map(|name| query(name, &format!("Only of this {name}."), &json!({ "type": "string", "minLength": 1 })));
     let times = [("since", "Only at or after."), ("until", "Only before.")]
         .map(|(name, about)| query(name, about, &json!({ "type": "string", "format": "date-time" })));
-    let outcome = query("outcome", "Only that ended so.", &json!({ "enum": ["ok", "degraded", "rejected", "quarantined", "failed"] }));
+    let outcome = query(
+        "outcome",
+        "Only that ended so.",
+        &json!({ "enum": ["ok", "degraded", "rejected", "quarantined", "failed"] }),
+    );
     let explain = query("explain", "With explanations.", &json!({ "type": "boolean", "default": false }));
     let of_list: Vec<Json> = filters.into_iter().chain(times).chain([outcome, explain]).chain(page()).collect();
     paths.insert("/v1/decisions".into(), list("listDecisions", "Decisions, newest first", "DecisionPage", &of_list));
@@ -87,23 +92,37 @@ fn text() -> Json {
 
 fn page() -> [Json; 2] {
     [
-        query("limit", "Rows of the page.", &json!({ "type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": 50 })),
-        query("cursor", "`next` of the page before, with the same filters; also in the header `Link`.", &json!({ "type": "string", "minLength": 1 })),
+        query(
+            "limit",
+            "Rows of the page.",
+            &json!({ "type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": 50 }),
+        ),
+        query(
+            "cursor",
+            "`next` of the page before, with the same filters; also in the header `Link`.",
+            &json!({ "type": "string", "minLength": 1 }),
+        ),
     ]
 }
 
 /// A list.
 pub(super) fn list(operation: &str, about: &str, schema: &str, parameters: &[Json]) -> Json {
     let mut responses = problems(&["400", "401", "403", "429"]);
-    responses.insert("200".into(), json!({
-        "description": about,
-        "headers": {
-            "ETag": { "description": "For `If-None-Match`.", "schema": text() },
-            "Link": { "description": "`<…>; rel=\"next\"`, where there is a next page.", "schema": text() },
-        },
-        "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } },
-    }));
-    responses.insert("304".into(), json!({ "description": "Nothing has changed since the answer with the ETag in `If-None-Match`." }));
+    responses.insert(
+        "200".into(),
+        json!({
+            "description": about,
+            "headers": {
+                "ETag": { "description": "For `If-None-Match`.", "schema": text() },
+                "Link": { "description": "`<…>; rel=\"next\"`, where there is a next page.", "schema": text() },
+            },
+            "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } },
+        }),
+    );
+    responses.insert(
+        "304".into(),
+        json!({ "description": "Nothing has changed since the answer with the ETag in `If-None-Match`." }),
+    );
     json!({ "get": { "operationId": operation, "summary": about, "parameters": parameters, "responses": responses } })
 }
 
@@ -125,10 +144,16 @@ fn graphql() -> Json {
         "application/graphql-response+json": { "schema": answer }, "application/json": { "schema": answer } });
     let responses = |more: &[&str]| {
         let mut responses = problems(&[&["401", "408", "429"], more].concat());
-        responses.insert("200".into(), json!({ "description": "Done, as far as `errors` do not say otherwise.", "content": content }));
-        responses.insert("400".into(), json!({ "description": "Refused as a whole; `errors` say why.", "content": {
+        responses.insert(
+            "200".into(),
+            json!({ "description": "Done, as far as `errors` do not say otherwise.", "content": content }),
+        );
+        responses.insert(
+            "400".into(),
+            json!({ "description": "Refused as a whole; `errors` say why.", "content": {
             "application/graphql-response+json": { "schema": answer }, "application/json": { "schema": answer },
-            "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } }));
+            "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } } }),
+        );
         responses
     };
     let mut of_get = responses(&[]);
@@ -160,7 +185,8 @@ fn graphql() -> Json {
 /// Schemas of what is answered.
 pub(super) fn schemas() -> Map<String, Json> {
     let time = json!({ "type": "string", "format": "date-time" });
-    let next = json!({ "type": ["string", "null"], "description": "The cursor of the next page; null: this is the last." });
+    let next =
+        json!({ "type": ["string", "null"], "description": "The cursor of the next page; null: this is the last." });
     let Json::Object(schemas) = json!({
         "DecisionPage": { "type": "object", "required": ["decisions", "next"], "properties": {
             "decisions": { "type": "array", "items": { "$ref": "#/components/schemas/DecisionRow" } }, "next": next } },

@@ -39,6 +39,7 @@ pub(crate) async fn accept(
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake was not finished in time"));
         }
     };
-    let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(|first| Peer::of(first, ends));
+    let peer =
+        stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).and_then(|first| Peer::of(first, ends));
     Ok((stream, peer))
 }
