@@ -3,14 +3,15 @@
 //!
 //! After a power cut a store of records holds all that was written; a store of projections may lack the last writes and is
 //! never damaged: with a write-ahead log, `synchronous=NORMAL` syncs before every checkpoint
-//! (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+//! (<https://www.sqlite.org/pragma.html#pragma_synchronous>). Its rows gather in an `overlay` before they go into their tables.
 
 use std::{
+    cmp::Ordering,
     collections::BTreeSet,
     fs::OpenOptions,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     thread::JoinHandle,
 };
 
@@ -22,7 +23,10 @@ use tendon_kernel::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::sqlite_writer::{self, Job};
+use super::{
+    overlay::Overlay,
+    sqlite_writer::{self, Gathering, Job, Writer},
+};
 use crate::io_error;
 
 /// What a store promises about writes that returned.
@@ -36,6 +40,10 @@ pub enum Durability {
 
 /// Layout of the file; another number is refused.
 const VERSION: i32 = 1;
+/// Layout with a log; a file of projections without one gets it.
+const LOGGED: i32 = 2;
+/// Bytes that gather before they go into their tables.
+const GATHERED: usize = 12 << 20;
 /// Batches that may wait for the writer; more wait outside.
 const MOST_WAITING: usize = 64;
 /// Idle connections kept for readers.
@@ -56,6 +64,8 @@ pub struct SqliteStore {
 struct Readers {
     path: PathBuf,
     tables: Tables,
+    /// Of projections. Held while a table is read: what is in neither place for a moment would be missed.
+    overlay: Option<Arc<RwLock<Overlay>>>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -118,9 +128,13 @@ fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
     let mut query = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
     let tables = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<BTreeSet<String>>>()?;
-    if version == 0 && tables.is_empty() {
-        connection.pragma_update(None, "user_version", VERSION)?;
-    } else if version != VERSION {
+    let wanted = match durability {
+        Durability::Records => VERSION,
+        Durability::Projections => LOGGED,
+    };
+    if (version == 0 && tables.is_empty()) || (version == VERSION && wanted == LOGGED) {
+        connection.pragma_update(None, "user_version", wanted)?;
+    } else if version != wanted {
         return Err(rusqlite::Error::IntegralValueOutOfRange(0, version.into()));
     }
     Ok(tables)
@@ -132,6 +146,14 @@ impl SqliteStore {
     /// # Errors
     /// `Corrupt` when the file is no store or damaged in its head; `Unavailable` when it cannot be used.
     pub fn open(path: &Path, durability: Durability) -> Result<Self> {
+        Self::open_sized(path, durability, GATHERED)
+    }
+
+    /// As [`SqliteStore::open`], with another number of bytes that gather.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_sized(path: &Path, durability: Durability, gathered: usize) -> Result<Self> {
         let failed = |error| io_error("store_open", "a store's file could not be opened", path, &error);
         // Made here, because SQLite would let others read it.
         let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -147,9 +169,15 @@ impl SqliteStore {
         };
         let connection = connect(path).map_err(unusable)?;
         let tables: Tables = Arc::new(RwLock::new(prepare(&connection, durability).map_err(unusable)?));
+        let gathering = match durability {
+            Durability::Records => None,
+            Durability::Projections => Some(Gathering::open(&connection, gathered).map_err(unusable)?),
+        };
+        let overlay = gathering.as_ref().map(|gathering| Arc::clone(&gathering.overlay));
         let (jobs, inbox) = mpsc::channel(MOST_WAITING);
-        let writer = sqlite_writer::start(connection, inbox, Arc::clone(&tables)).map_err(failed)?;
-        let readers = Arc::new(Readers { path: path.to_path_buf(), tables, idle: Mutex::default() });
+        let writer = Writer { connection, tables: Arc::clone(&tables), gathering };
+        let writer = sqlite_writer::start(writer, inbox).map_err(failed)?;
+        let readers = Arc::new(Readers { path: path.to_path_buf(), tables, overlay, idle: Mutex::default() });
         Ok(Self { readers, jobs: Some(jobs), writer: Some(writer) })
     }
 
@@ -207,9 +235,17 @@ impl Readers {
         result.map_err(|error| store_error("store_read", &error))
     }
 
+    fn overlay(&self) -> Option<RwLockReadGuard<'_, Overlay>> {
+        self.overlay.as_ref().map(|overlay| overlay.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         if !self.has(table) {
             return Ok(None);
+        }
+        let overlay = self.overlay();
+        if let Some(known) = overlay.as_ref().and_then(|overlay| overlay.get(table.0, key)) {
+            return Ok(known.map(<[u8]>::to_vec));
         }
         let sql = format!("SELECT v FROM {} WHERE k = ?1", quoted(table.0));
         self.read(|connection| connection.prepare_cached(&sql)?.query_row([key], |row| row.get(0)).optional())
@@ -219,14 +255,44 @@ impl Readers {
         if !self.has(table) {
             return Ok(Vec::new());
         }
-        let end = if range.to.is_some() { "AND k < ?3" } else { "AND ?3 IS NULL" };
+        let end = if range.to.is_some() { "AND k < ?2" } else { "AND ?2 IS NULL" };
         let order = if range.descending { "DESC" } else { "ASC" };
-        let sql = format!("SELECT k, v FROM {} WHERE k >= ?1 {end} ORDER BY k {order} LIMIT ?2", quoted(table.0));
-        let limit = i64::try_from(range.limit).unwrap_or(i64::MAX);
+        let sql = format!("SELECT k, v FROM {} WHERE k >= ?1 {end} ORDER BY k {order}", quoted(table.0));
+        let overlay = self.overlay();
         self.read(|connection| {
             let mut query = connection.prepare_cached(&sql)?;
-            let rows = query.query_map(params![range.from, limit, range.to], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect()
+            let mut rows = query.query(params![range.from, range.to])?;
+            let mut fresh =
+                overlay.as_ref().map(|overlay| overlay.range(table.0, range)).into_iter().flatten().peekable();
+            let mut stored = rows.next()?;
+            let mut out = Vec::new();
+            while out.len() < range.limit {
+                let key = match stored {
+                    Some(row) => Some(row.get_ref(0)?.as_blob()?),
+                    None => None,
+                };
+                let order = match (key, fresh.peek()) {
+                    (None, None) => break,
+                    (None, Some(_)) => Ordering::Greater,
+                    (Some(_), None) => Ordering::Less,
+                    (Some(key), Some((other, _))) if range.descending => key.cmp(other).reverse(),
+                    (Some(key), Some((other, _))) => key.cmp(other),
+                };
+                if order == Ordering::Less
+                    && let Some(row) = stored
+                {
+                    out.push((row.get(0)?, row.get(1)?));
+                }
+                if order != Ordering::Less
+                    && let Some((key, Some(value))) = fresh.next()
+                {
+                    out.push((key.to_vec(), value.to_vec()));
+                }
+                if order != Ordering::Greater {
+                    stored = rows.next()?;
+                }
+            }
+            Ok(out)
         })
     }
 }

@@ -1,10 +1,11 @@
 //! The writing thread of a SQLite store: joins the batches that wait into one transaction, sorted by key, so that a page
-//! of the tree is touched once and a disk wait is shared.
+//! of the tree is touched once and a disk wait is shared. In a store of projections they go to the log and the overlay
+//! first, and into the tables in runs of neighbours (see `overlay`).
 
 use std::{
     collections::BTreeSet,
     io,
-    sync::PoisonError,
+    sync::{Arc, PoisonError, RwLock},
     thread::{self, JoinHandle},
 };
 
@@ -15,7 +16,10 @@ use tendon_kernel::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::sqlite::{Tables, quoted, store_error};
+use super::{
+    overlay::{self, Overlay, Run},
+    sqlite::{Tables, quoted, store_error},
+};
 
 /// A batch and who waits for it.
 pub(super) struct Job {
@@ -26,32 +30,191 @@ pub(super) struct Job {
 /// A group takes no further batch when it has this many changes: bounds memory, and how long readers' pages stay in the log.
 const MOST_CHANGES: usize = 16_384;
 
-/// Starts the thread. It ends when the inbox is closed and empty.
-pub(super) fn start(connection: Connection, inbox: mpsc::Receiver<Job>, tables: Tables) -> io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("store".to_owned()).spawn(move || run(connection, inbox, &tables))
+/// Bytes that may gather for each row that a run takes beside twice what came in: the overlay shrinks even while it fills.
+const RUN: usize = 48 << 10;
+/// Rows of a run when the store closes.
+const LAST_RUN: usize = 32_768;
+
+/// What is accepted and not in its tables yet, and how much that may be.
+pub(super) struct Gathering {
+    pub(super) overlay: Arc<RwLock<Overlay>>,
+    /// Bytes beyond which runs are written.
+    pub(super) most: usize,
+    /// The log's last record.
+    last: i64,
+    /// Last record of the log when this round and the one before began.
+    round: i64,
 }
 
-fn run(mut connection: Connection, mut inbox: mpsc::Receiver<Job>, tables: &Tables) {
-    while let Some(first) = inbox.blocking_recv() {
-        let mut size = first.batch.changes.len();
-        let mut group = vec![first];
-        while size < MOST_CHANGES {
-            let Ok(job) = inbox.try_recv() else { break };
-            size += job.batch.changes.len();
-            group.push(job);
+impl Gathering {
+    /// Reads the log into the overlay.
+    ///
+    /// # Errors
+    /// SQLite's; `InvalidQuery` when a record is malformed.
+    pub(super) fn open(connection: &Connection, most: usize) -> rusqlite::Result<Self> {
+        connection.execute_batch("CREATE TABLE IF NOT EXISTS _log (n INTEGER PRIMARY KEY, batch BLOB NOT NULL)")?;
+        let mut overlay = Overlay::default();
+        let mut last = 0;
+        let mut query = connection.prepare("SELECT n, batch FROM _log ORDER BY n")?;
+        let mut records = query.query([])?;
+        while let Some(record) = records.next()? {
+            last = record.get(0)?;
+            let rows = overlay::rows_of(record.get_ref(1)?.as_blob()?).ok_or(rusqlite::Error::InvalidQuery)?;
+            overlay.absorb(rows.into_iter());
         }
-        let result = commit(&mut connection, &group, tables);
-        if result.is_err() && group.len() > 1 {
-            // One batch may be at fault: alone, the others go through.
-            for job in group {
-                let result = commit(&mut connection, std::slice::from_ref(&job), tables);
-                answer(job, result);
+        Ok(Self { overlay: Arc::new(RwLock::new(overlay)), most, last, round: last })
+    }
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) tables: Tables,
+    /// Of projections.
+    pub(super) gathering: Option<Gathering>,
+}
+
+/// Starts the thread. It ends when the inbox is closed and empty.
+pub(super) fn start(mut writer: Writer, inbox: mpsc::Receiver<Job>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("store".to_owned()).spawn(move || writer.run(inbox))
+}
+
+impl Writer {
+    fn run(&mut self, mut inbox: mpsc::Receiver<Job>) {
+        while let Some(first) = inbox.blocking_recv() {
+            let mut size = first.batch.changes.len();
+            let mut group = vec![first];
+            while size < MOST_CHANGES {
+                let Ok(job) = inbox.try_recv() else { break };
+                size += job.batch.changes.len();
+                group.push(job);
             }
-        } else {
-            let result = result.map_err(|error| store_error("store_write", &error));
-            group.into_iter().for_each(|job| drop(job.answer.send(result.clone())));
+            let result = self.commit(&group);
+            if result.is_err() && group.len() > 1 {
+                // One batch may be at fault: alone, the others go through.
+                for job in group {
+                    let result = self.commit(std::slice::from_ref(&job));
+                    answer(job, result);
+                }
+            } else {
+                let result = result.map_err(|error| store_error("store_write", &error));
+                group.into_iter().for_each(|job| drop(job.answer.send(result.clone())));
+            }
+        }
+        if let Err(error) = self.finish() {
+            // Nothing is lost: the log has it, and opening reads it.
+            tracing::debug!(%error, "rows were left in a store's log");
         }
     }
+
+    fn commit(&mut self, group: &[Job]) -> rusqlite::Result<()> {
+        let changes = || group.iter().flat_map(|job| &job.batch.changes);
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let mut made = make_tables(&transaction, &self.tables, changes())?;
+        match &mut self.gathering {
+            None => {
+                let mut changes: Vec<_> = changes().collect();
+                // Stable: of the changes of one key the last one written stays last.
+                changes.sort_by(|one, two| (one.table, &one.key).cmp(&(two.table, &two.key)));
+                let last = changes.chunk_by(|one, two| (one.table, &one.key) == (two.table, &two.key));
+                let rows = last.filter_map(|same| same.last());
+                apply(&transaction, rows.map(|row| (row.table.0, row.key.as_slice(), row.value.as_deref())))?;
+                transaction.commit()?;
+            }
+            Some(gathering) => {
+                let count = changes().count();
+                let run = {
+                    let overlay = gathering.overlay.read().unwrap_or_else(PoisonError::into_inner);
+                    if overlay.bytes() > gathering.most {
+                        overlay.run(2 * count + gathering.most / RUN)
+                    } else {
+                        Run::default()
+                    }
+                };
+                gather(&transaction, gathering, overlay::record(changes()), &run)?;
+                transaction.commit()?;
+                gathering.settle(&run, changes());
+            }
+        }
+        if !made.is_empty() {
+            self.tables.write().unwrap_or_else(PoisonError::into_inner).append(&mut made);
+        }
+        Ok(())
+    }
+
+    /// Brings everything into its table, so that the next opening has nothing to read.
+    fn finish(&mut self) -> rusqlite::Result<()> {
+        let Some(gathering) = &mut self.gathering else { return Ok(()) };
+        loop {
+            let run = gathering.overlay.read().unwrap_or_else(PoisonError::into_inner).run(LAST_RUN);
+            let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            write_run(&transaction, &run)?;
+            let done = run.ends_round && gathering.round == gathering.last;
+            if done {
+                transaction.execute("DELETE FROM _log", [])?;
+            }
+            transaction.commit()?;
+            gathering.settle(&run, std::iter::empty());
+            if done {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Gathering {
+    /// What was committed is so in memory too; readers see both at once.
+    fn settle<'a>(&mut self, run: &Run, changes: impl Iterator<Item = &'a Change>) {
+        let mut changes = changes.peekable();
+        let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
+        overlay.settle(run);
+        if run.ends_round {
+            self.round = self.last;
+        }
+        if changes.peek().is_some() {
+            self.last += 1;
+            overlay.absorb(changes.map(|row| (row.table.0, row.key.as_slice(), row.value.as_deref())));
+        }
+    }
+}
+
+/// Adds a record to the log, brings a run into the tables, and drops the records that a finished round has brought there.
+fn gather(connection: &Connection, gathering: &Gathering, record: Vec<u8>, run: &Run) -> rusqlite::Result<()> {
+    if !record.is_empty() {
+        let mut add = connection.prepare_cached("INSERT INTO _log (n, batch) VALUES (?1, ?2)")?;
+        add.execute(params![gathering.last + 1, record])?;
+    }
+    write_run(connection, run)?;
+    if run.ends_round {
+        connection.prepare_cached("DELETE FROM _log WHERE n <= ?1")?.execute([gathering.round])?;
+    }
+    Ok(())
+}
+
+fn write_run(connection: &Connection, run: &Run) -> rusqlite::Result<()> {
+    apply(connection, run.rows.iter().map(|(table, key, value)| (table.as_str(), key.as_slice(), value.as_deref())))
+}
+
+/// Makes the tables that do not exist yet; gives their names.
+fn make_tables<'a>(
+    connection: &Connection,
+    tables: &Tables,
+    changes: impl Iterator<Item = &'a Change>,
+) -> rusqlite::Result<BTreeSet<String>> {
+    let mut made = BTreeSet::new();
+    let known = tables.read().unwrap_or_else(PoisonError::into_inner);
+    for change in changes {
+        let table = change.table.0;
+        if known.contains(table) || made.contains(table) {
+            continue;
+        }
+        let name = quoted(table);
+        connection.execute_batch(&format!(
+            "CREATE TABLE IF NOT EXISTS {name} (k BLOB PRIMARY KEY, v BLOB NOT NULL) STRICT, WITHOUT ROWID"
+        ))?;
+        made.insert(table.to_owned());
+    }
+    Ok(made)
 }
 
 fn answer(job: Job, result: rusqlite::Result<()>) {
@@ -59,55 +222,31 @@ fn answer(job: Job, result: rusqlite::Result<()>) {
     drop(job.answer.send(result.map_err(|error| store_error("store_write", &error))));
 }
 
-fn commit(connection: &mut Connection, group: &[Job], tables: &Tables) -> rusqlite::Result<()> {
-    let mut changes: Vec<&Change> = group.iter().flat_map(|job| &job.batch.changes).collect();
-    // Stable: of the changes of one key the last one written stays last.
-    changes.sort_by(|one, two| (one.table, &one.key).cmp(&(two.table, &two.key)));
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let mut made = BTreeSet::new();
-    for in_table in changes.chunk_by(|one, two| one.table == two.table) {
-        let table = in_table.first().map_or("", |change| change.table.0);
-        if !tables.read().unwrap_or_else(PoisonError::into_inner).contains(table) {
-            let name = quoted(table);
-            let sql = format!(
-                "CREATE TABLE IF NOT EXISTS {name} (k BLOB PRIMARY KEY, v BLOB NOT NULL) STRICT, WITHOUT ROWID"
-            );
-            transaction.execute_batch(&sql)?;
-            made.insert(table.to_owned());
+/// Applies sorted rows, one of each key.
+fn apply<'a>(
+    connection: &Connection,
+    rows: impl Iterator<Item = (&'a str, &'a [u8], Option<&'a [u8]>)>,
+) -> rusqlite::Result<()> {
+    let mut at = "";
+    let (mut put, mut delete): (Option<CachedStatement<'_>>, Option<CachedStatement<'_>>) = (None, None);
+    for (table, key, value) in rows {
+        if table != at {
+            (at, put, delete) = (table, None, None);
         }
-        apply(&transaction, table, in_table)?;
-    }
-    transaction.commit()?;
-    if !made.is_empty() {
-        tables.write().unwrap_or_else(PoisonError::into_inner).append(&mut made);
-    }
-    Ok(())
-}
-
-/// Applies sorted changes of one table: of each key the last.
-fn apply(connection: &Connection, table: &str, changes: &[&Change]) -> rusqlite::Result<()> {
-    let name = quoted(table);
-    let put = format!("INSERT INTO {name} (k, v) VALUES (?1, ?2) ON CONFLICT (k) DO UPDATE SET v = excluded.v");
-    let delete = format!("DELETE FROM {name} WHERE k = ?1");
-    let (mut put_statement, mut delete_statement): (Option<CachedStatement<'_>>, Option<CachedStatement<'_>>) =
-        (None, None);
-    for change in changes.chunk_by(|one, two| one.key == two.key).filter_map(|same| same.last()) {
-        match &change.value {
-            Some(value) => {
-                let statement = match &mut put_statement {
-                    Some(statement) => statement,
-                    none => none.insert(connection.prepare_cached(&put)?),
-                };
-                statement.execute(params![change.key, value])?;
+        let (statement, sql) = match value {
+            Some(_) => {
+                (&mut put, "INSERT INTO {name} (k, v) VALUES (?1, ?2) ON CONFLICT (k) DO UPDATE SET v = excluded.v")
             }
-            None => {
-                let statement = match &mut delete_statement {
-                    Some(statement) => statement,
-                    none => none.insert(connection.prepare_cached(&delete)?),
-                };
-                statement.execute(params![change.key])?;
-            }
-        }
+            None => (&mut delete, "DELETE FROM {name} WHERE k = ?1"),
+        };
+        let statement = match statement {
+            Some(statement) => statement,
+            none => none.insert(connection.prepare_cached(&sql.replace("{name}", &quoted(table)))?),
+        };
+        match value {
+            Some(value) => statement.execute(params![key, value])?,
+            None => statement.execute([key])?,
+        };
     }
     Ok(())
 }
