@@ -29,6 +29,11 @@ use crate::{
     failure::Failure,
 };
 
+/// A decision makes some hundreds of small objects, on one thread and dropped on another: a tenth of its time with the
+/// platform's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let format = cli.output;

@@ -1,7 +1,7 @@
 //! The open ledger: what all its tasks share, its settings, and how it is closed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -110,7 +110,7 @@ pub(crate) enum Job {
 }
 
 /// Leaves that no checkpoint covers, waiting for the publisher.
-pub(crate) type Uncovered = Vec<(Vec<u8>, Hash)>;
+pub(crate) type Uncovered = VecDeque<(Vec<u8>, Hash)>;
 
 /// What the tasks share.
 pub(crate) struct Inner {

@@ -17,6 +17,7 @@ use tendon_kernel::{
 };
 
 use crate::{
+    breath::{STRETCH, breathe},
     cache::Cache,
     format::{corrupt, defect, disk_error},
     publish::write_whole,
@@ -215,6 +216,9 @@ impl Keyring {
         let mut keys = VecDeque::new();
         let mut bytes = Vec::new();
         for slot in start..start + self.chunk {
+            if slot.is_multiple_of(STRETCH as u64) {
+                breathe().await;
+            }
             let mut random = [0; 44];
             self.context.entropy.fill(&mut random);
             let mut nonce = [0; 12];

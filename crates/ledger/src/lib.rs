@@ -9,6 +9,7 @@
 //! `keyring`, `segments/`, `tile/`.
 
 mod book;
+mod breath;
 mod cache;
 mod catch_up;
 mod checkpoint;

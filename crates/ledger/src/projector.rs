@@ -7,13 +7,14 @@ use tendon_kernel::{Result, sockets::store::Batch};
 
 use crate::{
     book::Inner,
+    breath::{STRETCH, breathe},
     desk::Item,
     index::Position,
     tokens::{Token, Tokenizer},
 };
 
 /// Entries of one batch.
-pub(crate) const BATCH: usize = 1024;
+pub(crate) const BATCH: usize = 256;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// What the projector knows between batches.
@@ -37,7 +38,10 @@ impl Projector {
     pub(crate) async fn batch(&mut self, base: Base<'_>, items: &[Arc<Item>]) -> Result<Projected> {
         let mut batch = Batch::default();
         let mut erased = Vec::new();
-        for item in items {
+        for (number, item) in items.iter().enumerate() {
+            if number % STRETCH == STRETCH - 1 {
+                breathe().await;
+            }
             if !item.erased.is_empty() {
                 erased.append(&mut base.index.erase(&mut batch, &item.erased).await?);
             }

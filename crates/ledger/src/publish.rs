@@ -10,6 +10,7 @@ use tendon_kernel::{
 
 use crate::{
     book::Inner,
+    breath::{STRETCH, breathe},
     checkpoint::Head,
     format::disk_error,
     tiles::{self, Tile, hash_bytes, push_leaf},
@@ -99,9 +100,13 @@ impl Inner {
         let mut publisher = self.publisher.lock().await;
         let publisher = &mut *publisher;
         self.sync_unsynced().await?;
-        let leaves = std::mem::take(&mut *self.uncovered());
-        for (leaf, hash) in &leaves {
-            publisher.add(leaf, *hash);
+        // What is taken is added before the next await: whoever waits for a checkpoint may give up.
+        let mut left = self.uncovered().len();
+        while left > 0 {
+            let some: Vec<_> = self.uncovered().drain(..left.min(STRETCH)).collect();
+            left -= some.len();
+            some.iter().for_each(|(leaf, hash)| publisher.add(leaf, *hash));
+            breathe().await;
         }
         let head = Head { size: publisher.tree.size(), root: publisher.tree.root() };
         if head == publisher.head {
@@ -109,8 +114,7 @@ impl Inner {
         }
         let edge = publisher.edge();
         let kept: BTreeSet<Tile> = edge.iter().map(|(tile, _)| *tile).collect();
-        let mut files = publisher.full.clone();
-        files.extend(edge);
+        let files: Vec<&(Tile, Vec<u8>)> = publisher.full.iter().chain(&edge).collect();
         tiles::write_all(&self.context, &self.folder, &files, &mut publisher.folders).await?;
         let text = self.signer.sign(&head)?;
         write_whole(&self.context, &self.folder, "checkpoint", text.as_bytes()).await?;

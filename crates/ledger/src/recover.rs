@@ -200,7 +200,7 @@ async fn scan(
     let mut out = Scanned {
         size: start.map_or(0, |(seq, _)| seq),
         log: Log { file: None, first: 0, end: 0, failed: false },
-        uncovered: Vec::new(),
+        uncovered: Uncovered::new(),
         next_slot: position.map_or(0, |position| position.next_slot),
         erased: Vec::new(),
     };
@@ -280,7 +280,7 @@ fn read_segment(
             Err(broken) => return Ok(Some(broken)),
         };
         if frame.seq >= covered {
-            out.uncovered.push((frame.leaf.to_vec(), leaf_hash(frame.leaf)));
+            out.uncovered.push_back((frame.leaf.to_vec(), leaf_hash(frame.leaf)));
         }
         if frame.seq >= from {
             let leaf = Leaf::decode(frame.leaf).map_err(|error| error.with("entry", frame.seq))?;

@@ -10,6 +10,7 @@ use tendon_kernel::{
 };
 
 use crate::{
+    breath::breathe,
     format::{corrupt, disk_error},
     tree::{Hash, Nodes, WIDTH, full_root},
 };
@@ -162,7 +163,7 @@ const AT_ONCE: usize = 8;
 pub(crate) async fn write_all(
     context: &Context,
     folder: &str,
-    files: &[(Tile, Vec<u8>)],
+    files: &[&(Tile, Vec<u8>)],
     known: &mut BTreeSet<String>,
 ) -> Result<()> {
     let mut folders = BTreeSet::new();
@@ -181,6 +182,7 @@ pub(crate) async fn write_all(
                 Ok(file)
             };
             open.push((write().map_err(|error| disk_error("write a tile", &path, &error))?, path));
+            breathe().await;
         }
         // Together, so that the file system can make many durable with one commit of its journal.
         let syncs = open.iter().map(|(file, path)| async move {

@@ -345,7 +345,7 @@ impl Inner {
         // Before anybody hears of the new size, so that a checkpoint asked for now covers it.
         let waiting = {
             let mut all = self.uncovered();
-            all.append(&mut uncovered);
+            all.extend(uncovered);
             all.len() as u64
         };
         {

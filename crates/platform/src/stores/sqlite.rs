@@ -43,7 +43,7 @@ const VERSION: i32 = 1;
 /// Layout with a log; a file of projections without one gets it.
 const LOGGED: i32 = 2;
 /// Bytes that gather before they go into their tables.
-const GATHERED: usize = 12 << 20;
+const GATHERED: usize = 8 << 20;
 /// Batches that may wait for the writer; more wait outside.
 const MOST_WAITING: usize = 64;
 /// Idle connections kept for readers.
