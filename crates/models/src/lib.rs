@@ -8,6 +8,7 @@ mod cell;
 mod exp;
 mod exp_table;
 mod lightgbm;
+mod linear;
 mod output;
 mod trees;
 mod ubj;
@@ -23,7 +24,7 @@ use tendon_kernel::{
 pub use cell::{Cell, encode};
 
 /// Every format this build can read, sorted by name.
-pub static FORMATS: &[&ModelFormat] = &[&lightgbm::FORMAT, &xgboost::FORMAT];
+pub static FORMATS: &[&ModelFormat] = &[&lightgbm::FORMAT, &linear::FORMAT, &xgboost::FORMAT];
 
 /// Reads a model from the bytes of its file. The format is found by looking at the bytes, never by the name; the name
 /// only makes the error clearer.

@@ -9,7 +9,7 @@ use super::{
 
 /// How far `base + Σ values` may be from the margin, relative to the sum of the magnitudes involved: the rounding of a
 /// few thousand additions stays orders of magnitude below.
-const TOLERANCE: f64 = 1e-9;
+pub(crate) const TOLERANCE: f64 = 1e-9;
 
 /// Why rows were not explained.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +70,7 @@ pub(crate) fn unexplained(why: Unexplained) -> Error {
 }
 
 /// Relative distance between the sum of the contributions and the margin.
-fn gap(contributions: &Contributions) -> f64 {
+pub(crate) fn gap(contributions: &Contributions) -> f64 {
     let sum: f64 = contributions.base + contributions.values.iter().sum::<f64>();
     let size: f64 = contributions.values.iter().fold(contributions.base.abs(), |size, value| size + value.abs());
     (sum - contributions.margin).abs() / size.max(1.0)

@@ -10,7 +10,7 @@ pub(crate) mod spec;
 mod testing;
 mod walk;
 
-pub(crate) use explain::unexplained;
+pub(crate) use explain::{TOLERANCE, Unexplained, gap, unexplained};
 pub(crate) use node::ZERO;
 
 use tendon_kernel::{Error, ErrorKind, Result as Kernel, sockets::model::Matrix};
