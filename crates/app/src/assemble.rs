@@ -19,6 +19,7 @@ use crate::{
     facts::{self, ModelFiles},
     failure::Failure,
     project::Project,
+    registry::View,
 };
 
 /// Longest wait for a system's catalog; a system that is slower counts as down, and what it said last time is used.
@@ -34,7 +35,7 @@ pub(crate) struct Assembled {
     pub(crate) unreachable: Vec<(String, Error, bool)>,
 }
 
-/// Reads everything and makes the plan.
+/// Reads everything and makes the plan; `view`: with which aliases.
 ///
 /// # Errors
 /// When the project's files cannot be read. What is wrong in them stands in the findings.
@@ -42,10 +43,11 @@ pub(crate) async fn assemble(
     project: &Project,
     context: &Context,
     secrets: &Arc<dyn Secrets>,
+    view: &View,
 ) -> Result<Assembled, Failure> {
     let sources = Sources(project.sources()?);
     let outline = tendon_plan::outline(&sources);
-    let models = load_models(project, &outline);
+    let models = load_models(project, &outline, view);
     let mut catalogs = BTreeMap::new();
     let mut unreachable = Vec::new();
     for (name, kind, config) in &outline.systems {
@@ -77,19 +79,21 @@ pub(crate) async fn assemble(
 pub(crate) async fn read(project: &Project) -> Result<Assembled, Failure> {
     let context = tendon_platform::context(&project.state()).map_err(|error| Failure::from(error).could_not_run())?;
     let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
-    assemble(project, &context, &secrets).await.map_err(Failure::could_not_run)
+    let view = View::at(&project.state()).await.map_err(|error| Failure::from(error).could_not_run())?;
+    assemble(project, &context, &secrets, &view).await.map_err(Failure::could_not_run)
 }
 
 /// Loads the project's models, without looking at anything else.
 ///
 /// # Errors
 /// When the project's files cannot be read.
-pub(crate) fn read_models(project: &Project) -> Result<BTreeMap<String, ModelFiles>, Failure> {
-    Ok(load_models(project, &tendon_plan::outline(&Sources(project.sources()?))))
+pub(crate) async fn read_models(project: &Project) -> Result<BTreeMap<String, ModelFiles>, Failure> {
+    let view = View::at(&project.state()).await?;
+    Ok(load_models(project, &tendon_plan::outline(&Sources(project.sources()?)), &view))
 }
 
-fn load_models(project: &Project, outline: &Outline) -> BTreeMap<String, ModelFiles> {
-    let read = |(name, path): &(String, String)| (name.clone(), facts::read_model(&project.folder, name, path));
+fn load_models(project: &Project, outline: &Outline, view: &View) -> BTreeMap<String, ModelFiles> {
+    let read = |(name, path): &(String, String)| (name.clone(), facts::read_model(&project.folder, name, path, view));
     outline.models.iter().map(read).collect()
 }
 

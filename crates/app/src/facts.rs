@@ -15,7 +15,10 @@ use tendon_kernel::{
 };
 use tendon_plan::facts::{ModelFacts, VersionFact};
 
-use crate::failure::{self, Failure};
+use crate::{
+    failure::{self, Failure},
+    registry::View,
+};
 
 /// One version of a model, loaded.
 #[derive(Clone)]
@@ -35,6 +38,15 @@ pub(crate) struct ModelFiles {
     pub(crate) loaded: Vec<Loaded>,
 }
 
+impl ModelFiles {
+    /// Puts a version in its place by natural order.
+    pub(crate) fn insert(&mut self, version: VersionFact, loaded: Loaded) {
+        let at = self.facts.versions.partition_point(|one| natural(&one.version) < natural(&version.version));
+        self.facts.versions.insert(at, version);
+        self.loaded.insert(at.min(self.loaded.len()), loaded);
+    }
+}
+
 /// Lower-case hex of the SHA-256.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -46,7 +58,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 /// Loads all versions of a model: the file itself, or the files in the folder whose ending a format knows. A version that
 /// cannot be loaded is named with its reason, and the others go on.
-pub(crate) fn read_model(folder: &Path, name: &str, path: &str) -> ModelFiles {
+pub(crate) fn read_model(folder: &Path, name: &str, path: &str, view: &View) -> ModelFiles {
     let mut found = ModelFiles::default();
     let place = folder.join(path);
     for file in files(&place) {
@@ -67,19 +79,13 @@ pub(crate) fn read_model(folder: &Path, name: &str, path: &str) -> ModelFiles {
             Err(reason) => found.facts.broken.push((version, reason)),
         }
     }
-    default_aliases(&mut found.facts);
+    view.apply(name, &mut found);
     found
 }
 
-/// The aliases of a model of which nothing was promoted: `champion` is the newest version, `previous` the one before it.
-fn default_aliases(facts: &mut ModelFacts) {
-    let mut newest_first = facts.versions.iter().rev().map(|version| version.version.clone());
-    let (champion, previous) = (newest_first.next(), newest_first.next());
-    let named = [("champion", champion), ("previous", previous)];
-    let named = named.into_iter().filter_map(|(alias, version)| Some((alias.to_owned(), version?)));
-    // A version that is called so is found by its name.
-    let named: Vec<_> = named.filter(|(alias, _)| facts.versions.iter().all(|one| one.version != *alias)).collect();
-    facts.aliases.extend(named);
+/// The file of a version of a model that is a folder.
+pub(crate) fn file_of(place: &Path, version: &str) -> Option<PathBuf> {
+    files(place).into_iter().find(|file| file.file_stem().is_some_and(|stem| *stem == *version))
 }
 
 /// Format, model and bytes of a file.
@@ -106,7 +112,8 @@ fn files(place: &Path) -> Vec<PathBuf> {
     let list = fs::read_dir(place).map(|list| list.filter_map(|item| Some(item.ok()?.path())).collect());
     let mut files: Vec<PathBuf> = list.unwrap_or_default();
     files.retain(|path| known(path));
-    files.sort_by_cached_key(|path| natural(&path.to_string_lossy()));
+    let stem = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    files.sort_by_cached_key(|path| (natural(&stem(path)), path.clone()));
     files
 }
 
@@ -179,7 +186,9 @@ mod tests {
     fn the_newest_version_is_champion_and_the_one_before_it_previous() {
         let folder = tempfile::tempdir().unwrap();
         let model = include_str!("../../../examples/lead-score/lead-score.txt");
-        let aliases = || read_model(folder.path(), "lead-score", ".").facts.aliases.into_iter().collect::<Vec<_>>();
+        let aliases = || {
+            read_model(folder.path(), "lead-score", ".", &View::default()).facts.aliases.into_iter().collect::<Vec<_>>()
+        };
         let named = |alias: &str, version: &str| (alias.to_owned(), version.to_owned());
         assert_eq!(aliases(), []);
         fs::write(folder.path().join("v9.txt"), model).unwrap();

@@ -58,13 +58,19 @@ impl Installed {
         }
     }
 
-    /// The digest of all that is in force: the plan and each model version.
+    /// The digest of all that is in force: the plan, each model version and what aliases name.
     pub(crate) fn digest(&self) -> String {
         let models = self.loaded().map(|loaded| {
             format!("{}@{}={}", loaded.reference.name, loaded.reference.version, loaded.reference.digest)
         });
-        let text = format!("{} {}", self.plan.digest, models.collect::<Vec<_>>().join(" "));
+        let aliases = serde_json::json!(self.aliases());
+        let text = format!("{} {} {aliases}", self.plan.digest, models.collect::<Vec<_>>().join(" "));
         crate::facts::sha256(text.as_bytes())
+    }
+
+    /// What each alias of each model names.
+    pub(crate) fn aliases(&self) -> BTreeMap<&str, &BTreeMap<String, String>> {
+        self.models.iter().map(|(name, files)| (name.as_str(), &files.facts.aliases)).collect()
     }
 
     fn loaded(&self) -> impl Iterator<Item = &Loaded> {
@@ -126,7 +132,8 @@ impl Installed {
             region: none,
         };
         let models: Vec<&ModelRef> = self.loaded().map(|loaded| &loaded.reference).collect();
-        let more = serde_json::json!({ "plan": self.plan.digest, "models": models }).to_string().into_bytes();
+        let more = serde_json::json!({ "plan": self.plan.digest, "models": models, "aliases": self.aliases() });
+        let more = more.to_string().into_bytes();
         ledger.commit(vec![Draft { facts, body: Body { more, ..Body::default() }, claim: None }]).await?;
         let mut batch = Batch::default();
         batch.put(PROCESS, IN_FORCE, digest.into_bytes());

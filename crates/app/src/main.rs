@@ -17,6 +17,7 @@ mod orders;
 mod output;
 mod process;
 mod project;
+mod registry;
 mod wiring;
 
 use std::process::ExitCode;

@@ -33,6 +33,7 @@ use crate::{
     flows::Flows,
     installed::Installed,
     project::Project,
+    registry::{self, View},
 };
 
 /// Environment variable with the master key (64 hexadecimal digits); without it the one beside the keys is used.
@@ -52,6 +53,9 @@ pub(crate) enum Purpose {
 /// A project's parts, open.
 pub(crate) struct Parts {
     pub(crate) project: Project,
+    pub(crate) purpose: Purpose,
+    /// Held by whoever puts another plan or other models in force: one after the other.
+    pub(crate) installing: tokio::sync::Mutex<()>,
     pub(crate) context: Context,
     pub(crate) secrets: Arc<dyn Secrets>,
     /// Calls over HTTP; hand it on as `Arc<dyn HttpClient>`.
@@ -87,8 +91,8 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let context = tendon_platform::context(&state)?;
     let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
 
-    let assembled = assemble::assemble(project, &context, &secrets).await?;
-    let installed = Installed::from(assembled, &project.only)?;
+    let records: Arc<dyn Store> = Arc::new(SqliteStore::open(&state.join("records.db"), Durability::Records)?);
+    let mut installed = judged(project, &context, &secrets, &*records).await?;
 
     let http = Arc::new(OutgoingHttp::new(context.clock.clone()));
     http.trust(certificates::outgoing_ca(&installed.plan, project).as_deref())?;
@@ -98,8 +102,6 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         .transpose()?;
     let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     let sealed: Arc<dyn Keys> = Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?);
-    let records: Arc<dyn Store> = Arc::new(SqliteStore::open(&state.join("records.db"), Durability::Records)?);
-    installed.keep(&*records, &context).await?;
     let projected = open_projections(project)?;
     let book = tendon_ledger::open(tendon_ledger::Parts {
         context: context.clone(),
@@ -113,6 +115,9 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     .await?;
     let ledger: Arc<dyn Ledger> = book.clone();
     settled(&*ledger).await?;
+    if registry::finish(&project.folder, &*records, &*ledger, &context, &installed.plan.digest).await? {
+        installed = judged(project, &context, &secrets, &*records).await?;
+    }
 
     let flows = Flows::new(project, &context, &secrets, projected, purpose);
     let outbox = Outbox::start(flows.outbox(&installed.plan, &ledger)?);
@@ -137,6 +142,8 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     tracing::debug!(kinds = SYSTEM_KINDS.len(), plan = %installed.plan.digest, "the project is open");
     Ok(Parts {
         project,
+        purpose,
+        installing: tokio::sync::Mutex::default(),
         context,
         secrets,
         http,
@@ -151,6 +158,19 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         tls,
         _lock: lock,
     })
+}
+
+/// Reads and judges a project with its aliases; keeps plan and models by digest.
+async fn judged(
+    project: &Project,
+    context: &Context,
+    secrets: &Arc<dyn Secrets>,
+    records: &dyn Store,
+) -> Result<Installed, Failure> {
+    let assembled = assemble::assemble(project, context, secrets, &View::of(records).await?).await?;
+    let installed = Installed::from(assembled, &project.only)?;
+    installed.keep(records, context).await?;
+    Ok(installed)
 }
 
 /// Waits until everything recorded so far is in the projections.

@@ -29,6 +29,7 @@ pub struct Runtime {
     plan: Arc<Plan>,
     integrations: BTreeMap<Arc<str>, Arc<Ready>>,
     slots: Vec<Arc<Slot>>,
+    aliases: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// An integration, ready.
@@ -93,7 +94,7 @@ impl Runtime {
             let ready = Ready { plan: Arc::clone(integration), digest, form, champion, arms, shadow, meters };
             integrations.insert(Arc::clone(name), Arc::new(ready));
         }
-        Ok(Self { plan, integrations, slots: models.into_values().collect() })
+        Ok(Self { plan, integrations, slots: models.into_values().collect(), aliases: aliases.clone() })
     }
 
     /// The plan.
@@ -104,6 +105,11 @@ impl Runtime {
     /// The version that an integration asks now; `None` when it is not loaded.
     pub fn champion(&self, integration: &str) -> Option<&Slot> {
         self.integrations.get(integration)?.champion.as_deref()
+    }
+
+    /// What the aliases of a model name, by alias.
+    pub fn aliases(&self, model: &str) -> Option<&BTreeMap<String, String>> {
+        self.aliases.get(model)
     }
 
     /// All loaded versions.

@@ -53,7 +53,10 @@ fn the_documented_regression_answers_as_the_page_says() {
 #[test]
 fn the_documented_scorecard_answers_as_the_page_says() {
     let model = load(&example(2));
-    assert_eq!((model.signature().output, model.signature().objective.as_str()), (OutputKind::Probability, "scorecard"));
+    assert_eq!(
+        (model.signature().output, model.signature().objective.as_str()),
+        (OutputKind::Probability, "scorecard")
+    );
     // 40 years: 25 points; own: 30; no arrears known: 12.
     assert_eq!(model.margin(&row(&[40.0, 0.0, f64::NAN])).unwrap(), [580.0 + 25.0 + 30.0 + 12.0]);
     // Limits belong to the bin above.

@@ -19,6 +19,7 @@ mod yaml;
 pub use build::{Outcome, Sources, plan};
 pub use facts::Facts;
 pub use finding::{Finding, Severity};
+pub use nearest::nearest;
 pub use outline::{Outline, outline};
 pub use plan::{IntegrationPlan, Plan};
 pub use raw::parse_duration as duration;

@@ -1,7 +1,7 @@
 //! "Did you mean": the known name that is closest to what was written.
 
 /// The closest of the known names, if it is close enough to be a likely slip.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wrong.to_lowercase();
     let limit = match lower.chars().count() {
         0..=2 => 1,

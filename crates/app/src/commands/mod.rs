@@ -61,7 +61,7 @@ pub(crate) async fn order(project: &Project, order: Order) -> Result<Json, Failu
         return Ok(data);
     }
     let parts = wiring::open(project, Purpose::Command).await?;
-    let result = orders::carry_out(&parts, order).await.map_err(Failure::from);
+    let result = orders::carry_out(&parts, order).await;
     parts.close().await;
     result
 }

@@ -55,7 +55,7 @@ async fn answer(mut stream: UnixStream, parts: Arc<Parts>) {
     let reply = match serde_json::from_str::<Order>(&line) {
         Ok(order) => match orders::carry_out(&parts, order).await {
             Ok(data) => Reply::Ok(data),
-            Err(error) => Reply::Error(error.into()),
+            Err(failure) => Reply::Error(failure),
         },
         Err(_) => Reply::Error(Failure::new(
             "order_unknown",

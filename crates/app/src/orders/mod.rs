@@ -7,6 +7,7 @@ mod deliveries;
 mod keys;
 mod ledger;
 pub(crate) mod letters;
+mod models;
 
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use tendon_kernel::Result;
 use tendon_ledger::Opening;
 use tendon_plan::trust::Limits;
 
-use crate::wiring::Parts;
+use crate::{failure::Failure, wiring::Parts};
+
+pub(crate) use models::ModelsOrder;
 
 /// One thing to do. All data in and out is JSON.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -59,6 +62,8 @@ pub(crate) enum Order {
     LettersShow { id: String },
     /// Tries a dead letter again.
     LettersRetry { id: String },
+    /// Changes a model's versions or aliases.
+    Models(ModelsOrder),
     /// Makes the proof of one decision, opening the parts named.
     LedgerProof { id: String, input: bool, output: bool, explanation: bool },
     /// Erases a subject.
@@ -69,8 +74,16 @@ pub(crate) enum Order {
 ///
 /// # Errors
 /// As each order's.
-pub(crate) async fn carry_out(parts: &Parts, order: Order) -> Result<Json> {
+pub(crate) async fn carry_out(parts: &Parts, order: Order) -> Result<Json, Failure> {
     match order {
+        Order::Models(order) => models::carry_out(parts, order).await,
+        order => other(parts, order).await.map_err(Failure::from),
+    }
+}
+
+async fn other(parts: &Parts, order: Order) -> Result<Json> {
+    match order {
+        Order::Models(_) => Ok(Json::Null),
         Order::BackfillRun { integration, rate } => backfill::wish(parts, &integration, Some(BackfillWish::Run(rate))),
         Order::BackfillPause { integration } => backfill::wish(parts, &integration, Some(BackfillWish::Pause)),
         Order::BackfillState { integration } => backfill::wish(parts, &integration, None),

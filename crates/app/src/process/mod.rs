@@ -32,7 +32,7 @@ use crate::{
     wiring::{self, Parts, Purpose},
 };
 use desk::ProcessDesk;
-pub(crate) use reload::Reload;
+pub(crate) use reload::{Next, Reload};
 pub(crate) use signals::stop_signal;
 use status::ProcessStatus;
 

@@ -15,7 +15,16 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{assemble, certificates, failure::Failure, installed::Installed, project::MAIN, wiring::Parts};
+use tendon_engine::Runtime;
+
+use crate::{
+    assemble, certificates,
+    failure::Failure,
+    installed::Installed,
+    project::MAIN,
+    registry::View,
+    wiring::{Parts, Purpose},
+};
 
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(1);
@@ -69,7 +78,7 @@ impl Reload {
                 }
             }
             seen = now;
-            let outcome = self.reload(&parts).await;
+            let outcome = reload(&parts).await;
             let note = match outcome {
                 Ok(true) => {
                     tracing::info!(plan = %parts.engine.runtime().plan().digest, "the changed project is in force");
@@ -84,20 +93,72 @@ impl Reload {
             *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = note;
         }
     }
+}
 
-    /// Reads, judges and installs. False when nothing that matters changed.
-    async fn reload(&self, parts: &Arc<Parts>) -> Result<bool, Failure> {
-        let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets).await?;
+/// Reads, judges and installs. False when nothing that matters changed.
+async fn reload(parts: &Parts) -> Result<bool, Failure> {
+    let _turn = parts.installing.lock().await;
+    let next = Next::read(parts, &View::of(&*parts.records).await?).await?;
+    next.keep(parts).await?;
+    next.put_in_force(parts).await
+}
+
+/// A project that was read and judged, and may be put in force.
+pub(crate) struct Next {
+    installed: Installed,
+    runtime: Runtime,
+}
+
+impl Next {
+    /// Reads and judges the project as it is on disk, with the aliases of the view.
+    ///
+    /// # Errors
+    /// When it is wrong, or needs a restart.
+    pub(crate) async fn read(parts: &Parts, view: &View) -> Result<Self, Failure> {
+        let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets, view).await?;
         let installed = Installed::from(assembled, &parts.project.only)?;
-        super::grpc::same(parts.engine.runtime().plan(), &installed.plan)?;
+        let running = parts.engine.runtime();
+        super::grpc::same(running.plan(), &installed.plan)?;
+        super::listen::same(&running.plan().trust, &installed.plan.trust)?;
         let runtime = installed.runtime()?;
+        Ok(Self { installed, runtime })
+    }
+
+    /// The digest of its plan.
+    pub(crate) fn plan(&self) -> &Arc<str> {
+        &self.installed.plan.digest
+    }
+
+    /// The aliases that name a version.
+    pub(crate) fn aliases(&self, model: &str, version: &str) -> Vec<String> {
+        let aliases = self.installed.aliases();
+        let named = aliases.get(model).into_iter().flat_map(|aliases| aliases.iter());
+        named.filter(|(_, of)| *of == version).map(|(alias, _)| alias.clone()).collect()
+    }
+
+    /// Keeps plan and models by digest, before anything can name them.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(crate) async fn keep(&self, parts: &Parts) -> Result<(), Failure> {
+        Ok(self.installed.keep(&*parts.records, &parts.context).await?)
+    }
+
+    /// Puts it in force and records that; call it with the turn to install held. False when it was in force before, or
+    /// nothing runs that it could be in force for.
+    ///
+    /// # Errors
+    /// When it cannot be recorded, or a part cannot be made.
+    pub(crate) async fn put_in_force(self, parts: &Parts) -> Result<bool, Failure> {
+        if parts.purpose == Purpose::Command {
+            return Ok(false);
+        }
+        let Self { installed, runtime } = self;
         let trust = &installed.plan.trust;
-        super::listen::same(&parts.engine.runtime().plan().trust, trust)?;
         if let Some((tls, files)) = parts.tls.as_ref().zip(certificates::tls_files(&installed.plan, &parts.project)) {
             tls.configure(files)?;
         }
         parts.http.trust(certificates::outgoing_ca(&installed.plan, &parts.project).as_deref())?;
-        installed.keep(&*parts.records, &parts.context).await?;
         if !installed.record(&*parts.records, &*parts.ledger, &parts.context).await? {
             return Ok(false);
         }

@@ -16,6 +16,7 @@ mod grpc;
 mod keys;
 mod limits;
 mod listening;
+mod registry;
 mod rules;
 mod support;
 mod tls;

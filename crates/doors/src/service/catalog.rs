@@ -1,6 +1,6 @@
 //! What there is: integrations, models, systems, dead letters; each as far as the caller's scopes allow.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tendon_engine::outbox::{DeadLetter, Place};
 use tendon_kernel::{Error, ErrorKind, Id, Result};
@@ -16,6 +16,8 @@ pub struct ModelView {
     pub name: Arc<str>,
     /// Loaded versions.
     pub versions: Vec<ModelVersion>,
+    /// The version that each alias names.
+    pub aliases: BTreeMap<String, String>,
     /// Integrations that ask it.
     pub integrations: Vec<ModelUse>,
 }
@@ -86,7 +88,8 @@ impl Service {
                 alias: one.alias.clone(),
                 version: runtime.champion(&one.name).map(|slot| slot.reference.version.clone()),
             });
-            ModelView { name: name.clone(), versions: versions.collect(), integrations: uses.collect() }
+            let aliases = runtime.aliases(name).cloned().unwrap_or_default();
+            ModelView { name: name.clone(), versions: versions.collect(), aliases, integrations: uses.collect() }
         };
         Ok(plan.models.keys().map(view).collect())
     }

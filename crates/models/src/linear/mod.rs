@@ -147,7 +147,8 @@ impl Linear {
 
     fn missing(&self, column: usize) -> Error {
         let name = &self.signature.features[column].name;
-        let message = format!("scoring failed: the model has no rule for a missing or unknown value of feature `{name}`");
+        let message =
+            format!("scoring failed: the model has no rule for a missing or unknown value of feature `{name}`");
         Error::new(ErrorKind::Invalid, "model_value_missing", message)
             .hint("give the feature a `missing` rule in the model's file, or a default in the integration's input")
     }

@@ -1,5 +1,6 @@
 //! `tendon models`: look at models, and score files of rows with them, also outside any project.
 
+mod change;
 mod predict;
 mod rows;
 
@@ -17,6 +18,7 @@ use crate::{
     failure::{self, Failure, Outcome},
     output::{self, cell},
     project::Project,
+    registry,
 };
 
 /// What to do with models.
@@ -24,13 +26,22 @@ use crate::{
 pub(crate) enum Command {
     /// Score a file of rows with any model, to compare with a notebook.
     Predict(predict::Args),
-    /// List the project's models and their versions.
+    /// Bring a version in from a file: loaded and judged first, copied as a whole, immutable from then on.
+    #[command(disable_version_flag = true)]
+    Add(change::Add),
+    /// List the project's models, their versions and what aliases name.
     List,
-    /// Show a model's contract: inputs, outputs, versions.
+    /// Show a model's contract: inputs, outputs; of a model of the project also versions, aliases and history.
     Show {
         /// A model's file, or its name in the project.
         model: String,
     },
+    /// Let an alias name a version, from the next decision on. A promoted alias stays until it is promoted or rolled back.
+    Promote(change::Promote),
+    /// Let an alias name what it named before, from the next decision on.
+    Rollback(change::Rollback),
+    /// Take a version out that nothing names. What it decided can still be explained and replayed.
+    Remove(change::Remove),
 }
 
 /// Runs it.
@@ -39,14 +50,18 @@ pub(crate) enum Command {
 /// When the model or the rows cannot be read.
 pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, command: Command, format: Format) -> Outcome {
     match command {
-        Command::Predict(args) => predict::run(find, &args, format),
-        Command::List => list(&find()?, format),
-        Command::Show { model } => show(find, &model, format),
+        Command::Predict(args) => predict::run(find, &args, format).await,
+        Command::Add(args) => change::add(&find()?, args, format).await,
+        Command::List => list(&find()?, format).await,
+        Command::Show { model } => show(find, &model, format).await,
+        Command::Promote(args) => change::promote(&find()?, args, format).await,
+        Command::Rollback(args) => change::roll_back(&find()?, args, format).await,
+        Command::Remove(args) => change::remove(&find()?, args, format).await,
     }
 }
 
-fn list(project: &Project, format: Format) -> Outcome {
-    let models = assemble::read_models(project)?;
+async fn list(project: &Project, format: Format) -> Outcome {
+    let models = assemble::read_models(project).await?;
     let rows: Vec<Json> = models.iter().flat_map(|(name, files)| versions(name, &files.facts)).collect();
     output::document(format, &Json::Array(rows), |list| {
         let names = ["model", "version", "aliases", "format", "features", "digest", "state"];
@@ -71,21 +86,61 @@ fn versions(name: &str, facts: &ModelFacts) -> Vec<Json> {
     good.chain(broken).collect()
 }
 
-fn show(find: impl Fn() -> Result<Project, Failure>, model: &str, format: Format) -> Outcome {
-    let version = resolve(find, model)?;
-    let document = json!({
+async fn show(find: impl Fn() -> Result<Project, Failure>, model: &str, format: Format) -> Outcome {
+    let (version, _, _) = load(&find, model).await?;
+    let mut document = json!({
         "version": version.version, "digest": version.digest, "format": version.format,
         "objective": version.signature.objective, "output": version.signature.output,
         "outputs": version.signature.outputs, "features": version.signature.features,
     });
+    if !Path::new(model).is_file() {
+        registered(&find()?, model.split_once('@').map_or(model, |(name, _)| name), &mut document).await?;
+    }
     output::document(format, &document, |document| {
         let mut text = String::new();
         for name in ["version", "digest", "format", "objective", "output", "outputs"] {
             text.push_str(&format!("{name}: {}\n", cell(document, name)));
         }
-        text + "\n" + &features(&version.signature)
+        text + "\n" + &features(&version.signature) + &changes(document)
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds what the project knows of the model: versions, aliases, and what was done to it, the latest first.
+async fn registered(project: &Project, name: &str, document: &mut Json) -> Result<(), Failure> {
+    let models = assemble::read_models(project).await?;
+    if let Some(files) = models.get(name) {
+        document["aliases"] = json!(files.facts.aliases);
+        document["versions"] = versions(name, &files.facts).into();
+    }
+    document["history"] = json!(registry::history(&project.state(), name).await?);
+    Ok(())
+}
+
+fn changes(document: &Json) -> String {
+    let mut text = String::new();
+    for (alias, version) in document["aliases"].as_object().into_iter().flatten() {
+        text.push_str(&format!("\nalias {alias}: {}", version.as_str().unwrap_or_default()));
+    }
+    let history = document["history"].as_array().into_iter().flatten();
+    let row = |one: &Json| {
+        let from = cell(&one["from"], "version");
+        vec![
+            cell(one, "at"),
+            cell(one, "what"),
+            cell(one, "alias"),
+            cell(one, "version"),
+            from,
+            cell(one, "by"),
+            cell(one, "why"),
+        ]
+    };
+    let rows: Vec<_> = history.map(row).collect();
+    if !rows.is_empty() {
+        text.push_str("\n\n");
+        text.push_str(&output::table(&["WHEN", "WHAT", "ALIAS", "VERSION", "BEFORE", "BY", "WHY"], &rows));
+    }
+    text
 }
 
 fn features(signature: &Signature) -> String {
@@ -102,16 +157,13 @@ fn features(signature: &Signature) -> String {
     output::table(&["FEATURE", "KIND", "SEEN IN TRAINING"], &rows)
 }
 
-/// The newest loadable version of a model that was named by file or by its name in the project.
-fn resolve(find: impl Fn() -> Result<Project, Failure>, model: &str) -> Result<VersionFact, Failure> {
-    let (version, _, _) = load(find, model)?;
-    Ok(version)
-}
-
 type Model = std::sync::Arc<dyn tendon_kernel::sockets::model::Model>;
 
 /// Loads a model by file, or by name (optionally `name@version`) in the project.
-fn load(find: impl Fn() -> Result<Project, Failure>, model: &str) -> Result<(VersionFact, Model, String), Failure> {
+async fn load(
+    find: impl Fn() -> Result<Project, Failure>,
+    model: &str,
+) -> Result<(VersionFact, Model, String), Failure> {
     let file = Path::new(model);
     if file.is_file() {
         let bytes = fs::read(file).map_err(|error| failure::io("reading the model", file, &error))?;
@@ -128,7 +180,7 @@ fn load(find: impl Fn() -> Result<Project, Failure>, model: &str) -> Result<(Ver
     let missing =
         |hint: String| Failure::new("model_not_found", format!("there is no file and no model `{model}`"), hint);
     let project = find().map_err(|_| missing("name a model's file, or run inside a project".to_owned()))?;
-    let models = assemble::read_models(&project)?;
+    let models = assemble::read_models(&project).await?;
     let (name, wanted) = model.split_once('@').unwrap_or((model, "champion"));
     let Some(files) = models.get(name) else {
         let known: Vec<&str> = models.keys().map(String::as_str).collect();

@@ -53,8 +53,8 @@ struct Worst {
 ///
 /// # Errors
 /// When the model or a row cannot be read.
-pub(super) fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args, format: Format) -> Outcome {
-    let (version, model, _) = super::load(find, &args.model)?;
+pub(super) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args, format: Format) -> Outcome {
+    let (version, model, _) = super::load(find, &args.model).await?;
     let outputs = version.signature.outputs;
     let expect: Vec<String> = match &args.expect {
         None => Vec::new(),
