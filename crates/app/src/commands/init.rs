@@ -121,7 +121,7 @@ project: {name}
 #     write: {{ leads: [score, score_band, scored_at] }}
 #     limits: {{ concurrency: 4, rate: 500 }}
 
-# A model is a folder with one file per version; the newest is the champion.
+# A model is a folder with one file per version; the newest is the champion, until one is promoted (`tendon models promote`).
 #
 # models:
 #   lead-score: {{ path: models/lead-score }}

@@ -139,6 +139,11 @@ impl View {
         }
     }
 
+    /// Whether the champion of a model stays, whatever files come.
+    pub(crate) fn is_promoted(&self, model: &str) -> bool {
+        self.alias(model, CHAMPION).is_some()
+    }
+
     /// What an alias of record names.
     fn alias(&self, model: &str, alias: &str) -> Option<&Alias> {
         self.aliases.get(&(model.to_owned(), alias.to_owned()))

@@ -69,7 +69,8 @@ pub(crate) struct LimitsRaw {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["path"]))]
 pub(crate) struct ModelRaw {
-    /// Folder with one file or folder per version, or one file; relative to the project.
+    /// Folder with one file or folder per version, or one file; relative to the project. The newest version is the champion,
+    /// until one is promoted (`tendon models promote`).
     #[schemars(required)]
     pub(crate) path: Option<At<String>>,
 }

@@ -24,6 +24,7 @@ use crate::{
     joining::{Connection, Draft, Given, sample},
     output,
     project::Project,
+    registry::View,
 };
 
 /// What to make.
@@ -112,7 +113,8 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
         let message = format!("{file} is there already, and nothing is overwritten");
         return Err(Failure::new("file_there", message, "choose another name, or edit the file; `tendon check` helps"));
     }
-    let model = model::choose(project, &known, &args.model, &args.name)?;
+    let promoted = View::at(&project.state()).await?.is_promoted(&args.name);
+    let model = model::choose(project, &known, &args.model, &args.name, promoted)?;
     let scene = scene(project, &args).await?;
     let signature = model.signature();
     let chosen = mapping::choose(&scene, &signature.features)?;

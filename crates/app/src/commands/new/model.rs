@@ -35,11 +35,17 @@ impl Chosen {
     }
 }
 
-/// Finds or loads it.
+/// Finds or loads it. `promoted`: whether the champion of the model of that name was promoted.
 ///
 /// # Errors
 /// When there is no such file or model, or it cannot be loaded.
-pub(super) fn choose(project: &Project, known: &Assembled, given: &Path, integration: &str) -> Result<Chosen, Failure> {
+pub(super) fn choose(
+    project: &Project,
+    known: &Assembled,
+    given: &Path,
+    integration: &str,
+    promoted: bool,
+) -> Result<Chosen, Failure> {
     let named = given.to_string_lossy().into_owned();
     if !given.is_file() {
         return of_project(known, &named);
@@ -72,6 +78,12 @@ pub(super) fn choose(project: &Project, known: &Assembled, given: &Path, integra
             message,
             "make it a folder with one file per version, or choose another name",
         ));
+    }
+    if promoted {
+        let message = format!("the champion of model {integration} was promoted: a new file would not be asked");
+        let hint =
+            format!("add the file with `tendon models add {integration} FILE`, promote it, and name the model here");
+        return Err(Failure::new("model_promoted", message, hint));
     }
     let version = format!("v{}", facts.versions.len() + facts.broken.len() + 1);
     let ending = given.extension().map(|end| format!(".{}", end.to_string_lossy())).unwrap_or_default();
