@@ -1,7 +1,7 @@
 //! Everything that is wired together, on one screen: which kinds of parts this binary has, and how a project's parts are
 //! opened in an order that a crash at any moment cannot spoil.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, sync::Arc};
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use tendon_connectors::ALL as SYSTEM_KINDS;
 use tendon_doors::{
@@ -100,8 +100,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         .filter(|_| purpose == Purpose::Serve)
         .map(ServerTls::open)
         .transpose()?;
-    let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
-    let sealed: Arc<dyn Keys> = Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?);
+    let sealed = sealed_keys(&state)?;
     let projected = open_projections(project)?;
     let book = tendon_ledger::open(tendon_ledger::Parts {
         context: context.clone(),
@@ -131,8 +130,6 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     engine.resume().await?;
     if purpose == Purpose::Serve {
         engine.allowances().keep_in(records.clone()).await?;
-    }
-    if purpose == Purpose::Serve {
         installed.record(&*records, &*ledger, &context).await?;
     }
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
@@ -158,6 +155,12 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         tls,
         _lock: lock,
     })
+}
+
+/// The keys that seal, under the master key of the environment or the one beside them.
+fn sealed_keys(state: &Path) -> Result<Arc<dyn Keys>> {
+    let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
+    Ok(Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?))
 }
 
 /// Reads and judges a project with its aliases; keeps plan and models by digest.

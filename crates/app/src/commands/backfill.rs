@@ -90,7 +90,7 @@ pub(crate) async fn run(project: &Project, args: &Args, format: Format) -> Outco
                 Ok(first) => (Process::Own(parts), first),
                 Err(error) => {
                     close(project, &parts).await;
-                    return Err(error.into());
+                    return Err(error);
                 }
             }
         }
@@ -169,7 +169,7 @@ async fn watch(
 
 async fn ask(project: &Project, process: &Process, order: Order) -> Result<Json, Failure> {
     match process {
-        Process::Own(parts) => orders::carry_out(parts, order).await.map_err(Failure::from),
+        Process::Own(parts) => orders::carry_out(parts, order).await,
         Process::Other => control::send(&project.state(), &order).await?.ok_or_else(|| {
             Failure::new(
                 "process_ended",

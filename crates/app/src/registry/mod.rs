@@ -171,7 +171,7 @@ impl View {
             if files.facts.versions.iter().any(other) && !digest.is_empty() {
                 files.facts.versions.retain(|one| !other(one));
                 files.loaded.retain(|one| *one.reference.version != **version);
-                let reason = format!("its file has other bytes than were promoted (SHA-256 {digest})");
+                let reason = format!("its file has other bytes than were promoted; .tendon/objects/{digest} has those");
                 files.facts.broken.push((version.clone(), reason));
             }
         }
