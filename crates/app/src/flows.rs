@@ -16,6 +16,7 @@ use tendon_kernel::{
     context::Context,
     sockets::{
         connector::{Allowed, Build},
+        http::HttpClient,
         ledger::{Entry, Ledger},
         secrets::Secrets,
         store::Store,
@@ -23,7 +24,11 @@ use tendon_kernel::{
 };
 use tendon_plan::{Plan, plan::SystemPlan};
 
-use crate::{project::Project, wiring::Purpose};
+use crate::{
+    callbacks::{self, Means},
+    project::Project,
+    wiring::Purpose,
+};
 
 type Systems = BTreeMap<Arc<str>, Arc<System>>;
 
@@ -32,6 +37,7 @@ pub(crate) struct Flows {
     project: Project,
     context: Context,
     secrets: Arc<dyn Secrets>,
+    http: Arc<dyn HttpClient>,
     store: Arc<dyn Store>,
     purpose: Purpose,
     systems: Mutex<Systems>,
@@ -44,6 +50,7 @@ impl Flows {
         project: &Project,
         context: &Context,
         secrets: &Arc<dyn Secrets>,
+        http: Arc<dyn HttpClient>,
         store: Arc<dyn Store>,
         purpose: Purpose,
     ) -> Self {
@@ -51,6 +58,7 @@ impl Flows {
             project: project.clone(),
             context: context.clone(),
             secrets: secrets.clone(),
+            http,
             store,
             purpose,
             systems: Mutex::default(),
@@ -73,8 +81,17 @@ impl Flows {
         *self.systems.lock().unwrap_or_else(PoisonError::into_inner) = systems.clone();
         let custody = plan.integrations.values();
         let custody = custody.map(|one| (one.name.clone(), (one.retention.clone(), one.region.clone()))).collect();
+        if self.purpose == Purpose::Serve {
+            systems.extend(callbacks::systems(plan, &self.means(ledger)));
+        }
         let store = self.store.clone();
         Ok(outbox::Parts { context: self.context.clone(), ledger: ledger.clone(), store, systems, custody })
+    }
+
+    fn means(&self, ledger: &Arc<dyn Ledger>) -> Means {
+        let (context, ledger, http, secrets) =
+            (self.context.clone(), ledger.clone(), self.http.clone(), self.secrets.clone());
+        Means { context, ledger, http, secrets }
     }
 
     fn build(&self, plan: &SystemPlan) -> Result<System> {

@@ -118,7 +118,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         installed = judged(project, &context, &secrets, &*records).await?;
     }
 
-    let flows = Flows::new(project, &context, &secrets, projected, purpose);
+    let flows = Flows::new(project, &context, &secrets, http.clone(), projected, purpose);
     let outbox = Outbox::start(flows.outbox(&installed.plan, &ledger)?);
     let deliveries = Arc::new(Deliveries::new(outbox));
     let engine = Engine::new(tendon_engine::Parts {

@@ -78,6 +78,8 @@ pub(crate) struct Case {
     pub(crate) letter: Option<Letter>,
     /// Position of the accepted request that this answers.
     pub(crate) request: Option<u64>,
+    /// Address to be told of the decision.
+    pub(crate) callback: Option<String>,
 }
 
 impl Case {
@@ -108,6 +110,7 @@ impl Case {
             deliveries: Vec::new(),
             letter: None,
             request: None,
+            callback: None,
         }
     }
 

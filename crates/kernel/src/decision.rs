@@ -193,6 +193,28 @@ pub enum DeliveryState {
     Undone,
 }
 
+/// How the name of a receiver of callbacks begins where systems are named.
+pub const CALLBACK: &str = "callback:";
+
+impl Delivery {
+    /// A call that tells a receiver of a decision.
+    pub fn callback(origin: &str, url: &str, id: Id) -> Self {
+        Self {
+            system: format!("{CALLBACK}{origin}").into(),
+            resource: url.into(),
+            key: vec![("decision".to_owned(), Value::text(&id.to_string()))],
+            set: Vec::new(),
+            expect: Vec::new(),
+            older: None,
+        }
+    }
+
+    /// Whether it is a call to a receiver, not a write to a system.
+    pub fn is_callback(&self) -> bool {
+        self.system.starts_with(CALLBACK)
+    }
+}
+
 /// A write-back that a decision causes: kept in the decision's entry, so that recording it is accepting it.
 #[derive(Clone, PartialEq)]
 pub struct Delivery {

@@ -13,7 +13,7 @@ use tendon_kernel::{
     sockets::{connector::Allowed, model::Signature},
 };
 
-use crate::{expr::Program, route::RoutePlan, trust::TrustPlan};
+use crate::{callback::CallbackPlan, expr::Program, route::RoutePlan, trust::TrustPlan};
 
 /// A whole project.
 #[derive(Default)]
@@ -168,11 +168,20 @@ pub struct ApiPlan {
     pub deadline: Duration,
     /// Time that deciding an asynchronous request has, once it is its turn.
     pub async_deadline: Duration,
+    /// Who may be told of decisions.
+    pub callbacks: Vec<CallbackPlan>,
+}
+
+impl ApiPlan {
+    /// Whether the integration declares this address as one that may be told of decisions.
+    pub fn may_call(&self, url: &str) -> Option<&CallbackPlan> {
+        self.callbacks.iter().find(|callback| callback.allows(url))
+    }
 }
 
 impl Default for ApiPlan {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(5), async_deadline: Duration::from_secs(30) }
+        Self { deadline: Duration::from_secs(5), async_deadline: Duration::from_secs(30), callbacks: Vec::new() }
     }
 }
 

@@ -108,6 +108,9 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan) {
         if api.async_deadline != ApiPlan::default().async_deadline {
             line!(out, "  door api async_deadline={:?}", api.async_deadline);
         }
+        for one in &api.callbacks {
+            line!(out, "  door api callback={} give_up={:?} timeout={:?}", one.to, one.give_up, one.timeout);
+        }
     }
     if let Some(events) = &plan.events {
         render_events(out, events);

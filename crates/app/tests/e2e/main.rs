@@ -7,9 +7,11 @@
 mod asynchronous;
 mod bad_input;
 mod batches;
+mod callbacks;
 mod changes;
 mod checks;
 mod contract;
+mod docs;
 mod documents;
 mod graphql;
 mod grpc;

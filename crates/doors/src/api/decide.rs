@@ -19,7 +19,9 @@ use super::{
     answer::{self, Asked, Part},
     auth, body,
     counters::Route,
-    envelope, later, prefer,
+    envelope,
+    later::{self, Later},
+    prefer::{self, Prefer},
     problem::{self, Problem},
     query,
 };
@@ -44,12 +46,12 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
         }
     };
     let prefer = prefer::read(request.headers());
-    let answer = match prepare(&api, &asked, &name, request).await {
-        Ok((known, question)) if prefer.respond_async => {
-            let response = later::accept(&api, &asked, &known, question, prefer).await;
+    let answer = match prepare(&api, &asked, &name, request, prefer).await {
+        Ok((known, question, callback)) if prefer.respond_async => {
+            let response = later::accept(&api, &asked, &known, Later { question, callback, prefer }).await;
             return asked.timed(&api, response, &[]);
         }
-        Ok((known, question)) => api.service.decide(&known, question).await,
+        Ok((known, question, _)) => api.service.decide(&known, question).await,
         Err(error) => {
             // The path never saw it; the ledger still counts it.
             api.engine.refused(&name, error.code());
@@ -66,7 +68,13 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
 }
 
 /// Everything that can be wrong before the path is asked.
-async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Result<(Arc<Known>, Question)> {
+async fn prepare(
+    api: &Api,
+    asked: &Asked,
+    name: &str,
+    request: Request,
+    prefer: Prefer,
+) -> Result<(Arc<Known>, Question, Option<String>)> {
     let (head, content) = request.into_parts();
     let known = auth::caller(&head.extensions)?;
     let options = options(api, asked, &head.headers, &head.uri)?;
@@ -76,7 +84,10 @@ async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Resu
         (limits.body_bytes, limits.depth)
     };
     let bytes = body::read(content, most, api.body_timeout).await?;
-    let input = envelope::input(&bytes, depth)?;
+    let (input, callback) = envelope::question(&bytes, depth)?;
+    if callback.is_some() && !prefer.respond_async {
+        return Err(callback_at_once());
+    }
     let question = Question {
         integration: name.to_owned(),
         input,
@@ -84,7 +95,7 @@ async fn prepare(api: &Api, asked: &Asked, name: &str, request: Request) -> Resu
         explain: options.explain,
         deadline: options.deadline,
     };
-    Ok((known, question))
+    Ok((known, question, callback))
 }
 
 /// A decision as its caller is told.
@@ -145,6 +156,12 @@ pub(super) fn time_left(headers: &HeaderMap) -> Result<Option<Duration>> {
         (None, Some(value)) => Some(timeout(value.to_str().ok(), 1.0)?),
         (None, None) => None,
     })
+}
+
+fn callback_at_once() -> Error {
+    Error::new(ErrorKind::Invalid, "callback_at_once", "a callback is only made for an answer that comes later")
+        .at("/callback")
+        .hint("send `Prefer: respond-async` with it, or leave it out")
 }
 
 fn json_only(headers: &HeaderMap) -> Result<()> {

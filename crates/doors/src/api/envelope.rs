@@ -8,20 +8,32 @@ use tendon_kernel::{Error, ErrorKind, Result};
 
 use crate::service;
 
-/// The bytes of the member `input`.
+/// The bytes of the member `input`, and the text of `callback` where there is one.
 ///
 /// # Errors
 /// `Invalid` when the body is no UTF-8, no object, nested too deeply, holds an unknown member, or has no `input`.
-pub(super) fn input(body: &Bytes, depth: usize) -> Result<Bytes> {
+pub(super) fn question(body: &Bytes, depth: usize) -> Result<(Bytes, Option<String>)> {
     if std::str::from_utf8(body).is_err() {
         return Err(malformed("the request body is not UTF-8"));
     }
     let mut scan = Scan { bytes: body, at: 0, depth };
-    let found = scan.object()?;
-    found.map(|(from, to)| body.slice(from..to)).ok_or_else(|| {
+    let (found, callback) = scan.object()?;
+    let callback = callback.map(|range| address(body.get(range).unwrap_or_default())).transpose()?;
+    let input = found.map(|range| body.slice(range)).ok_or_else(|| {
         Error::new(ErrorKind::Invalid, "input_missing", "the request body has no member `input`")
             .at("")
             .hint(r#"send {"input": {…}} with the integration's fields"#)
+    })?;
+    Ok((input, callback))
+}
+
+/// The text of a callback's address.
+fn address(json: &[u8]) -> Result<String> {
+    serde_json::from_slice(json).map_err(|error| {
+        Error::new(ErrorKind::Invalid, "callback_address", "the callback is no text")
+            .at("/callback")
+            .hint("an address below one of the integration's `doors.api.callbacks`")
+            .private(error)
     })
 }
 
@@ -54,6 +66,9 @@ pub(super) fn record(text: &Bytes, depth: usize) -> Result<(Bytes, Option<String
     });
     Ok((text.slice(input.clone()), key.transpose()?))
 }
+
+/// Where a member's value stands, when it is there.
+type Found = Option<Range<usize>>;
 
 struct Scan<'a> {
     bytes: &'a [u8],
@@ -90,8 +105,9 @@ impl Scan<'_> {
         }
     }
 
-    fn object(&mut self) -> Result<Option<(usize, usize)>> {
-        let mut found = None;
+    /// The ranges of `input` and `callback` in the object that the body is.
+    fn object(&mut self) -> Result<(Found, Found)> {
+        let (mut found, mut callback) = (None, None);
         self.expect(b'{', "the request body is no JSON object")?;
         if self.peek() == Some(b'}') {
             self.at += 1;
@@ -99,13 +115,15 @@ impl Scan<'_> {
             loop {
                 let (from, to) = self.string()?;
                 let name = self.bytes.get(from..to).unwrap_or_default();
-                if name != b"input" {
-                    return Err(unknown(name));
-                }
+                let (member, twice) = match name {
+                    b"input" => (&mut found, "/input"),
+                    b"callback" => (&mut callback, "/callback"),
+                    _ => return Err(unknown(name)),
+                };
                 self.expect(b':', "a `:` is missing in the request body")?;
                 let value = self.value()?;
-                if found.replace(value).is_some() {
-                    return Err(malformed("the request body has the member `input` twice").at("/input"));
+                if member.replace(value.0..value.1).is_some() {
+                    return Err(malformed("the request body has a member twice").at(twice));
                 }
                 match self.peek() {
                     Some(b',') => self.at += 1,
@@ -118,7 +136,7 @@ impl Scan<'_> {
             }
         }
         match self.peek() {
-            None => Ok(found),
+            None => Ok((found, callback)),
             Some(_) => Err(malformed("something follows the JSON object in the request body")),
         }
     }
@@ -225,7 +243,7 @@ fn unknown(name: &[u8]) -> Error {
     let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
     Error::new(ErrorKind::Invalid, "unknown_member", "the request body has a member that is not known")
         .at(pointer)
-        .hint("the only member is `input`; the integration's fields stand inside it")
+        .hint("the members are `input`, with the integration's fields in it, and `callback`")
 }
 
 #[cfg(test)]
@@ -235,7 +253,8 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<String> {
-        input(&Bytes::copy_from_slice(text.as_bytes()), 8).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+        question(&Bytes::copy_from_slice(text.as_bytes()), 8)
+            .map(|(bytes, _)| String::from_utf8(bytes.to_vec()).unwrap())
     }
 
     #[test]
@@ -294,14 +313,14 @@ mod tests {
         ] {
             assert_eq!(of(text).unwrap_err().code(), code, "{text}");
         }
-        assert!(input(&Bytes::from_static(b"{\"input\":{\"a\":\"\xff\"}}"), 8).is_err());
+        assert!(question(&Bytes::from_static(b"{\"input\":{\"a\":\"\xff\"}}"), 8).is_err());
     }
 
     proptest! {
         /// Whatever JSON parser agrees that a text is `{"input": v}`, this finds exactly v; and it never panics.
         #[test]
         fn agrees_with_a_full_parser(text in r#"\{"input":[ \[\]{}",:a0-9\\]{0,24}\}"#) {
-            let ours = input(&Bytes::from(text.clone()), 64);
+            let ours = question(&Bytes::from(text.clone()), 64).map(|(input, _)| input);
             if let Ok(full) = serde_json::from_str::<std::collections::BTreeMap<String, Box<serde_json::value::RawValue>>>(&text)
                 && full.len() == 1
             {
@@ -312,7 +331,7 @@ mod tests {
         #[test]
         fn never_panics(bytes: Vec<u8>) {
             let _ = record(&Bytes::from(bytes.clone()), 8);
-            let _ = input(&Bytes::from(bytes), 8);
+            let _ = question(&Bytes::from(bytes), 8);
         }
     }
 }

@@ -24,10 +24,19 @@ use crate::{
 const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("1");
 const LOCATION: HeaderName = header::LOCATION;
 
+/// A question that may be answered later.
+pub(super) struct Later {
+    pub(super) question: Question,
+    /// Address to be told of the decision.
+    pub(super) callback: Option<String>,
+    pub(super) prefer: Prefer,
+}
+
 /// Accepts a question; answers it at once when the caller would wait and it is decided in that time.
-pub(super) async fn accept(api: &Api, asked: &Asked, known: &Known, question: Question, prefer: Prefer) -> Response {
+pub(super) async fn accept(api: &Api, asked: &Asked, known: &Known, later: Later) -> Response {
+    let Later { question, callback, prefer } = later;
     let integration = question.integration.clone();
-    let accepted = match api.service.accept(known, question).await {
+    let accepted = match api.service.accept(known, question, callback).await {
         Ok(accepted) => accepted,
         Err(error) => return asked.problem(api, &error),
     };

@@ -15,7 +15,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use super::{Api, answer::Asked, codes::CODES, counters::Route, paths};
+use super::{Api, answer::Asked, codes::CODES, counters::Route, groups, paths};
 
 /// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
 pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -58,9 +58,13 @@ pub fn document(plan: &Plan) -> Json {
         ("/metrics", "Counts in the Prometheus text format", "text/plain"),
         ("/livez", "The process answers", "text/plain"),
         ("/readyz", "Whether decisions can be answered now, part by part", "application/json"),
+        ("/docs", "A page that shows this document and asks what stands in it", "text/html"),
+        ("/docs/style.css", "How that page looks", "text/css"),
+        ("/docs/script.js", "What that page does", "text/javascript"),
     ] {
         paths.insert(path.into(), json!({ "get": open(path, about, kind) }));
     }
+    let tags = groups::grouped(&mut paths);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -71,6 +75,7 @@ pub fn document(plan: &Plan) -> Json {
         },
         "servers": [{ "url": "/" }],
         "security": [{ "key": [] }],
+        "tags": tags,
         "paths": paths,
         "components": components(plan),
     })
@@ -115,13 +120,24 @@ fn decide(one: &IntegrationPlan) -> Json {
             "content": { "application/json": {
                 "schema": {
                     "type": "object", "required": ["input"], "additionalProperties": false,
-                    "properties": { "input": { "$ref": format!("#/components/schemas/{}", input_name(one)) } },
+                    "properties": members(one),
                 },
                 "example": { "input": example(&one.input.schema) },
             } },
         },
         "responses": responses,
     })
+}
+
+/// What may stand in a question.
+fn members(one: &IntegrationPlan) -> Json {
+    let mut members = json!({ "input": { "$ref": format!("#/components/schemas/{}", input_name(one)) } });
+    if one.api.as_ref().is_some_and(|api| !api.callbacks.is_empty()) {
+        members["callback"] = json!({ "type": "string", "format": "uri", "description":
+            "With `Prefer: respond-async`: where to be told of the decision, as a signed CloudEvent (Standard Webhooks). Only \
+             addresses that the integration declares are called." });
+    }
+    members
 }
 
 fn flag(name: &str, about: &str) -> Json {
@@ -160,10 +176,14 @@ fn read(operation: &str, about: &str, schema: &str, more: &[&str]) -> Json {
 }
 
 fn open(path: &str, about: &str, kind: &str) -> Json {
-    let schema = if kind == "text/plain" { json!({ "type": "string" }) } else { json!({ "type": "object" }) };
+    let schema = if kind.starts_with("text/") { json!({ "type": "string" }) } else { json!({ "type": "object" }) };
     let content = json!({ kind: { "schema": schema } });
     let mut responses = Map::new();
     responses.insert("200".into(), json!({ "description": about, "content": content }));
+    if path.starts_with("/docs") {
+        let unchanged = "Nothing has changed since the answer with the ETag in `If-None-Match`.";
+        responses.insert("304".into(), json!({ "description": unchanged }));
+    }
     if path == "/readyz" {
         responses
             .insert("503".into(), json!({ "description": "Not able to answer decisions now", "content": content }));

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 use tendon_plan::IntegrationPlan;
 
-use super::openapi::problems;
+use super::openapi::{example, problems};
 use crate::service::MOST_LISTED;
 
 /// Adds them.
@@ -59,7 +59,7 @@ pub(super) fn batch(one: &IntegrationPlan, input: &str) -> Json {
             query("explain", "Explain the decisions in the answers.", &json!({ "type": "boolean", "default": false })),
         ],
         "requestBody": { "required": true, "content": {
-            "application/json": { "schema": whole },
+            "application/json": { "schema": whole, "example": { "inputs": [example(&one.input.schema)] } },
             "application/x-ndjson": { "schema": { "type": "string", "description": "A record in each line." } },
         } },
         "responses": responses,

@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{
-    Api, answer, batch, decide, decisions,
+    Api, answer, batch, decide, decisions, docs,
     gate::{self, Rule, Watch},
     graphql, health, integrations, lists, openapi,
 };
@@ -40,6 +40,9 @@ fn routes() -> Routes {
             get(graphql::get).post(graphql::post),
         )
         .at("/openapi.json", &[(Method::GET, Rule::Open)], get(openapi::get))
+        .at("/docs", &[(Method::GET, Rule::Open)], get(docs::page))
+        .at("/docs/style.css", &[(Method::GET, Rule::Open)], get(docs::style))
+        .at("/docs/script.js", &[(Method::GET, Rule::Open)], get(docs::script))
         .at("/metrics", &[(Method::GET, Rule::Open)], get(health::metrics))
         .at("/livez", &[(Method::GET, Rule::Open)], get(health::live))
         .at("/readyz", &[(Method::GET, Rule::Open)], get(health::ready))

@@ -44,14 +44,15 @@ impl Pending {
 }
 
 impl Service {
-    /// Accepts a question to be decided later. It is durable when this returns; the id is the decision's.
+    /// Accepts a question to be decided later. It is durable when this returns; the id is the decision's. `callback`: an
+    /// address to be told of it.
     ///
     /// # Errors
     /// Not allowed, unknown, too late, too many waiting, a conflicting key, not recorded.
-    pub async fn accept(&self, known: &Known, question: Question) -> Result<Accepted> {
+    pub async fn accept(&self, known: &Known, question: Question, callback: Option<String>) -> Result<Accepted> {
         let Question { integration, input, idempotency_key, explain, deadline } = question;
         let caller = known.caller.clone();
-        self.engine.accept(Request { caller, integration, input, idempotency_key, explain, deadline }).await
+        self.engine.accept(Request { caller, integration, input, idempotency_key, explain, callback, deadline }).await
     }
 
     /// The decision of an accepted request, waiting for it until the deadline.

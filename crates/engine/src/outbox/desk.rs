@@ -1,5 +1,4 @@
-//! The desk of one system: its queue, the worker that empties it, and the refill from the projection when more waits
-//! than memory should hold.
+//! The desk of one system: its queue and the worker that empties it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,18 +6,16 @@ use std::{
 };
 
 use tendon_kernel::{
-    Error, ErrorKind, Result, Timestamp,
-    sockets::{connector::Written, ledger::Draft, store::Range},
+    Error, ErrorKind, Timestamp,
+    sockets::{connector::Written, ledger::Draft},
 };
 use tokio::sync::{Notify, watch};
 
 use super::{
     QUEUE_LIMIT, Shared,
     outcome::{self, Counts, Ending},
-    pendings_of,
-    projection::{PENDING, PendingRow, pending_key, place_of, system_prefix},
-    queue::{Lane, Pending, Place, Queue, write_batch},
-    record_placeholder,
+    queue::{Pending, Place, Queue, write_batch},
+    refill::{given_up, goes_on},
 };
 use crate::systems::{BreakerState, System, backoff};
 
@@ -48,14 +45,14 @@ pub struct DeskState {
     pub last_failure: Option<String>,
 }
 
-struct State {
-    queue: Queue,
+pub(super) struct State {
+    pub(super) queue: Queue,
     /// Whether all that waits is in memory.
-    complete: bool,
+    pub(super) complete: bool,
     /// First place that the next refill reads.
-    cursor: Place,
+    pub(super) cursor: Place,
     /// Largest entry whose deliveries were left to the refill.
-    left_out: u64,
+    pub(super) left_out: u64,
     /// Before this moment nothing is tried: the system as a whole failed.
     pause_until: Duration,
     failures: u32,
@@ -63,7 +60,7 @@ struct State {
 }
 
 pub(super) struct Desk {
-    system: Arc<System>,
+    pub(super) system: Arc<System>,
     state: Mutex<State>,
     wake: Notify,
     /// Held from the look at what was erased until the write's outcome is settled.
@@ -141,7 +138,7 @@ impl Desk {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -189,7 +186,12 @@ impl Shared {
                 desk.calm();
                 self.settle(desk, batch.into_iter().zip(written).collect());
             }
-            Err(error) if error.retryable() => self.postpone(desk, batch),
+            Err(error) if error.retryable() => {
+                let now = self.context.clock.now();
+                let (rest, over) = batch.into_iter().partition(|pending| goes_on(&desk.system, pending, now));
+                self.settle(desk, given_up(over, &error));
+                self.postpone(desk, rest);
+            }
             Err(error) if batch.len() == 1 => {
                 self.settle(
                     desk,
@@ -243,7 +245,7 @@ impl Shared {
         let mut counts = desk.lock().counts;
         for (mut pending, written) in results {
             pending.attempts = pending.attempts.saturating_add(1);
-            match self.ending(&pending, written) {
+            match self.ending(desk, &pending, written) {
                 Some(ending) => {
                     if ending.passes_over() {
                         passed_over.push(pending.clone());
@@ -253,7 +255,8 @@ impl Shared {
                     ended.push(pending);
                 }
                 None => {
-                    let wait = backoff(pending.attempts, FIRST_WAIT, LONGEST_WAIT, &self.context);
+                    let longest = desk.system.patience().map_or(LONGEST_WAIT, |patience| patience.longest_wait);
+                    let wait = backoff(pending.attempts, FIRST_WAIT, longest, &self.context);
                     pending.not_before = self.context.clock.monotonic().saturating_add(wait);
                     desk.lock().queue.put_back(pending);
                 }
@@ -279,7 +282,7 @@ impl Shared {
     }
 
     /// How a row ended; `None`: it is to be tried again.
-    fn ending(&self, pending: &Pending, written: Written) -> Option<Ending> {
+    fn ending(&self, desk: &Desk, pending: &Pending, written: Written) -> Option<Ending> {
         match written {
             Written::Delivered { old } => Some(Ending::Delivered(old)),
             Written::Superseded => Some(Ending::Superseded),
@@ -288,8 +291,13 @@ impl Shared {
                     .with("system", &pending.delivery.system)
                     .with("resource", &pending.delivery.resource),
             )),
-            Written::Rejected(error) if error.retryable() && pending.attempts < ROW_ATTEMPTS => None,
-            Written::Rejected(error) => Some(Ending::Dead(error)),
+            Written::Rejected(error) => {
+                let again = match desk.system.patience() {
+                    Some(_) => goes_on(&desk.system, pending, self.context.clock.now()),
+                    None => pending.attempts < ROW_ATTEMPTS,
+                };
+                (!again || !error.retryable()).then_some(Ending::Dead(error))
+            }
         }
     }
 
@@ -301,74 +309,6 @@ impl Shared {
         }
         let nameless = Pending { subject: None, ..pending.clone() };
         outcome::draft(&nameless, ending.without_values(), now, self.custody(pending))
-    }
-
-    /// Brings what waits in the projection into memory, as far as there is room.
-    async fn refill(&self, desk: &Desk) -> Result<()> {
-        loop {
-            let (cursor, left_out, room) = {
-                let state = desk.lock();
-                if state.complete || state.queue.len() > QUEUE_LIMIT / 2 {
-                    return Ok(());
-                }
-                (state.cursor, state.left_out, QUEUE_LIMIT - state.queue.len())
-            };
-            self.ledger.projected(left_out).await?;
-            let found = self.read_pending(desk.system.name(), cursor, room).await?;
-            let all = found.len() < room;
-            let last = found.last().map(|(place, _)| *place);
-            for (place, row) in found {
-                self.load(desk, place, row.backfill).await?;
-            }
-            let mut state = desk.lock();
-            // Deliveries left out meanwhile may have moved the cursor back: then it stays there.
-            if state.cursor >= cursor
-                && let Some((seq, index)) = last
-            {
-                state.cursor = (seq, index.saturating_add(1));
-            }
-            if all && state.left_out == left_out {
-                state.complete = true;
-            }
-        }
-    }
-
-    async fn read_pending(&self, system: &str, from: Place, limit: usize) -> Result<Vec<(Place, PendingRow)>> {
-        let mut end = system_prefix(system);
-        if let Some(last) = end.last_mut() {
-            *last = 1;
-        }
-        let range = Range { from: pending_key(system, from), to: Some(end), limit, descending: false };
-        let rows = self.store.range(PENDING, range).await?;
-        rows.into_iter()
-            .map(|(key, value)| {
-                let row = serde_json::from_slice(&value).map_err(|_| {
-                    Error::new(ErrorKind::Corrupt, "projection_unreadable", "a row of the outbox has an unknown form")
-                })?;
-                Ok((place_of(&key)?, row))
-            })
-            .collect()
-    }
-
-    async fn load(&self, desk: &Desk, place: Place, backfill: bool) -> Result<()> {
-        let Some(entry) = self.ledger.entry(place.0).await? else {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                "outbox_ahead",
-                "the outbox names an entry that the ledger does not have",
-            ));
-        };
-        match pendings_of(&entry)? {
-            None => self.end_erased(vec![record_placeholder(&entry, place, desk.system.name())]),
-            Some(pendings) => {
-                for mut pending in pendings.into_iter().filter(|pending| pending.place == place) {
-                    // Erased since it was read: the next look at the queue ends it.
-                    pending.lane = if backfill { Lane::Backfill } else { Lane::Live };
-                    desk.lock().queue.add(pending);
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -385,7 +325,7 @@ impl Desk {
         if state.pause_until > now {
             return (Vec::new(), Some(state.pause_until));
         }
-        let batch = state.queue.take(now, BATCH);
+        let batch = state.queue.take(now, self.system.patience().map_or(BATCH, |patience| patience.at_once));
         let next = state.queue.next_time();
         (batch, next)
     }

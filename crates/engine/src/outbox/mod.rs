@@ -9,6 +9,7 @@ mod desk;
 mod outcome;
 mod projection;
 mod queue;
+mod refill;
 mod report;
 mod undo;
 

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use tendon_kernel::{
     Result, Value,
     decision::{Delivery, DeliveryState},
-    sockets::ledger::{Entry, EntryKind},
+    sockets::{
+        http::origin_of,
+        ledger::{Entry, EntryKind},
+    },
 };
 
 use super::outcome::OutcomeForm;
@@ -62,10 +65,13 @@ pub fn report(entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
 }
 
 fn report_pending(id: String, delivery: Delivery) -> DeliveryReport {
+    // The path of a receiver's address may hold a key.
+    let called = delivery.is_callback().then(|| origin_of(&delivery.resource).into());
+    let resource = called.unwrap_or(delivery.resource);
     DeliveryReport {
         id,
         system: delivery.system,
-        resource: delivery.resource,
+        resource,
         state: DeliveryState::Pending,
         attempts: 0,
         set: delivery.set,

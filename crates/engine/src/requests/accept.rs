@@ -37,6 +37,8 @@ pub struct Request {
     pub idempotency_key: Option<String>,
     /// Explain the decision when it is made.
     pub explain: bool,
+    /// Address to be told of the decision; one that the integration declares.
+    pub callback: Option<String>,
     /// When the acceptance is due; `None`: the integration's own deadline from now.
     pub deadline: Option<Deadline>,
 }
@@ -55,10 +57,16 @@ impl Engine {
     /// happens to the process. Runs in a task of its own: a caller who hangs up cancels nothing.
     ///
     /// # Errors
-    /// `NotFound` (no such integration), `Forbidden`, `Overloaded` (too many wait, or the caller's limits), `Conflict` (the
+    /// `NotFound` (no such integration), `Forbidden`, `Invalid` (a callback that is not declared), `Overloaded` (too many wait, or the caller's limits), `Conflict` (the
     /// key was used with another input), `Timeout`, `Unavailable` (not recorded, so not accepted).
     pub async fn accept(self: &Arc<Self>, request: Request) -> Result<Accepted> {
         let ready = admit::request(self, &request.caller, &request.integration, request.deadline)?;
+        if let Some(url) = &request.callback
+            && ready.plan.api.as_ref().and_then(|api| api.may_call(url)).is_none()
+        {
+            self.refused(&ready.plan.name, "callback_not_declared");
+            return Err(undeclared(&ready.plan.name));
+        }
         let (tell, told) = oneshot::channel();
         let engine = Arc::clone(self);
         let task = async move {
@@ -94,7 +102,11 @@ impl Engine {
             self.refused(&ready.plan.name, "too_many_requests");
             return Err(too_many(&ready.plan.name));
         };
-        let form = RequestForm { scope: request.caller.scope.to_string(), explain: request.explain };
+        let form = RequestForm {
+            scope: request.caller.scope.to_string(),
+            explain: request.explain,
+            callback: request.callback,
+        };
         let draft = self.draft(ready, &request.caller, case, &form, claim);
         let committed = self.ledger.commit(vec![draft]).await.map_err(|cause| ledger_unavailable(&cause))?;
         match committed.into_iter().next() {
@@ -162,6 +174,18 @@ fn promised(taken: &Committed) -> Result<Accepted> {
         Committed::Taken { id, same_input: true, .. } => Ok(Accepted { id: *id, replayed: true }),
         _ => Err(dedupe::conflict()),
     }
+}
+
+/// The address is the caller's own text and is not repeated: it may hold a key.
+fn undeclared(name: &str) -> Error {
+    Error::new(
+        ErrorKind::Invalid,
+        "callback_not_declared",
+        "the integration does not declare this address for callbacks",
+    )
+    .with("integration", name)
+    .at("/callback")
+    .hint("only addresses below one of `doors.api.callbacks` are called; ask the integration's owner to declare it")
 }
 
 fn too_many(name: &str) -> Error {

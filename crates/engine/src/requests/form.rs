@@ -13,6 +13,9 @@ pub(super) struct RequestForm {
     /// Explain the decision when it is made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) explain: bool,
+    /// Address to be told of the decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) callback: Option<String>,
 }
 
 impl RequestForm {

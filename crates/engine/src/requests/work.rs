@@ -164,7 +164,8 @@ impl Engine {
             return Ok(());
         };
         let form = RequestForm::decode(&body.more)?;
-        let case = case(waiting, body)?;
+        let mut case = case(waiting, body)?;
+        case.callback = form.callback;
         let fits = |group: &&mut Group| {
             Arc::ptr_eq(&group.ready, &ready)
                 && group.caller.id == request.facts.caller

@@ -23,6 +23,9 @@ use crate::{
 /// Makes the deliveries of the cases that came from a row, and the letters of those that ended.
 pub(crate) fn prepare(batch: &mut Batch) {
     let (ready, at) = (Arc::clone(&batch.ready), batch.at);
+    for case in &mut batch.cases {
+        call(&ready.plan, case);
+    }
     let Some(events) = &ready.plan.events else { return };
     for case in &mut batch.cases {
         let Some(source) = &case.source else { continue };
@@ -41,6 +44,15 @@ pub(crate) fn prepare(batch: &mut Batch) {
             }
         };
         case.letter = letter.map(|cause| letter_of(events, source, cause));
+    }
+}
+
+/// The call that tells of a decision, however it ended. One whose address is not declared any more stays unmade.
+fn call(plan: &IntegrationPlan, case: &mut Case) {
+    let (Some(url), false) = (case.callback.take(), matches!(case.state, State::Answered(_))) else { return };
+    match plan.api.as_ref().and_then(|api| api.may_call(&url)) {
+        Some(receiver) => case.deliveries.push(Delivery::callback(&receiver.origin, &url, case.id)),
+        None => tracing::warn!(decision = %case.id, "a callback is not made: its address is not declared any more"),
     }
 }
 

@@ -29,6 +29,18 @@ pub struct Limits {
     pub timeout: Duration,
 }
 
+/// How long a receiver is tried again that may be away for a while. Systems have none: what waits for one waits without end,
+/// and only rows that it refuses are given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long after its decision a delivery is tried again.
+    pub give_up: Duration,
+    /// Deliveries of one request.
+    pub at_once: usize,
+    /// Longest wait between two attempts.
+    pub longest_wait: Duration,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { concurrency: 4, rate: None, timeout: Duration::from_secs(30) }
@@ -44,6 +56,7 @@ pub struct System {
     permits: Semaphore,
     rate: Option<Rate>,
     breaker: Breaker,
+    patience: Option<Patience>,
 }
 
 impl System {
@@ -57,7 +70,20 @@ impl System {
             breaker: Breaker::new(context.clone()),
             limits,
             context,
+            patience: None,
         }
+    }
+
+    /// The same, given up on after a while.
+    #[must_use]
+    pub fn patient(mut self, patience: Patience) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// How long it is tried again, where that ends.
+    pub fn patience(&self) -> Option<&Patience> {
+        self.patience.as_ref()
     }
 
     /// Name in the project.

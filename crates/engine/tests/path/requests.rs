@@ -22,6 +22,7 @@ fn request(n: i64, key: Option<&str>) -> Request {
         input: format!("{{\"n\": {n}}}").into(),
         idempotency_key: key.map(Into::into),
         explain: false,
+        callback: None,
         deadline: None,
     }
 }

@@ -66,6 +66,7 @@ async fn ask(engine: Arc<Engine>, context: Context, promised: Promised, mut rng:
                 input: text(x).into(),
                 idempotency_key: Some(key.clone()),
                 explain: false,
+                callback: None,
                 deadline: None,
             };
             engine.accept(request).await.ok().map(|accepted| accepted.id)
@@ -263,6 +264,7 @@ async fn ask_freely(engine: Arc<Engine>, context: Context, mut rng: Rng) {
             input: text(rng.below(6) as i64).into(),
             idempotency_key: None,
             explain: false,
+            callback: None,
             deadline: None,
         };
         // Whether it was accepted stands in the ledger.

@@ -11,7 +11,9 @@ use tendon_kernel::{
     },
 };
 
-use super::{Project, events::Watched, expressions::conversion, input::Candidates, model::Chosen, project::check_name};
+use super::{
+    Project, api, events::Watched, expressions::conversion, input::Candidates, model::Chosen, project::check_name,
+};
 use crate::{
     digest,
     expr::{Env, Parsed, Ty},
@@ -19,10 +21,10 @@ use crate::{
     finding::{Findings, Mark, plain},
     nearest::nearest,
     plan::{
-        ApiPlan, CachePlan, EmbedPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, IntegrationPlan,
-        RecordPlan, Source,
+        CachePlan, EmbedPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, IntegrationPlan, RecordPlan,
+        Source,
     },
-    raw::{ApiRaw, Cel, InputRaw, IntegrationRaw, RecordRaw, Span},
+    raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, Span},
     yaml::At,
 };
 
@@ -131,7 +133,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         region: text(&raw.region).unwrap_or_else(|| Arc::from("local")),
         policy: Arc::from(""),
         cache,
-        api: doors.and_then(|doors| doors.api.as_ref()).map(api),
+        api: doors.and_then(|doors| doors.api.as_ref()).map(|raw| api::api(raw, &mut work.findings)),
         events: events.flatten(),
         embed: doors.and_then(|doors| doors.embed.as_ref()).map(|embed| EmbedPlan {
             trend: embed.value.trend.map_or(Duration::from_secs(90 * 86_400), |Span(trend)| trend),
@@ -139,15 +141,6 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     };
     plan.policy = digest::sha256(&crate::render::policy(&plan)).into();
     Some(plan)
-}
-
-fn api(raw: &ApiRaw) -> ApiPlan {
-    let usual = ApiPlan::default();
-    let span = |span: Option<Span>, usual| span.map_or(usual, |Span(time)| time);
-    ApiPlan {
-        deadline: span(raw.deadline, usual.deadline),
-        async_deadline: span(raw.async_deadline, usual.async_deadline),
-    }
 }
 
 /// What is taken and kept, but does nothing yet.

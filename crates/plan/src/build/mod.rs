@@ -1,5 +1,6 @@
 //! Raw configuration and facts → plan. Pure: the same sources and facts give the same plan and findings.
 
+mod api;
 mod events;
 mod expressions;
 mod grpc;

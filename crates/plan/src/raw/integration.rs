@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Cel, CorsRaw, InputRaw, RouteRaw, Span};
+use super::{CallbackRaw, Cel, CorsRaw, InputRaw, RouteRaw, Span};
 use crate::yaml::{At, Ordered};
 
 /// `integrations/<name>.yaml`: which model answers which question for which systems, through which doors, under which rules.
@@ -124,6 +124,8 @@ pub(crate) struct ApiRaw {
     pub(crate) deadline: Option<Span>,
     /// Time that deciding an asynchronous request has, once it is its turn (default 30s).
     pub(crate) async_deadline: Option<Span>,
+    /// Who may be told of decisions that were asked for with a `callback`. Nobody else is ever called.
+    pub(crate) callbacks: Vec<CallbackRaw>,
     /// Web pages of other origins that may ask this integration from a browser.
     pub(crate) cors: Option<CorsRaw>,
 }
