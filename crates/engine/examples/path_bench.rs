@@ -284,6 +284,7 @@ fn main() {
         disk: world.clone(),
         spawn: world,
         metrics: Arc::default(),
+        traces: tendon_kernel::trace::Traces::off(),
     };
     let engine = Engine::new(Parts { context, ledger: Arc::new(Forgetful), runtime: runtime(), deliveries: None });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

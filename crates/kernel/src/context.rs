@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-use crate::{metrics::Registry, time::Timestamp};
+use crate::{metrics::Registry, time::Timestamp, trace::Traces};
 
 /// Reads and waits for time.
 pub trait Clock: Send + Sync {
@@ -124,6 +124,8 @@ pub struct Context {
     pub spawn: Arc<dyn Spawn>,
     /// Counters. Ask for handles once, when a part is built.
     pub metrics: Arc<Registry>,
+    /// Traces; off, unless the process keeps them.
+    pub traces: Arc<Traces>,
 }
 
 impl Context {

@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod schema;
 pub mod sockets;
 pub mod time;
+pub mod trace;
 pub mod value;
 
 pub use error::{Error, ErrorKind, Result, Retry};

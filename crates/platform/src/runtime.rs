@@ -32,6 +32,7 @@ pub fn context(folder: &Path) -> Result<Context> {
         disk: Arc::new(RealDisk::new(folder)?),
         spawn: Arc::new(TokioSpawn { handle }),
         metrics: Arc::default(),
+        traces: tendon_kernel::trace::Traces::off(),
     })
 }
 

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use tendon_kernel::{context::Context, metrics::Registry, time::Timestamp};
+use tendon_kernel::{context::Context, metrics::Registry, time::Timestamp, trace::Traces};
 
 use crate::{
     disk::MemDisk,
@@ -124,6 +124,7 @@ impl Sim {
             disk: Arc::clone(&self.disk) as _,
             spawn: Arc::clone(&self.world) as _,
             metrics: Arc::clone(&self.metrics),
+            traces: Traces::off(),
         }
     }
 

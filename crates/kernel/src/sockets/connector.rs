@@ -150,6 +150,11 @@ pub trait Connector: Send + Sync {
     /// What it can do.
     fn capability(&self) -> Capability;
 
+    /// What OpenTelemetry calls a database of its kind (`db.system.name`); `None` where it is none.
+    fn telemetry_name(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Tells resources, keys and fields as the login sees them (all of them, not only the allowed ones).
     fn catalog(&self) -> BoxFuture<'_, Result<Catalog>>;
 

@@ -1,5 +1,5 @@
-//! Counters, gauges and histograms, and their text for Prometheus (exposition format 0.0.4). Pure: atomics and no I/O, so
-//! that every room can count, in simulation too.
+//! Counters, gauges and histograms. Pure: atomics and no I/O, so that every room can count, in simulation too. `text.rs` writes
+//! them for Prometheus, `snapshot.rs` shows them to whoever exports them otherwise.
 //!
 //! A part asks the context's registry once for its handles, when it is built, and keeps them; the same name and labels
 //! give the same handle. Counting is one atomic operation; names are looked up never.
@@ -8,7 +8,7 @@
 //! # use tendon_kernel::metrics::{Registry, SECONDS};
 //! let registry = Registry::default();
 //! let decisions = registry.counter("tendon_decisions_total", "Decisions answered.", &[("door", "api")]);
-//! let seconds = registry.histogram("tendon_decision_seconds", "Time to answer.", &[], SECONDS);
+//! let seconds = registry.histogram("tendon_decision_duration_seconds", "Time to answer.", &[], SECONDS);
 //! decisions.increment();
 //! seconds.observe(0.0004);
 //! assert!(registry.render().contains("tendon_decisions_total{door=\"api\"} 1\n"));
@@ -17,15 +17,22 @@
 //! Names follow Prometheus: `tendon_` first, base units (`_seconds`, `_bytes`), `_total` for counters. Label values come
 //! from the plan (integrations, systems, doors), never from requests: each value costs memory for ever, and may be personal.
 
+mod snapshot;
+mod text;
+
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+use crate::{time::Timestamp, trace::TraceContext};
+
+pub use snapshot::{Counts, Family, Point, Points};
+pub use text::{OPEN_METRICS, PROMETHEUS};
 
 /// Buckets for durations of requests and disk waits, in seconds.
 pub const SECONDS: &[f64] = &[
@@ -84,12 +91,25 @@ fn add(bits: &AtomicU64, value: f64) {
     let _: Result<u64, u64> = bits.fetch_update(Relaxed, Relaxed, add);
 }
 
+/// One value that was counted, with the trace it was seen in: leads from a slow bucket to what was slow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar {
+    /// The value.
+    pub value: f64,
+    /// The trace and the span; always one that is kept.
+    pub context: Arc<TraceContext>,
+    /// When.
+    pub at: Timestamp,
+}
+
 #[derive(Debug)]
 struct Buckets {
     bounds: &'static [f64],
     /// One per bound and one for what exceeds all.
     counts: Vec<AtomicU64>,
     sum: AtomicU64,
+    /// The last exemplar of each bucket; made with the first one.
+    exemplars: OnceLock<Vec<Mutex<Option<Exemplar>>>>,
 }
 
 /// Counts values by size.
@@ -99,16 +119,28 @@ pub struct Histogram(Arc<Buckets>);
 impl Histogram {
     fn new(bounds: &'static [f64]) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self(Arc::new(Buckets { bounds, counts, sum: AtomicU64::new(0) }))
+        Self(Arc::new(Buckets { bounds, counts, sum: AtomicU64::new(0), exemplars: OnceLock::new() }))
     }
 
     /// Counts a value.
     pub fn observe(&self, value: f64) {
-        let place = self.0.bounds.partition_point(|&bound| bound < value);
-        if let Some(count) = self.0.counts.get(place) {
+        if let Some(count) = self.0.counts.get(self.place(value)) {
             count.fetch_add(1, Relaxed);
         }
         add(&self.0.sum, value);
+    }
+
+    fn place(&self, value: f64) -> usize {
+        self.0.bounds.partition_point(|&bound| bound < value)
+    }
+
+    /// Remembers where a value was seen that was counted; for traces that are kept.
+    pub fn exemplify(&self, exemplar: Exemplar) {
+        let empty = || (0..=self.0.bounds.len()).map(|_| Mutex::default()).collect();
+        let all = self.0.exemplars.get_or_init(empty);
+        if let Some(place) = all.get(self.place(exemplar.value)) {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(exemplar);
+        }
     }
 
     /// Counts a duration, in seconds.
@@ -140,17 +172,20 @@ impl Metric {
     }
 }
 
-struct Family {
+struct Kept {
     help: &'static str,
     kind: &'static str,
     /// By their labels as rendered, without braces.
-    metrics: BTreeMap<String, Metric>,
+    metrics: BTreeMap<String, (Labels, Metric)>,
 }
+
+/// Names and values of labels.
+pub type Labels = Arc<[(&'static str, Box<str>)]>;
 
 /// All metrics of a process (or of a simulated one).
 #[derive(Default)]
 pub struct Registry {
-    families: Mutex<BTreeMap<&'static str, Family>>,
+    families: Mutex<BTreeMap<&'static str, Kept>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -209,96 +244,19 @@ impl Registry {
     ) -> Option<Metric> {
         let made = make();
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        let family =
-            families.entry(name).or_insert_with(|| Family { help, kind: made.kind(), metrics: BTreeMap::new() });
+        let family = families.entry(name).or_insert_with(|| Kept { help, kind: made.kind(), metrics: BTreeMap::new() });
         if family.kind != made.kind() {
             return None;
         }
-        Some(family.metrics.entry(label_text(labels)).or_insert(made).clone())
+        let owned = || labels.iter().map(|(name, value)| (*name, Box::from(*value))).collect();
+        let kept = family.metrics.entry(text::labels(labels)).or_insert_with(|| (owned(), made));
+        Some(kept.1.clone())
     }
-
-    /// The text for Prometheus, `Content-Type: text/plain; version=0.0.4`: sorted, so that equal states print equal texts.
-    pub fn render(&self) -> String {
-        let families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::new();
-        for (name, family) in &*families {
-            let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
-            // Writing into a String cannot fail.
-            let _: std::fmt::Result = write!(text, "# HELP {name} {help}\n# TYPE {name} {}\n", family.kind);
-            for (labels, metric) in &family.metrics {
-                render_one(&mut text, name, labels, metric);
-            }
-        }
-        text
-    }
-}
-
-fn render_one(text: &mut String, name: &str, labels: &str, metric: &Metric) {
-    let braced = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
-    let _: std::fmt::Result = match metric {
-        Metric::Counter(counter) => writeln!(text, "{name}{braced} {}", counter.get()),
-        Metric::Gauge(gauge) | Metric::Total(gauge) => writeln!(text, "{name}{braced} {}", number(gauge.get())),
-        Metric::Histogram(histogram) => {
-            let comma = if labels.is_empty() { "" } else { "," };
-            let mut total = 0;
-            let ends = histogram.0.bounds.iter().copied().chain([f64::INFINITY]);
-            for (end, count) in ends.zip(&histogram.0.counts) {
-                total += count.load(Relaxed);
-                let _: std::fmt::Result =
-                    writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{}\"}} {total}", number(end));
-            }
-            let sum = number(f64::from_bits(histogram.0.sum.load(Relaxed)));
-            writeln!(text, "{name}_sum{braced} {sum}\n{name}_count{braced} {total}")
-        }
-    };
-}
-
-/// A double as the format writes it.
-fn number(value: f64) -> String {
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() }
-    } else {
-        value.to_string()
-    }
-}
-
-/// Labels as the format writes them, in the order given.
-fn label_text(labels: &[(&'static str, &str)]) -> String {
-    let mut text = String::new();
-    for (name, value) in labels {
-        let comma = if text.is_empty() { "" } else { "," };
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let _: std::fmt::Result = write!(text, "{comma}{name}=\"{value}\"");
-    }
-    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn renders_the_exposition_format() {
-        let registry = Registry::default();
-        registry.counter("b_total", "Two\nlines.", &[("door", "a\"p\\i"), ("n", "x")]).add(3);
-        registry.counter("b_total", "Two\nlines.", &[("door", "a\"p\\i"), ("n", "x")]).increment();
-        registry.gauge("a_bytes", "Size.", &[]).set(1.5);
-        registry.gauge("a_bytes", "Size.", &[]).add(-2.0);
-        let histogram = registry.histogram("c_seconds", "Time.", &[("k", "v")], &[0.1, 1.0]);
-        for value in [0.1, 0.5, 7.0] {
-            histogram.observe(value);
-        }
-        assert_eq!(
-            registry.render(),
-            "# HELP a_bytes Size.\n# TYPE a_bytes gauge\na_bytes -0.5\n\
-             # HELP b_total Two\\nlines.\n# TYPE b_total counter\nb_total{door=\"a\\\"p\\\\i\",n=\"x\"} 4\n\
-             # HELP c_seconds Time.\n# TYPE c_seconds histogram\n\
-             c_seconds_bucket{k=\"v\",le=\"0.1\"} 1\nc_seconds_bucket{k=\"v\",le=\"1\"} 2\n\
-             c_seconds_bucket{k=\"v\",le=\"+Inf\"} 3\nc_seconds_sum{k=\"v\"} 7.6\nc_seconds_count{k=\"v\"} 3\n"
-        );
-    }
 
     #[test]
     fn a_name_keeps_its_kind() {
