@@ -14,6 +14,7 @@ pub mod render;
 pub mod route;
 pub mod schema;
 mod scope;
+pub mod telemetry;
 pub mod trust;
 mod yaml;
 

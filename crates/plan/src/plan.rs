@@ -13,7 +13,9 @@ use tendon_kernel::{
     sockets::{connector::Allowed, model::Signature},
 };
 
-use crate::{callback::CallbackPlan, expr::Program, route::RoutePlan, trust::TrustPlan};
+use crate::{
+    callback::CallbackPlan, expr::Program, route::RoutePlan, telemetry::TelemetryPlan, trust::TrustPlan,
+};
 
 /// A whole project.
 #[derive(Default)]
@@ -34,6 +36,8 @@ pub struct Plan {
     pub grpc: Option<GrpcPlan>,
     /// Calls over HTTP that the process makes.
     pub outgoing: OutgoingPlan,
+    /// What the process tells about its work.
+    pub telemetry: TelemetryPlan,
     /// Who is let in and how much.
     pub trust: TrustPlan,
 }

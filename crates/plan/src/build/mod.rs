@@ -10,6 +10,7 @@ mod model;
 mod project;
 mod route;
 mod rules;
+mod telemetry;
 mod trust;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -83,9 +84,19 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
     if all.iter().any(|finding| finding.severity == Severity::Error) {
         return Outcome { plan: None, findings: all };
     }
-    let Project { name, systems, models, limits, grpc, outgoing, trust, .. } = project;
-    let mut plan =
-        Plan { project: name, digest: Arc::from(""), systems, models, integrations, limits, grpc, outgoing, trust };
+    let Project { name, systems, models, limits, grpc, outgoing, telemetry, trust, .. } = project;
+    let mut plan = Plan {
+        project: name,
+        digest: Arc::from(""),
+        systems,
+        models,
+        integrations,
+        limits,
+        grpc,
+        outgoing,
+        telemetry,
+        trust,
+    };
     plan.digest = digest::sha256(&crate::render::render(&plan)).into();
     Outcome { plan: Some(plan), findings: all }
 }

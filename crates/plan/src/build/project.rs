@@ -8,7 +8,7 @@ use tendon_kernel::{
 };
 
 use super::{
-    grpc, read_project,
+    grpc, read_project, telemetry,
     trust::{self, Granted},
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     nearest::nearest,
     plan::{GrpcPlan, ModelPlan, OutgoingPlan, ServerLimits, SystemPlan},
     raw::{ModelRaw, ServerRaw, Span, SystemRaw},
+    telemetry::TelemetryPlan,
     trust::TrustPlan,
     yaml::{At, Kind, Node, Ordered},
 };
@@ -32,6 +33,7 @@ pub(crate) struct Project {
     pub(crate) limits: ServerLimits,
     pub(crate) grpc: Option<GrpcPlan>,
     pub(crate) outgoing: OutgoingPlan,
+    pub(crate) telemetry: TelemetryPlan,
     pub(crate) trust: TrustPlan,
     pub(crate) granted: Granted,
 }
@@ -45,6 +47,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
         limits: limits(None),
         grpc: None,
         outgoing: OutgoingPlan::default(),
+        telemetry: TelemetryPlan::default(),
         trust: TrustPlan::default(),
         granted: Granted::new(),
     };
@@ -55,6 +58,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
     }
     project.limits = limits(raw.server.as_ref());
     project.grpc = grpc::grpc(raw.server.as_ref().and_then(|server| server.grpc.as_ref()), findings);
+    project.telemetry = telemetry::telemetry(raw.telemetry.as_ref(), findings);
     project.outgoing.ca = raw.outgoing.and_then(|raw| raw.ca).map(|ca| ca.text().to_owned());
     (project.trust, project.granted) = trust::trust(raw.server.as_ref(), raw.auth.as_ref(), findings);
     let nodes = node.get("systems").map(|entry| &entry.value);

@@ -7,6 +7,7 @@ mod input;
 mod integration;
 mod project;
 mod route;
+mod telemetry;
 mod trust;
 
 use std::{borrow::Cow, time::Duration};
@@ -20,6 +21,7 @@ pub(crate) use input::{FieldRaw, InputRaw, RuleRaw, Scalar, SchemaRaw, TypeRaw};
 pub(crate) use integration::{ApiRaw, ChangeRaw, EventsRaw, IntegrationRaw, RecordRaw};
 pub(crate) use project::{ModelRaw, ProjectRaw, ServerRaw, SystemRaw};
 pub(crate) use route::{ArmRaw, RouteRaw};
+pub(crate) use telemetry::{LogFormatRaw, LogLevelRaw, OtlpRaw, SignalRaw, TelemetryRaw};
 pub(crate) use trust::{AuthRaw, CallerLimitsRaw, ClientModeRaw, ClientRaw, CorsRaw, OidcRaw, TlsRaw};
 
 /// Format name of durations in the schema.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthRaw, CorsRaw, GrpcRaw, Span, TlsRaw};
+use super::{AuthRaw, CorsRaw, GrpcRaw, Span, TelemetryRaw, TlsRaw};
 use crate::yaml::{At, Ordered};
 
 /// `tendon.yaml`: the systems, the models and the limits of a project.
@@ -25,6 +25,8 @@ pub(crate) struct ProjectRaw {
     pub(crate) auth: Option<AuthRaw>,
     /// Calls that Tendon makes over HTTP: callbacks, identity providers, collectors.
     pub(crate) outgoing: Option<OutgoingRaw>,
+    /// Traces, metrics and logs.
+    pub(crate) telemetry: Option<TelemetryRaw>,
 }
 
 /// Calls over HTTP that Tendon makes.
