@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tendon_platform::telemetry::log;
 
 use crate::commands::{
     backfill, check, decisions, deliveries, demo, init, keys, ledger, letters, models, new, systems, up,
@@ -24,8 +25,30 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub(crate) output: Format,
 
+    /// How log lines on stderr look; default: as the project's `telemetry.logs.format` says, else text.
+    #[arg(long, global = true, value_enum, env = "TENDON_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl From<LogFormat> for log::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
 }
 
 /// How data is printed.

@@ -19,12 +19,13 @@ mod output;
 mod process;
 mod project;
 mod registry;
+mod telemetry;
 mod wiring;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tendon_platform::telemetry::{self, LogFormat};
+use tendon_platform::telemetry::log;
 
 use crate::{
     cli::{Cli, Command, Format},
@@ -55,9 +56,7 @@ fn start(cli: Cli) -> failure::Outcome {
         Command::Demo(_) => "warn",
         _ => "error",
     };
-    LogFormat::from_env()
-        .and_then(|format| telemetry::init(format, level))
-        .map_err(|error| Failure::from(error).could_not_run())?;
+    log::init(cli.log_format.map(Into::into), level).map_err(|error| Failure::from(error).could_not_run())?;
     end_on_panic();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {

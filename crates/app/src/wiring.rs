@@ -24,7 +24,9 @@ use tendon_kernel::{
     },
 };
 use tendon_ledger::Book;
-use tendon_platform::{Durability, OutgoingHttp, ProjectLock, ProjectSecrets, SealedKeys, ServerTls, SqliteStore};
+use tendon_platform::{
+    Durability, OutgoingHttp, ProjectLock, ProjectSecrets, SealedKeys, ServerTls, SqliteStore, telemetry::Telemetry,
+};
 
 use crate::{
     assemble, certificates,
@@ -34,6 +36,7 @@ use crate::{
     installed::Installed,
     project::Project,
     registry::{self, View},
+    telemetry,
 };
 
 /// Environment variable with the master key (64 hexadecimal digits); without it the one beside the keys is used.
@@ -70,6 +73,8 @@ pub(crate) struct Parts {
     pub(crate) gate: Arc<Gate>,
     /// TLS of the listeners, where the project names a certificate and is to be served.
     pub(crate) tls: Option<Arc<ServerTls>>,
+    /// What tells a receiver of the process' work.
+    pub(crate) telemetry: Arc<Telemetry>,
     _lock: ProjectLock,
 }
 
@@ -88,7 +93,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&state);
     made.map_err(|error| failure::io("making the folder", &state, &error))?;
     let lock = ProjectLock::acquire(&state)?;
-    let context = tendon_platform::context(&state)?;
+    let mut context = tendon_platform::context(&state)?;
     let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
 
     let records: Arc<dyn Store> = Arc::new(SqliteStore::open(&state.join("records.db"), Durability::Records)?);
@@ -96,6 +101,9 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
 
     let http = Arc::new(OutgoingHttp::new(context.clock.clone()));
     http.trust(certificates::outgoing_ca(&installed.plan, project).as_deref())?;
+    // Before anything takes the context: what begins spans is part of it.
+    let parts = (http.clone(), &*installed.plan, &*secrets);
+    let telling = telemetry::begin(&mut context, purpose == Purpose::Serve, parts)?;
     let tls = certificates::tls_files(&installed.plan, project)
         .filter(|_| purpose == Purpose::Serve)
         .map(ServerTls::open)
@@ -153,6 +161,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         keys,
         gate,
         tls,
+        telemetry: telling,
         _lock: lock,
     })
 }
@@ -221,5 +230,7 @@ impl Parts {
                 "the ledger could not be closed in order: {error}"
             );
         }
+        // Last, so that it tells of the end too.
+        self.telemetry.stop().await;
     }
 }

@@ -2,6 +2,8 @@
 //! list where the system has none, as in an empty container) and one more file of the project's choice. Nothing is read or
 //! connected before the first request.
 
+mod traced;
+
 use std::{
     error::Error as StdError,
     io,
@@ -100,14 +102,17 @@ impl HttpClient for OutgoingHttp {
         async move {
             let left = request.deadline.left(&*self.clock);
             let origin = origin_of(&request.url).to_owned();
-            tokio::select! {
+            let (request, told) = traced::begin(request, &origin);
+            let answer = tokio::select! {
                 biased;
                 answer = self.attempt(request) => answer,
                 () = self.clock.sleep(left) => Err(
                     Error::new(ErrorKind::Timeout, "http_timeout", "a call over HTTP was not answered in time")
                         .with("receiver", origin),
                 ),
-            }
+            };
+            traced::end(told, &answer);
+            answer
         }
         .boxed()
     }

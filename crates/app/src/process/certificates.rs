@@ -95,5 +95,5 @@ pub(super) fn measure(parts: &Parts) {
     let left = tls.state().ends.0.saturating_sub(parts.context.clock.now().0);
     let help = "Seconds until the listener's certificate ends; negative afterwards.";
     #[expect(clippy::cast_precision_loss, reason = "a metric of seconds")]
-    parts.context.metrics.gauge("tendon_tls_certificate_seconds_left", help, &[]).set(left as f64 / 1e6);
+    parts.context.metrics.gauge("tendon_tls_certificate_remaining_seconds", help, &[]).set(left as f64 / 1e6);
 }

@@ -77,6 +77,8 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
 
     let reload = Reload::start(&parts);
     let stopping = Arc::new(AtomicBool::new(false));
+    let status = Arc::new(ProcessStatus::new(parts.clone(), reload));
+    parts.telemetry.start(status.clone().measuring());
     let api = Arc::new(Api {
         engine: parts.engine.clone(),
         service: Arc::new(Service {
@@ -87,7 +89,7 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
         graphql: Schemas::default(),
         gate: parts.gate.clone(),
         context: parts.context.clone(),
-        status: Arc::new(ProcessStatus::new(parts.clone(), reload)),
+        status: status.clone(),
         counters: Counters::new(&parts.context.metrics),
         body_timeout: BODY_WAIT,
         stopping: stopping.clone(),

@@ -23,6 +23,7 @@ use crate::{
     installed::Installed,
     project::MAIN,
     registry::View,
+    telemetry,
     wiring::{Parts, Purpose},
 };
 
@@ -154,11 +155,14 @@ impl Next {
             return Ok(false);
         }
         let Self { installed, runtime } = self;
+        let told = telemetry::settings(&installed.plan, &*parts.secrets)?;
         let trust = &installed.plan.trust;
         if let Some((tls, files)) = parts.tls.as_ref().zip(certificates::tls_files(&installed.plan, &parts.project)) {
             tls.configure(files)?;
         }
         parts.http.trust(certificates::outgoing_ca(&installed.plan, &parts.project).as_deref())?;
+        telemetry::logs(&installed.plan.telemetry)?;
+        parts.telemetry.configure(told);
         if !installed.record(&*parts.records, &*parts.ledger, &parts.context).await? {
             return Ok(false);
         }

@@ -7,6 +7,7 @@ use serde_json::json;
 use tendon_doors::api::{PartHealth, Status};
 use tendon_engine::systems::BreakerState;
 use tendon_kernel::metrics::Registry;
+use tendon_platform::{process::ProcessMetrics, telemetry::Measure};
 
 use super::{Reload, certificates};
 use crate::wiring::Parts;
@@ -15,11 +16,21 @@ use crate::wiring::Parts;
 pub(super) struct ProcessStatus {
     parts: Arc<Parts>,
     reload: Arc<Reload>,
+    process: ProcessMetrics,
 }
 
 impl ProcessStatus {
     pub(super) fn new(parts: Arc<Parts>, reload: Arc<Reload>) -> Self {
-        Self { parts, reload }
+        let process = ProcessMetrics::new(&parts.context);
+        Self { parts, reload, process }
+    }
+
+    /// For whoever reads the metrics without being asked over HTTP.
+    pub(super) fn measuring(self: Arc<Self>) -> Measure {
+        Arc::new(move || {
+            let this = self.clone();
+            async move { this.measure().await }.boxed()
+        })
     }
 
     fn ledger(&self) -> PartHealth {
@@ -116,6 +127,7 @@ impl Status for ProcessStatus {
         async move {
             let registry: &Registry = &self.parts.context.metrics;
             certificates::measure(&self.parts);
+            self.process.refresh();
             let state = self.parts.ledger.state();
             let gauge = |name: &'static str, help: &'static str, value: u64| {
                 #[expect(clippy::cast_precision_loss, reason = "a metric; exact up to 2^53")]
