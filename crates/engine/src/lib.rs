@@ -20,6 +20,7 @@ mod shadow;
 mod stages;
 pub mod stored;
 pub mod systems;
+mod trail;
 pub mod wire;
 
 pub use engine::{DeliverySink, Engine, Parts};

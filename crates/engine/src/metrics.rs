@@ -1,9 +1,11 @@
 //! What the path counts: decisions by integration and outcome, time per decision and per stage, what is under way, what was
 //! refused. Handles are made once per installed plan; counting is a few atomic operations.
 
+use std::time::Duration;
+
 use tendon_kernel::{
     decision::Outcome,
-    metrics::{Counter, Gauge, Histogram, Registry, SECONDS},
+    metrics::{Counter, Exemplar, Gauge, Histogram, Registry, SECONDS},
 };
 
 use crate::{ask::Timing, shadow::ShadowMeters};
@@ -29,8 +31,9 @@ impl Meters {
         });
         let labels = [("integration", integration)];
         let replayed =
-            registry.counter("tendon_replayed_total", "Answers given again for an idempotency key.", &labels);
-        let seconds = registry.histogram("tendon_decision_seconds", "Time of a batch on the path.", &labels, SECONDS);
+            registry.counter("tendon_decisions_replayed_total", "Answers given again for an idempotency key.", &labels);
+        let help = "Time of a batch on the path.";
+        let seconds = registry.histogram("tendon_decision_duration_seconds", help, &labels, SECONDS);
         Self { outcomes, replayed, seconds, shadow: ShadowMeters::new(registry, integration) }
     }
 
@@ -43,8 +46,12 @@ impl Meters {
         }
     }
 
-    pub(crate) fn took(&self, timings: &[Timing]) {
-        self.seconds.observe_duration(timings.iter().map(|(_, spent)| *spent).sum());
+    pub(crate) fn took(&self, timings: &[Timing], exemplar: Option<Exemplar>) {
+        let spent: Duration = timings.iter().map(|(_, spent)| *spent).sum();
+        self.seconds.observe_duration(spent);
+        if let Some(exemplar) = exemplar {
+            self.seconds.exemplify(Exemplar { value: spent.as_secs_f64(), ..exemplar });
+        }
     }
 }
 
@@ -57,7 +64,8 @@ pub(crate) struct PathMeters {
 impl PathMeters {
     pub(crate) fn new(registry: &Registry) -> Self {
         let stage = |name| {
-            registry.histogram("tendon_stage_seconds", "Time of a batch in a stage.", &[("stage", name)], SECONDS)
+            let help = "Time of a batch in a stage.";
+            registry.histogram("tendon_stage_duration_seconds", help, &[("stage", name)], SECONDS)
         };
         let in_flight = registry.gauge("tendon_decisions_in_flight", "Decisions under way.", &[]);
         Self { stages: STAGES.map(stage), in_flight }

@@ -6,6 +6,7 @@ use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     context::{Clock, Deadline},
     sockets::model::Matrix,
+    trace::{self, Stages},
 };
 use tokio::sync::oneshot;
 
@@ -16,6 +17,7 @@ use crate::{
     runtime::Ready,
     shadow,
     stages::{admit, dedupe, deliver, enrich, explain, fall_back, infer, judge, recall, record, route, validate},
+    trail::Trail,
 };
 
 /// What admit found out about an ask.
@@ -29,19 +31,27 @@ pub(crate) struct Admitted {
 /// Takes an ask in and waits for its answers. What was admitted runs to its end in a task of its own: a caller who hangs up
 /// cannot cancel a commit half way.
 pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask) -> Result<Answers> {
-    let mut laps = Laps::start(&engine.context.clock);
+    let mut trail = Trail::begin(engine);
+    let mut laps = Laps::start(&engine.context.clock, trail.stages());
     // First, and outside the task: who may not ask, or comes too late, costs nothing and leaves no decision.
-    let admitted = admit::run(engine, &ask)?;
+    let admitted = match admit::run(engine, &ask) {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            trail.refused(error.code());
+            return Err(error);
+        }
+    };
     laps.end("admit");
+    trail.admitted(&admitted.ready, &ask);
 
     let deadline = admitted.deadline;
     let (tell, told) = oneshot::channel();
-    let path = Arc::clone(engine);
-    let task = async move {
-        let answers = travel(&path, ask, admitted, laps).await;
+    let (path, scope) = (Arc::clone(engine), trail.scope());
+    let task = trace::within(scope, async move {
+        let answers = travel(&path, ask, admitted, laps, trail).await;
         // Nobody may be waiting any more; the decisions are recorded all the same.
         drop(tell.send(answers));
-    };
+    });
     engine.context.spawn.spawn("path", Box::pin(task));
     tokio::select! {
         biased;
@@ -93,7 +103,7 @@ async fn pass(engine: &Engine, batch: &mut Batch, laps: &mut Laps) {
 
 /// Takes the items through the path in waves, so that no wave has an idempotency key twice: the second use of a key in a
 /// batch sees the first one's answer, as if it had been asked after it.
-async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps) -> Answers {
+async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps, trail: Trail) -> Answers {
     let Admitted { ready, deadline, room } = admitted;
     let Ask { caller, door, explain, items, .. } = ask;
     let mut answers: Vec<Option<Result<Answer>>> = Vec::new();
@@ -126,8 +136,9 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps) -
             }
         }
     }
-    tally(engine, &ready, &answers, &laps.times);
-    drop(room);
+    tally(engine, &ready, &answers, &laps.times, &trail);
+    drop((room, laps.stages.take()));
+    trail.answered(&answers);
     let items = answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(not_recorded()))).collect();
     Answers { items, timings: laps.times }
 }
@@ -145,10 +156,10 @@ pub(crate) async fn carry(engine: &Engine, batch: &mut Batch) {
 }
 
 /// Counts what became of a batch.
-fn tally(engine: &Engine, ready: &Ready, answers: &[Option<Result<Answer>>], timings: &[Timing]) {
+fn tally(engine: &Engine, ready: &Ready, answers: &[Option<Result<Answer>>], timings: &[Timing], trail: &Trail) {
     engine.meters.took(timings);
     let Some(meters) = ready.meters.get() else { return };
-    meters.took(timings);
+    meters.took(timings, trail.exemplar(engine));
     for answer in answers.iter().flatten() {
         match answer {
             Ok(answer) => meters.answered(answer.decision.outcome, answer.replayed),
@@ -183,17 +194,22 @@ pub(crate) struct Laps {
     clock: Arc<dyn Clock>,
     last: Duration,
     times: Vec<Timing>,
+    /// The same for a trace, where one is kept.
+    stages: Option<Stages>,
 }
 
 impl Laps {
-    fn start(clock: &Arc<dyn Clock>) -> Self {
-        Self { clock: Arc::clone(clock), last: clock.monotonic(), times: Vec::with_capacity(12) }
+    fn start(clock: &Arc<dyn Clock>, stages: Option<Stages>) -> Self {
+        Self { clock: Arc::clone(clock), last: clock.monotonic(), times: Vec::with_capacity(12), stages }
     }
 
     fn end(&mut self, stage: &'static str) {
         let now = self.clock.monotonic();
         let spent = now.saturating_sub(self.last);
         self.last = now;
+        if let Some(stages) = &mut self.stages {
+            stages.turn(stage, now);
+        }
         match self.times.iter_mut().find(|(name, _)| *name == stage) {
             Some((_, sum)) => *sum += spent,
             None => self.times.push((stage, spent)),

@@ -78,7 +78,7 @@ impl ShadowMeters {
     pub(crate) fn new(registry: &tendon_kernel::metrics::Registry, integration: &str) -> Self {
         let counter = |result| {
             let labels = [("integration", integration), ("result", result)];
-            registry.counter("tendon_shadow_total", "Rows that a shadow version was to be asked about.", &labels)
+            registry.counter("tendon_shadow_rows_total", "Rows that a shadow version was to be asked about.", &labels)
         };
         Self { scored: counter("scored"), failed: counter("failed"), dropped: counter("dropped") }
     }

@@ -132,6 +132,7 @@ pub(crate) trait Dialect: Send + Sync {
 
 /// A system in a server database.
 pub(crate) struct Server {
+    kind: &'static str,
     guard: Arc<Guard>,
     readers: Vec<Worker<Session>>,
     next: AtomicUsize,
@@ -155,7 +156,7 @@ impl Server {
         };
         let readers = (0..config.connections.max(1)).map(start).collect::<Result<Vec<_>>>()?;
         let writer = if writes { Some(start(0)?) } else { None };
-        Ok(Arc::new(Self { guard, readers, next: AtomicUsize::new(0), writer, horizon: Arc::default() }))
+        Ok(Arc::new(Self { kind, guard, readers, next: AtomicUsize::new(0), writer, horizon: Arc::default() }))
     }
 
     /// The next reading session, in turn.
@@ -168,6 +169,10 @@ impl Server {
 impl Connector for Server {
     fn capability(&self) -> Capability {
         Capability { write: self.writer.is_some(), ..CAPABILITY }
+    }
+
+    fn telemetry_name(&self) -> Option<&'static str> {
+        Some(if self.kind == "postgres" { "postgresql" } else { self.kind })
     }
 
     fn catalog(&self) -> BoxFuture<'_, Result<Catalog>> {

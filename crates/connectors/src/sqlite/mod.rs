@@ -121,6 +121,10 @@ impl Connector for Sqlite {
         Capability { write: self.writer.is_some(), ..CAPABILITY }
     }
 
+    fn telemetry_name(&self) -> Option<&'static str> {
+        Some("sqlite")
+    }
+
     fn catalog(&self) -> BoxFuture<'_, Result<Catalog>> {
         Box::pin(self.reader.run(|session| session.with(|open, _| open.catalog())))
     }

@@ -14,8 +14,9 @@ use tokio::sync::{Notify, watch};
 use super::{
     QUEUE_LIMIT, Shared,
     outcome::{self, Counts, Ending},
-    queue::{Pending, Place, Queue, write_batch},
+    queue::{Pending, Place, Queue},
     refill::{given_up, goes_on},
+    trail,
 };
 use crate::systems::{BreakerState, System, backoff};
 
@@ -180,7 +181,7 @@ impl Shared {
     }
 
     async fn deliver(&self, desk: &Desk, batch: Vec<Pending>) {
-        let result = desk.system.write(write_batch(&batch)).await;
+        let result = trail::write(&self.context, &desk.system, &batch).await;
         match result {
             Ok(written) => {
                 desk.calm();

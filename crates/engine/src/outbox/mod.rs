@@ -11,6 +11,7 @@ mod projection;
 mod queue;
 mod refill;
 mod report;
+mod trail;
 mod undo;
 
 use std::{
@@ -129,9 +130,11 @@ impl Outbox {
             model: decision.model.as_ref(),
             subject: decision.subject.as_ref(),
         };
+        let trace = trail::origin();
         for (index, delivery) in deliveries.iter().enumerate() {
             let Some(desk) = self.shared.desks.get(&delivery.system) else { continue };
-            let pending = Pending::new(place_at(seq, index), lane, &origin, delivery.clone());
+            let mut pending = Pending::new(place_at(seq, index), lane, &origin, delivery.clone());
+            pending.trace.clone_from(&trace);
             if gone {
                 self.shared.end_erased(vec![pending]);
             } else {

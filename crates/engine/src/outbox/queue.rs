@@ -14,6 +14,7 @@ use tendon_kernel::{
         connector::{Write, WriteBatch},
         ledger::{Entry, ModelRef},
     },
+    trace::TraceContext,
 };
 
 /// Position of a delivery: its decision's entry, and which of that decision's deliveries it is.
@@ -42,6 +43,8 @@ pub(super) struct Pending {
     pub(super) delivery: Delivery,
     pub(super) attempts: u32,
     pub(super) not_before: Duration,
+    /// The trace of its decision, where that is kept; see `trail.rs`.
+    pub(super) trace: Option<Arc<TraceContext>>,
 }
 
 /// Names the target row of a delivery: deliveries with the same name keep their order.
@@ -86,6 +89,7 @@ impl Pending {
             delivery,
             attempts: 0,
             not_before: Duration::ZERO,
+            trace: None,
         }
     }
 

@@ -7,6 +7,7 @@ use tendon_kernel::{
     Error, ErrorKind,
     decision::{Decision, Outcome, Rung},
     sockets::ledger::{Body, Committed, Draft, EntryKind, Facts},
+    trace::{self, Kind},
 };
 use tendon_plan::plan::RecordPlan;
 
@@ -72,7 +73,13 @@ fn append(engine: &Engine, batch: &mut Batch, written: Vec<Written>, drafts: Vec
 }
 
 async fn commit(engine: &Engine, batch: &mut Batch, written: Vec<Written>, drafts: Vec<Draft>) {
-    match engine.ledger.commit(drafts).await {
+    let mut span = trace::child("ledger commit", Kind::Internal);
+    if let Some(span) = &mut span {
+        span.set("tendon.ledger.entries", drafts.len());
+    }
+    let committed = engine.ledger.commit(drafts).await;
+    drop(span);
+    match committed {
         Ok(committed) => {
             let mut committed = committed.into_iter();
             for Written { index, decision } in written {

@@ -3,6 +3,7 @@
 
 mod breaker;
 mod rate;
+mod traced;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -113,7 +114,8 @@ impl System {
     /// the condition of each write makes trying again safe.
     pub async fn write(&self, batch: WriteBatch) -> Result<Vec<Written>> {
         let (rows, expected) = (batch.writes.len(), batch.writes.len());
-        let written = self.call("write", rows, self.connector.write(batch)).await?;
+        let resource = batch.resource.clone();
+        let written = self.call("write", &resource, rows, self.connector.write(batch)).await?;
         if written.len() == expected {
             return Ok(written);
         }
@@ -126,7 +128,8 @@ impl System {
     /// # Errors
     /// As [`System::write`].
     pub async fn watch(&self, watch: Watch) -> Result<Vec<Change>> {
-        self.call("watch", watch.limit, self.connector.watch(watch)).await
+        let resource = watch.resource.clone();
+        self.call("watch", &resource, watch.limit, self.connector.watch(watch)).await
     }
 
     /// The begin of the system's oldest open transaction, where it can tell.
@@ -134,7 +137,7 @@ impl System {
     /// # Errors
     /// As [`System::write`].
     pub async fn horizon(&self) -> Result<Option<Timestamp>> {
-        self.call("horizon", 0, self.connector.horizon()).await
+        self.call("horizon", "", 0, self.connector.horizon()).await
     }
 
     /// Rows with these keys.
@@ -148,7 +151,7 @@ impl System {
         fields: &[String],
         keys: &[Vec<Value>],
     ) -> Result<Vec<Row>> {
-        self.call("read", keys.len(), self.connector.read(resource, key, fields, keys)).await
+        self.call("read", resource, keys.len(), self.connector.read(resource, key, fields, keys)).await
     }
 
     /// The next rows in key order.
@@ -156,10 +159,21 @@ impl System {
     /// # Errors
     /// As [`System::write`].
     pub async fn scan(&self, scan: Scan) -> Result<Vec<Row>> {
-        self.call("scan", scan.limit, self.connector.scan(scan)).await
+        let resource = scan.resource.clone();
+        self.call("scan", &resource, scan.limit, self.connector.scan(scan)).await
     }
 
-    async fn call<T>(&self, verb: &'static str, rows: usize, work: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn call<T>(
+        &self,
+        verb: &'static str,
+        resource: &str,
+        rows: usize,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        traced::call(self, verb, resource, self.guarded(verb, rows, work)).await
+    }
+
+    async fn guarded<T>(&self, verb: &'static str, rows: usize, work: impl Future<Output = Result<T>>) -> Result<T> {
         let pass = self.breaker.admit(&self.name)?;
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(Error::new(ErrorKind::Unavailable, "system_closed", "the system is being shut down"));

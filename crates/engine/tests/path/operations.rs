@@ -97,8 +97,8 @@ fn what_happened_is_counted() {
         "tendon_decisions_total{integration=\"lead-score\",outcome=\"ok\"} 3",
         "tendon_decisions_total{integration=\"lead-score\",outcome=\"rejected\"} 1",
         "tendon_decisions_total{integration=\"lead-score\",outcome=\"failed\"} 0",
-        "tendon_replayed_total{integration=\"lead-score\"} 1",
-        "tendon_stage_seconds_count{stage=\"record\"} 5",
+        "tendon_decisions_replayed_total{integration=\"lead-score\"} 1",
+        "tendon_stage_duration_seconds_count{stage=\"record\"} 5",
         "tendon_decisions_in_flight 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");

@@ -159,7 +159,7 @@ impl Town {
 
     fn counted(&self, result: &str) -> usize {
         let text = self.context.metrics.render();
-        let line = text.lines().find(|line| line.contains("tendon_shadow_total{") && line.contains(result));
+        let line = text.lines().find(|line| line.contains("tendon_shadow_rows_total{") && line.contains(result));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).map_or(0, |count| count as usize)
     }
 
