@@ -4,5 +4,6 @@ pub mod api;
 pub mod graphql;
 mod grpc;
 pub mod keys;
+mod remote;
 pub mod service;
 pub mod trust;

@@ -2,11 +2,13 @@
 //! Prometheus holds no rows of zeros.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use tendon_kernel::metrics::{Counter, Histogram, Registry, SECONDS};
+use arc_swap::ArcSwap;
+use tendon_kernel::metrics::{Counter, Exemplar, Histogram, Registry, SECONDS};
 
 /// Statuses that are counted one by one; all others count as `other`.
 const STATUSES: [(u16, &str); 20] = [
@@ -53,15 +55,16 @@ const ROUTES: [&str; 5] = ["decide", "batch", "read", "graphql", "other"];
 pub struct Counters {
     registry: Arc<Registry>,
     requests: [[OnceLock<Counter>; STATUSES.len()]; ROUTES.len()],
-    seconds: Histogram,
+    /// By route, then by method and status; grows by what has occurred, all of which is ours to name.
+    seconds: ArcSwap<BTreeMap<Box<str>, Vec<Seconds>>>,
 }
+
+type Seconds = ((&'static str, u16), Histogram);
 
 impl Counters {
     /// Counts into a registry.
     pub fn new(registry: &Arc<Registry>) -> Self {
-        let help = "Time to answer requests for decisions.";
-        let seconds = registry.histogram("tendon_http_decision_seconds", help, &[], SECONDS);
-        Self { registry: registry.clone(), requests: Default::default(), seconds }
+        Self { registry: registry.clone(), requests: Default::default(), seconds: ArcSwap::default() }
     }
 
     /// Counts one answered request.
@@ -77,9 +80,42 @@ impl Counters {
         counter.get_or_init(register).increment();
     }
 
-    /// Adds the duration of one decision request, from its head read to its answer made.
-    pub(super) fn observe(&self, duration: Duration) {
-        self.seconds.observe_duration(duration);
+    /// Adds the duration of one request, from its head read to its answer made. `route`: as the router names it, or nothing.
+    pub(super) fn answered(
+        &self,
+        method: &'static str,
+        route: &str,
+        status: u16,
+        duration: Duration,
+        exemplar: Option<Exemplar>,
+    ) {
+        let what = (method, status);
+        let known = self.seconds.load();
+        let found = known.get(route).and_then(|row| row.iter().find(|(known, _)| *known == what));
+        let seconds = found.map_or_else(|| self.register(route, what), |(_, seconds)| seconds.clone());
+        seconds.observe_duration(duration);
+        if let Some(exemplar) = exemplar {
+            seconds.exemplify(exemplar);
+        }
+    }
+
+    fn register(&self, route: &str, what: (&'static str, u16)) -> Histogram {
+        let status = what.1.to_string();
+        let mut labels = vec![("http_request_method", what.0), ("http_response_status_code", status.as_str())];
+        if !route.is_empty() {
+            labels.push(("http_route", route));
+        }
+        let help = "Time to answer requests over HTTP.";
+        let made = self.registry.histogram("http_server_request_duration_seconds", help, &labels, SECONDS);
+        self.seconds.rcu(|known| {
+            let mut next = BTreeMap::clone(known);
+            let row = next.entry(route.into()).or_default();
+            if row.iter().all(|(known, _)| *known != what) {
+                row.push((what, made.clone()));
+            }
+            next
+        });
+        made
     }
 }
 
@@ -94,12 +130,16 @@ mod tests {
         counters.count(Route::Decide, 200);
         counters.count(Route::Decide, 200);
         counters.count(Route::Read, 418);
-        counters.observe(Duration::from_micros(70));
+        for _ in 0..2 {
+            counters.answered("GET", "/v1/models", 200, Duration::from_micros(70), None);
+        }
+        counters.answered("POST", "", 404, Duration::from_micros(70), None);
         let text = registry.render();
         for line in [
             "tendon_http_requests_total{route=\"decide\",status=\"200\"} 2",
             "tendon_http_requests_total{route=\"read\",status=\"other\"} 1",
-            "tendon_http_decision_seconds_count 1",
+            "http_server_request_duration_seconds_count{http_request_method=\"GET\",http_response_status_code=\"200\",http_route=\"/v1/models\"} 2",
+            "http_server_request_duration_seconds_count{http_request_method=\"POST\",http_response_status_code=\"404\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

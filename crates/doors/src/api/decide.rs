@@ -62,9 +62,7 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
         Ok((answer, timings)) => (respond(&api, &asked, &answer), timings),
         Err(error) => (asked.problem(&api, &error), Vec::new()),
     };
-    let response = asked.timed(&api, response, &timings);
-    api.counters.observe(api.context.clock.monotonic().saturating_sub(asked.began));
-    response
+    asked.timed(&api, response, &timings)
 }
 
 /// Everything that can be wrong before the path is asked.

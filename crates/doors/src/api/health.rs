@@ -5,9 +5,14 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use axum::{
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     response::{IntoResponse as _, Response},
 };
+
+use tendon_kernel::metrics::{OPEN_METRICS, PROMETHEUS};
 
 use super::{Api, PartHealth};
 
@@ -37,9 +42,15 @@ pub(crate) async fn is_ready(api: &Api) -> (bool, bool, Vec<PartHealth>) {
     (!stopping && parts.iter().all(|part| part.ok || !part.vital), stopping, parts)
 }
 
-/// All counts in the Prometheus text format.
-pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Response {
+/// All counts: in the Prometheus text format, or in OpenMetrics for whoever asks for that.
+pub(super) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     api.status.measure().await;
-    let text = api.context.metrics.render();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let open = accepted.flat_map(|value| value.split(',')).any(|one| {
+        one.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/openmetrics-text"))
+    });
+    let registry = &api.context.metrics;
+    let (kind, text) =
+        if open { (OPEN_METRICS, registry.render_open_metrics()) } else { (PROMETHEUS, registry.render()) };
+    ([(CONTENT_TYPE, kind)], text).into_response()
 }

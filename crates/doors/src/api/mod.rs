@@ -20,6 +20,7 @@ pub(crate) mod integrations;
 mod later;
 mod limits;
 mod lists;
+pub(crate) mod observe;
 pub(crate) mod openapi;
 mod paths;
 mod prefer;

@@ -12,14 +12,15 @@ use axum::{
 use super::{
     Api, answer, batch, decide, decisions, docs,
     gate::{self, Rule, Watch},
-    graphql, health, integrations, lists, openapi,
+    graphql, health, integrations, lists, observe, openapi,
 };
 
 /// Every route, and what answers where there is none.
 pub(super) fn router(api: Arc<Api>) -> Router {
     let Routes { router, table } = routes();
     let watch = Watch { api: api.clone(), table: Arc::new(table) };
-    router.route_layer(middleware::from_fn_with_state(watch, gate::pass)).fallback(answer::no_route).with_state(api)
+    let guarded = router.route_layer(middleware::from_fn_with_state(watch, gate::pass)).fallback(answer::no_route);
+    guarded.layer(middleware::from_fn_with_state(api.clone(), observe::pass)).with_state(api)
 }
 
 fn routes() -> Routes {

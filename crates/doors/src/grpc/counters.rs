@@ -25,6 +25,11 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// A status as gRPC writes it.
+pub(super) fn name(code: Code) -> &'static str {
+    usize::try_from(i32::from(code)).ok().and_then(|at| CODES.get(at)).copied().unwrap_or("UNKNOWN")
+}
+
 /// The methods that are counted; `other` last.
 pub(super) const METHODS: [&str; 7] = ["Decide", "DecideStream", "Get", "List", "Explain", "ListIntegrations", "other"];
 

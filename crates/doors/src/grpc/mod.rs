@@ -8,6 +8,7 @@ mod counters;
 mod frame;
 mod health;
 mod metadata;
+mod observe;
 mod pb;
 mod preface;
 mod service;

@@ -7,7 +7,7 @@ use axum::body::Body as Received;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use hyper::{Request, Response, StatusCode, body::Incoming, header::AUTHORIZATION, http::request::Parts};
 use prost::Message;
-use tendon_kernel::{Error, ErrorKind, Result};
+use tendon_kernel::{Error, ErrorKind, Result, trace};
 use tonic::{Code, Status, body::Body, server::Grpc};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_prost::ProstCodec;
@@ -15,7 +15,9 @@ use tonic_prost::ProstCodec;
 use super::{
     calls::{self, Call, End, Given},
     counters::Counters,
-    frame, health, metadata, status,
+    frame, health, metadata,
+    observe::Observed,
+    status,
     stream::Questions,
 };
 use crate::{
@@ -64,7 +66,14 @@ impl Service {
     }
 
     /// Answers one call.
-    pub(crate) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub(crate) async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let api = self.api.clone();
+        let Some(observed) = Observed::begin(&api, &mut request) else { return self.dispatch(request).await };
+        let answered = trace::within(observed.scope(), self.dispatch(request)).await;
+        answered.map(|response| observed.end(&api, response))
+    }
+
+    async fn dispatch(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         if !metadata::is_grpc(request.headers()) {
             self.discard(request.into_body()).await;
             let mut response = Response::new(Body::empty());

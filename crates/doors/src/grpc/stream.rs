@@ -15,7 +15,7 @@ use futures_util::{
     stream::{self, BoxStream, StreamExt as _},
 };
 use tendon_engine::ask::Answer;
-use tendon_kernel::{Error, ErrorKind, Result};
+use tendon_kernel::{Error, ErrorKind, Result, trace};
 use tonic::{Code, Request, Response, Status, Streaming, server::StreamingService};
 
 use super::{
@@ -51,9 +51,13 @@ impl StreamingService<DecideRequest> for Questions {
         };
         let groups = request.into_inner().ready_chunks(GROUP);
         let state = State { call, counters: self.counters.clone(), index: 0, groups: groups.boxed(), ended: false };
-        let answers = stream::unfold(state, |mut state| async move {
-            let answers = state.next().await?;
-            Some((stream::iter(answers), state))
+        // Answers are made while they are fetched, which is after the call has returned.
+        let scope = trace::current();
+        let answers = stream::unfold(state, move |mut state| {
+            trace::within(scope.clone(), async move {
+                let answers = state.next().await?;
+                Some((stream::iter(answers), state))
+            })
         });
         Box::pin(future::ready(Ok(Response::new(answers.flatten().boxed()))))
     }

@@ -18,7 +18,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::{future::FutureExt as _, stream};
-use tendon_kernel::{Error, ErrorKind, Result};
+use tendon_kernel::{Error, ErrorKind, Result, trace};
 use tokio::sync::mpsc;
 
 use self::{lines::Lines, run::Run};
@@ -132,7 +132,7 @@ fn streamed(api: &Arc<Api>, asked: &Asked, order: Order, body: Body) -> Response
             Err(error) => run.broken(&error, tell).await,
         }
     };
-    api.context.spawn.spawn("batch", task.boxed());
+    api.context.spawn.spawn("batch", trace::within(trace::current(), task).boxed());
     let answers =
         stream::unfold(
             told,
