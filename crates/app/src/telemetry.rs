@@ -5,18 +5,18 @@ use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
 use tendon_kernel::{
     Error, ErrorKind, Result,
     context::Context,
-    sockets::{
-        http::HttpClient,
-        secrets::{Secret, Secrets},
-    },
+    sockets::secrets::{Secret, Secrets},
 };
 use tendon_plan::{
     Plan,
     telemetry::{OtlpPlan, TelemetryPlan},
 };
-use tendon_platform::telemetry::{
-    OtlpSettings, Telemetry,
-    log::{self, LogFormat},
+use tendon_platform::{
+    OutgoingHttp,
+    telemetry::{
+        OtlpSettings, Telemetry,
+        log::{self, LogFormat},
+    },
 };
 
 /// Longest wait for a receiver's answer when nobody says.
@@ -38,7 +38,7 @@ pub(crate) fn settings(plan: &Plan, secrets: &dyn Secrets) -> Result<Option<Otlp
 pub(crate) fn begin(
     context: &mut Context,
     serve: bool,
-    (http, plan, secrets): (Arc<dyn HttpClient>, &Plan, &dyn Secrets),
+    (http, plan, secrets): (Arc<OutgoingHttp>, &Plan, &dyn Secrets),
 ) -> Result<Arc<Telemetry>> {
     let telemetry = Telemetry::new(context, http);
     if serve {

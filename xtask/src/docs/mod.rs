@@ -3,6 +3,7 @@
 
 mod commands;
 mod errors;
+mod metrics;
 mod schema;
 
 use std::fs;
@@ -16,8 +17,12 @@ use crate::{
 type Page = (&'static str, fn() -> Result<String, String>);
 
 // sorted
-const PAGES: &[Page] =
-    &[("commands.md", commands::page), ("configuration.md", schema::page), ("errors.md", errors::page)];
+const PAGES: &[Page] = &[
+    ("commands.md", commands::page),
+    ("configuration.md", schema::page),
+    ("errors.md", errors::page),
+    ("metrics.md", metrics::page),
+];
 
 /// Writes the pages, or compares them.
 pub(crate) fn docs(check: bool) -> Outcome {

@@ -21,5 +21,6 @@ mod listening;
 mod registry;
 mod rules;
 mod support;
+mod telemetry;
 mod tls;
 mod tokens;

@@ -117,7 +117,7 @@ fn a_certificate_that_ends_while_running_is_told_and_refused_by_whoever_checks_i
     let report = curl(&running, &authority.ca(), &["--insecure"], "/readyz");
     assert!(told(&report).contains("\"ended\":true") && told(&report).ends_with("200"), "{}", told(&report));
     let metrics = curl(&running, &authority.ca(), &["--insecure"], "/metrics");
-    assert!(told(&metrics).contains("tendon_tls_certificate_seconds_left -"), "{}", told(&metrics));
+    assert!(told(&metrics).contains("tendon_tls_certificate_remaining_seconds -"), "{}", told(&metrics));
     authority.issue("server", Wanted::default());
     running.wait_for_line("the changed certificate is in force");
     assert!(curl(&running, &authority.ca(), &[], "/livez").status.success());

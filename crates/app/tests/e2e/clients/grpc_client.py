@@ -254,4 +254,13 @@ def stop():
     more.set()
 
 
+def traced():
+    """A call and a stream inside traces of the caller."""
+    client = Client()
+    at = lambda trace: client.metadata + [("traceparent", f"00-{trace * 16}-b7ad6b7169203331-01")]
+    client.method("Decide").with_call(client.ask(LEAD), metadata=at("c1"))
+    answers = client.method("DecideStream")(iter([client.ask(LEAD)]), metadata=at("c2"))
+    assert len(list(answers)) == 1
+
+
 globals()[CHECK]()

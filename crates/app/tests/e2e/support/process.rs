@@ -17,7 +17,10 @@ use super::{Answer, PATIENCE, exchange};
 /// The binary with arguments; nothing of the environment changes what it does.
 pub(crate) fn tendon(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tendon"));
-    command.args(arguments).env_remove("TENDON_LOG").env_remove("TENDON_MASTER_KEY");
+    for name in ["TENDON_LOG", "TENDON_LOG_FORMAT", "TENDON_MASTER_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        command.env_remove(name);
+    }
+    command.args(arguments);
     command
 }
 
@@ -105,6 +108,13 @@ impl Running {
     pub(crate) fn stop(self) -> ExitStatus {
         self.signal("-TERM");
         self.wait()
+    }
+
+    /// Ends it in order; gives what it said on stderr and nobody waited for.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        self.signal("-TERM");
+        assert!(self.child.wait().unwrap().success());
+        self.lines.lock().unwrap().iter().collect()
     }
 
     /// Waits for its end.
