@@ -33,7 +33,7 @@ pub(super) async fn write(context: &Context, system: &System, batch: &[Pending])
         Some(Link { context: pending.trace.clone()?, attributes })
     });
     let links: Vec<_> = links.take(LINKS).collect();
-    let Some(mut span) = context.traces.begin_linked("deliver", Kind::Consumer, links) else {
+    let Some(mut span) = context.traces.begin_linked("deliveries", Kind::Consumer, links) else {
         return writing.await;
     };
     span.set("tendon.system", system.name());
