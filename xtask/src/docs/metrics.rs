@@ -29,12 +29,6 @@ pub(super) fn page() -> Result<String, String> {
         }
         let content = fs::read_to_string(root().join(&path)).map_err(|error| format!("{path}: {error}"))?;
         for found in made_in(&content) {
-            if found.help.is_empty() {
-                return Err(format!(
-                    "{path}: the help of {} is neither a text nor `let help = …` before it",
-                    found.name
-                ));
-            }
             let known = metrics.entry(found.name.clone()).or_insert_with(|| Metric { labels: Vec::new(), ..found });
             let new = found.labels.into_iter().filter(|label| !known.labels.contains(label));
             let new: Vec<_> = new.collect();
@@ -79,7 +73,11 @@ fn made_in(content: &str) -> Vec<Metric> {
             let own = function(code, at);
             let help = match rest.strip_prefix('"') {
                 Some(help) => literal(help),
-                None => own.rsplit_once("let help = \"").map(|(_, help)| literal(help)).unwrap_or_default(),
+                None => {
+                    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(0);
+                    let said = format!("let {} = \"", &rest[..end]);
+                    own.rsplit_once(said.as_str()).map(|(_, help)| literal(help)).unwrap_or_default()
+                }
             };
             let mut labels = Vec::new();
             let inline = rest.split(';').next().unwrap_or_default().split("})").next().unwrap_or_default();
@@ -145,8 +143,8 @@ mod tests {
     #[test]
     fn metrics_are_read_from_where_they_are_registered() {
         let content = "fn a() { registry.counter(\"a_total\", \"Of \\\"a\\\".\", &[(\"way\", way)]); }\n\
-                       fn b() { let help = \"B.\";\n let labels = [(\"x\", x), (\"y\", y)];\n\
-                       registry.histogram(\n    \"b_seconds\",\n    help, &labels, SECONDS); }\n\
+                       fn b() { let words = \"B.\";\n let labels = [(\"x\", x), (\"y\", y)];\n\
+                       registry.histogram(\n    \"b_seconds\",\n    words, &labels, SECONDS); }\n\
                        fn c() { gauge(\"c_bytes\", \"C.\"), d: gauge(\"d_d\", \"D.\"); }\nfn d() { histogram(); self.counter(name, help); }\n\
                        #[cfg(test)]\nregistry.gauge(\"t_t\", \"T.\", &[])";
         let metric = |name: &str, kind, labels: &[&str], help: &str| Metric {
