@@ -42,7 +42,7 @@ pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask) -> Result<Answers> {
         }
     };
     laps.end("admit");
-    trail.admitted(&admitted.ready, &ask);
+    trail.admitted(&admitted.ready, ask.door, ask.items.len());
 
     let deadline = admitted.deadline;
     let (tell, told) = oneshot::channel();
@@ -145,14 +145,19 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps, t
 
 /// Takes accepted requests through all stages, as one batch.
 pub(crate) async fn carry(engine: &Engine, batch: &mut Batch) {
-    let mut laps = Laps::start(&engine.context.clock);
-    pass(engine, batch, &mut laps).await;
+    let mut trail = Trail::begin(engine);
+    let mut laps = Laps::start(&engine.context.clock, trail.stages());
+    trail.admitted(&batch.ready, batch.door, batch.cases.len());
+    trace::within(trail.scope(), pass(engine, batch, &mut laps)).await;
     shadow::offer(engine, batch);
     let answers = batch.cases.iter().map(|case| match &case.state {
         State::Answered(answer) => Some(answer.clone()),
         _ => None,
     });
-    tally(engine, &batch.ready, &answers.collect::<Vec<_>>(), &laps.times);
+    let answers: Vec<_> = answers.collect();
+    tally(engine, &batch.ready, &answers, &laps.times, &trail);
+    drop(laps);
+    trail.answered(&answers);
 }
 
 /// Counts what became of a batch.

@@ -3,16 +3,12 @@
 
 use tendon_kernel::{
     Result,
-    decision::Outcome,
+    decision::{Door, Outcome},
     metrics::Exemplar,
     trace::{self, Active, Kind, Scope, Stages},
 };
 
-use crate::{
-    ask::{Answer, Ask},
-    engine::Engine,
-    runtime::Ready,
-};
+use crate::{ask::Answer, engine::Engine, runtime::Ready};
 
 /// What is told of one ask.
 pub(crate) struct Trail {
@@ -53,11 +49,11 @@ impl Trail {
     }
 
     /// The ask was admitted.
-    pub(crate) fn admitted(&mut self, ready: &Ready, ask: &Ask) {
+    pub(crate) fn admitted(&mut self, ready: &Ready, door: Door, count: usize) {
         let Some(span) = self.span.as_mut().filter(|span| span.kept()) else { return };
         span.set("tendon.integration", &ready.plan.name);
-        span.set("tendon.door", ask.door.name());
-        span.set("tendon.batch.size", ask.items.len());
+        span.set("tendon.door", door.name());
+        span.set("tendon.batch.size", count);
     }
 
     /// A trace that is kept, for the metrics to point to.
