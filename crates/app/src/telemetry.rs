@@ -19,6 +19,8 @@ use tendon_platform::{
     },
 };
 
+use crate::wiring::Purpose;
+
 /// Longest wait for a receiver's answer when nobody says.
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -37,11 +39,13 @@ pub(crate) fn settings(plan: &Plan, secrets: &dyn Secrets) -> Result<Option<Otlp
 /// As [`settings`] and [`logs`].
 pub(crate) fn begin(
     context: &mut Context,
-    serve: bool,
-    (http, plan, secrets): (Arc<OutgoingHttp>, &Plan, &dyn Secrets),
+    purpose: Purpose,
+    http: &Arc<OutgoingHttp>,
+    plan: &Plan,
+    secrets: &dyn Secrets,
 ) -> Result<Arc<Telemetry>> {
-    let telemetry = Telemetry::new(context, http);
-    if serve {
+    let telemetry = Telemetry::new(context, http.clone());
+    if purpose == Purpose::Serve {
         context.traces = telemetry.traces();
         telemetry.configure(settings(plan, secrets)?);
         logs(&plan.telemetry)?;

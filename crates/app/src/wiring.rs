@@ -102,8 +102,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let http = Arc::new(OutgoingHttp::new(context.clock.clone()));
     http.trust(certificates::outgoing_ca(&installed.plan, project).as_deref())?;
     // Before anything takes the context: what begins spans is part of it.
-    let parts = (http.clone(), &*installed.plan, &*secrets);
-    let telling = telemetry::begin(&mut context, purpose == Purpose::Serve, parts)?;
+    let telemetry = telemetry::begin(&mut context, purpose, &http, &installed.plan, &*secrets)?;
     let tls = certificates::tls_files(&installed.plan, project)
         .filter(|_| purpose == Purpose::Serve)
         .map(ServerTls::open)
@@ -161,7 +160,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         keys,
         gate,
         tls,
-        telemetry: telling,
+        telemetry,
         _lock: lock,
     })
 }
