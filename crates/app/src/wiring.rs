@@ -103,10 +103,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     http.trust(certificates::outgoing_ca(&installed.plan, project).as_deref())?;
     // Before anything takes the context: what begins spans is part of it.
     let telemetry = telemetry::begin(&mut context, purpose, &http, &installed.plan, &*secrets)?;
-    let tls = certificates::tls_files(&installed.plan, project)
-        .filter(|_| purpose == Purpose::Serve)
-        .map(ServerTls::open)
-        .transpose()?;
+    let tls = server_tls(&installed, project, purpose)?;
     let sealed = sealed_keys(&state)?;
     let projected = open_projections(project)?;
     let book = tendon_ledger::open(tendon_ledger::Parts {
@@ -182,6 +179,12 @@ async fn judged(
     let installed = Installed::from(assembled, &project.only)?;
     installed.keep(records, context).await?;
     Ok(installed)
+}
+
+/// TLS of the listener, where the project is to be served with it.
+fn server_tls(installed: &Installed, project: &Project, purpose: Purpose) -> Result<Option<ServerTls>> {
+    let files = certificates::tls_files(&installed.plan, project).filter(|_| purpose == Purpose::Serve);
+    files.map(ServerTls::open).transpose()
 }
 
 /// Waits until everything recorded so far is in the projections.

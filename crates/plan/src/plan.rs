@@ -13,9 +13,7 @@ use tendon_kernel::{
     sockets::{connector::Allowed, model::Signature},
 };
 
-use crate::{
-    callback::CallbackPlan, expr::Program, route::RoutePlan, telemetry::TelemetryPlan, trust::TrustPlan,
-};
+use crate::{callback::CallbackPlan, expr::Program, route::RoutePlan, telemetry::TelemetryPlan, trust::TrustPlan};
 
 /// A whole project.
 #[derive(Default)]
