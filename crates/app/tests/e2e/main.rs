@@ -16,6 +16,7 @@ mod documents;
 mod graphql;
 mod grpc;
 mod keys;
+mod letters;
 mod limits;
 mod listening;
 mod registry;
