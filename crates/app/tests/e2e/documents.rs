@@ -1,8 +1,11 @@
 //! What describes the service: the OpenAPI document, judged by an independent validator, and the metrics.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use crate::support::{PYTHON, Sandbox, body};
+
+/// The second validator (npm `@seriousme/openapi-schema-validator`).
+const VALIDATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi");
 
 #[test]
 fn the_document_is_valid_and_its_example_is_accepted() {
@@ -22,6 +25,11 @@ fn the_document_is_valid_and_its_example_is_accepted() {
     let validated = validated.expect("`cargo xtask setup` makes the environment with the validator");
     let said = String::from_utf8_lossy(&validated.stdout).into_owned() + &String::from_utf8_lossy(&validated.stderr);
     assert!(validated.status.success(), "{said}");
+    // And by another one, which reads the document by the schema that OpenAPI itself gives.
+    assert!(Path::new(VALIDATOR).join("node_modules").exists(), "it is not installed: run `cargo xtask setup`");
+    let validated = Command::new("node").arg("validate.mjs").arg(&file).current_dir(VALIDATOR).output().unwrap();
+    let said = String::from_utf8_lossy(&validated.stdout).into_owned() + &String::from_utf8_lossy(&validated.stderr);
+    assert!(validated.status.success() && said.contains("\"valid\":true"), "{said}");
     // Every code that was met is explained in the document.
     let codes = &document["components"]["x-problem-codes"];
     for (headers, body, code) in

@@ -128,7 +128,7 @@ pub(super) fn list(operation: &str, about: &str, schema: &str, parameters: &[Jso
 
 fn retry() -> Json {
     let id = json!({ "name": "id", "in": "path", "required": true, "description": "Id of the letter, as the list has it.",
-        "schema": { "type": "string", "pattern": "^[0-9]{1,18}-[0-9]{1,4}$" } });
+        "schema": { "type": "string", "pattern": "^[0-9]{1,18}-([0-9]{1,4}|[1-5][0-9]{4}|65535)$" } });
     let mut responses = problems(&["400", "401", "403", "404", "410", "429", "503"]);
     responses.insert("202".into(), json!({ "description": "Put back to work.", "content": { "application/json": { "schema": {
         "type": "object", "required": ["letter", "decision", "state"],
