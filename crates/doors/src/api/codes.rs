@@ -80,7 +80,7 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("not_json", &[415], "the content type is not JSON"),
     ("not_recorded", &[500], "a defect: a decision left the path without its record"),
     ("not_running", &[503], "only a running process can do this now"),
-    ("nothing_to_explain", &[501], "the decision has no output that could be explained"),
+    ("nothing_to_explain", &[404], "the decision has no output that could be explained"),
     (
         "origin_forbidden",
         &[403],

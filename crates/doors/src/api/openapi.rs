@@ -40,7 +40,7 @@ pub fn document(plan: &Plan) -> Json {
         "Recorded",
         &["404", "410"],
     );
-    get["parameters"] = json!([flag("explain", "With the explanation.")]);
+    get["parameters"] = json!([paths::flag("explain", "With the explanation.")]);
     get["responses"]["202"] = later("The request is accepted, and not decided yet: look again.", "Pending");
     paths.insert("/v1/decisions/{id}".into(), json!({ "parameters": [id], "get": get }));
     paths.insert(
@@ -113,7 +113,7 @@ fn decide(one: &IntegrationPlan) -> Json {
             paths::header("tendon-timeout-ms", "Time the request has, in milliseconds.", &paths::milliseconds()),
             paths::header("Prefer", "RFC 7240. `respond-async`: 202 at once, and the decision later where `Location` says; with `wait=N`, only if it \
                 is not made within N seconds (at most 60).", &json!({ "type": "string", "examples": ["respond-async", "respond-async, wait=5"] })),
-            flag("explain", "Explain the decision in the answer."),
+            paths::flag("explain", "Explain the decision in the answer."),
         ],
         "requestBody": {
             "required": true,
@@ -138,10 +138,6 @@ fn members(one: &IntegrationPlan) -> Json {
              addresses that the integration declares are called." });
     }
     members
-}
-
-fn flag(name: &str, about: &str) -> Json {
-    paths::query(name, about, &json!({ "type": "boolean", "default": false }))
 }
 
 /// An answer that says where the decision will be.
@@ -350,6 +346,9 @@ fn field_schema(field: &Field) -> Json {
                 schema.insert(name.into(), json!(bound));
             }
         }
+    }
+    if field.kind == Type::Int {
+        paths::int64(&mut schema);
     }
     if let Some(pattern) = &field.pattern {
         schema.insert("pattern".into(), json!(format!("^(?:{pattern})$")));

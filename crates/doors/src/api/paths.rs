@@ -86,6 +86,18 @@ pub(super) fn query(name: &str, about: &str, schema: &Json) -> Json {
     json!({ "name": name, "in": "query", "required": false, "description": about, "schema": schema })
 }
 
+/// `true` or `false` behind the `?`.
+pub(super) fn flag(name: &str, about: &str) -> Json {
+    query(name, about, &json!({ "type": "boolean", "default": false }))
+}
+
+/// What every whole number keeps to: 64 bits, where its field says nothing narrower.
+pub(super) fn int64(schema: &mut Map<String, Json>) {
+    schema.insert("format".into(), json!("int64"));
+    schema.entry("minimum").or_insert(json!(i64::MIN));
+    schema.entry("maximum").or_insert(json!(i64::MAX));
+}
+
 fn text() -> Json {
     json!({ "type": "string" })
 }

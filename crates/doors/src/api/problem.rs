@@ -50,7 +50,8 @@ pub fn status(kind: ErrorKind, code: &str) -> StatusCode {
         (ErrorKind::Invalid, _) => StatusCode::BAD_REQUEST,
         (ErrorKind::Unauthenticated, _) => StatusCode::UNAUTHORIZED,
         (ErrorKind::Forbidden, _) => StatusCode::FORBIDDEN,
-        (ErrorKind::NotFound, _) => StatusCode::NOT_FOUND,
+        // An explanation that does not exist; it is not that this service could not give one.
+        (ErrorKind::NotFound, _) | (ErrorKind::Unsupported, "nothing_to_explain") => StatusCode::NOT_FOUND,
         (ErrorKind::Gone, _) => StatusCode::GONE,
         (ErrorKind::Conflict, _) => StatusCode::CONFLICT,
         (ErrorKind::Quarantined, _) => StatusCode::UNPROCESSABLE_ENTITY,
