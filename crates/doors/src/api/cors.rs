@@ -20,7 +20,7 @@ use super::answer;
 const SENT: &str = "authorization, content-type, idempotency-key, if-none-match, prefer, request-timeout, \
                     tendon-timeout-ms, traceparent, tracestate, x-request-id";
 /// Headers that a page may read.
-const READ: &str = "etag, idempotent-replayed, link, location, ratelimit, ratelimit-policy, retry-after, server-timing, \
+const READ: &str = "etag, idempotent-replayed, link, location, preference-applied, ratelimit, ratelimit-policy, retry-after, server-timing, \
                     tendon-batch-size, tendon-decision-id, x-request-id";
 
 /// What a request's origin may do.
