@@ -36,6 +36,7 @@ fn letters_are_listed_page_by_page_and_tried_again() {
         let page = get(&path);
         let found = ids(&page.json());
         assert_eq!((page.status, found.len()), (200, 1));
+        assert!(!paged.contains(&found[0]), "a page came again");
         paged.extend(found);
         next = page.header("link").map(|link| link[1..link.find('>').unwrap()].to_owned());
     }

@@ -170,7 +170,9 @@ impl Outbox {
     /// # Errors
     /// The store's.
     pub async fn letters(&self, after: Option<Place>, limit: usize) -> Result<Vec<DeadLetter>> {
-        let from = after.map_or_else(Vec::new, |(seq, index)| letter_key((seq, index.saturating_add(1))));
+        // The letter of a whole record has the last index that there is: what follows it is of another entry.
+        let next = |(seq, index): Place| index.checked_add(1).map_or((seq.saturating_add(1), 0), |index| (seq, index));
+        let from = after.map_or_else(Vec::new, |place| letter_key(next(place)));
         let rows = self.shared.store.range(LETTERS, Range { from, to: None, limit, descending: false }).await?;
         rows.into_iter().map(|(key, value)| letter(place_of(&key)?, &value)).collect()
     }
