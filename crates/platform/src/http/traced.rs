@@ -58,3 +58,72 @@ pub(super) fn end(span: Option<Active>, answer: &Result<HttpResponse>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tendon_kernel::{
+        context::Deadline,
+        trace::{Attribute, Scope, Span, TraceContext, TraceSink, Traces},
+    };
+
+    use super::*;
+    use crate::runtime::{SystemClock, SystemEntropy};
+
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<Span>>);
+
+    impl TraceSink for Kept {
+        fn on(&self) -> bool {
+            true
+        }
+        fn keeps(&self, _: &[u8; 16]) -> bool {
+            false
+        }
+        fn finished(&self, span: Span) {
+            self.0.lock().unwrap().push(span);
+        }
+    }
+
+    const ORIGIN: &str = "https://hooks.example:8443";
+
+    fn request() -> HttpRequest {
+        HttpRequest::new(Method::Post, format!("{ORIGIN}/in/s3cret?key=s3cret"), Deadline(std::time::Duration::ZERO))
+    }
+
+    fn sent(request: &HttpRequest, name: &str) -> Option<String> {
+        request.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn a_receiver_is_told_where_it_is_called_from() {
+        let kept = Arc::new(Kept::default());
+        let traces = Traces::new(Arc::new(SystemClock::new()), Arc::new(SystemEntropy), kept.clone());
+        let (outside, span) = begin(request(), ORIGIN);
+        assert!(outside.headers.is_empty() && span.is_none(), "nothing is under way: nothing is told");
+        for flag in ["01", "00"] {
+            let caller = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flag}");
+            let server = traces.begin("GET", Kind::Server, TraceContext::parse(&caller, Some("a=1"))).unwrap();
+            let above = server.context().span;
+            let (told, span) = trace::during(&Scope::of_request("r", Some(&server)), || begin(request(), ORIGIN));
+            let said = TraceContext::parse(&sent(&told, "traceparent").unwrap(), None).unwrap();
+            assert_eq!((said.trace, said.sampled), (server.context().trace, flag == "01"));
+            assert_eq!(sent(&told, "tracestate").as_deref(), Some("a=1"));
+            assert_eq!(span.is_some(), flag == "01");
+            end(span, &Ok(HttpResponse { status: 503, headers: Vec::new(), body: Vec::new() }));
+            let spans = std::mem::take(&mut *kept.0.lock().unwrap());
+            assert_eq!(spans.len(), usize::from(flag == "01"));
+            for span in spans {
+                assert_eq!((span.context.span, span.parent), (said.span, Some(above)));
+                assert!(span.attributes.contains(&("server.address", Attribute::Text("hooks.example".into()))));
+                assert!(span.attributes.contains(&("server.port", Attribute::Number(8443))));
+                assert_eq!(span.failed.as_deref(), Some("503"));
+                assert!(!format!("{span:?}").contains("s3cret"));
+            }
+            // The caller's own span is not looked at.
+            drop(server);
+            kept.0.lock().unwrap().clear();
+        }
+    }
+}
