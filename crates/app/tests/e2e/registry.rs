@@ -63,6 +63,15 @@ impl Sandbox {
     }
 }
 
+/// Ends the askers, also when the test fails.
+struct EndsWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for EndsWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 fn decided(running: &Running, key: &str) -> Json {
     let answer = running.decide(key, &[], &body(1)).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.json());
@@ -101,6 +110,7 @@ fn promoted_and_rolled_back_under_load_each_decision_has_one_version_with_its_di
             seen
         };
         let askers = [scope.spawn(ask), scope.spawn(ask)];
+        let end = EndsWhenDropped(&on);
         for round in 0..8 {
             let to = ["v2", "v3"][round % 2];
             let done = sandbox.models(&["promote", "lead-score", to, "--why", "better", "--by", "ada"]);
@@ -110,7 +120,7 @@ fn promoted_and_rolled_back_under_load_each_decision_has_one_version_with_its_di
             assert_eq!((&back["version"], &back["from"]), (&"v1".into(), &to.into()), "{back}");
             assert_eq!(version(&running, &key), "v1", "in force with the next decision");
         }
-        on.store(false, Ordering::Relaxed);
+        drop(end);
         askers.into_iter().flat_map(|asker| asker.join().unwrap()).collect::<Vec<_>>()
     });
     let mut outputs: BTreeMap<String, String> = BTreeMap::new();

@@ -215,8 +215,8 @@ pub(super) fn schemas() -> Map<String, Json> {
                 "properties": { "id": text(), "integration": text(), "decision": text(), "system": text(), "code": text(),
                     "message": text(), "at": time } } }, "next": next } },
         "Models": { "type": "object", "required": ["models"], "properties": { "models": { "type": "array", "items": {
-            "type": "object", "required": ["name", "versions", "integrations"], "properties": {
-                "name": text(), "versions": { "type": "array", "items": { "type": "object" } },
+            "type": "object", "required": ["name", "versions", "aliases", "integrations"], "properties": {
+                "name": text(), "aliases": { "type": "object", "additionalProperties": text() }, "versions": { "type": "array", "items": { "type": "object" } },
                 "integrations": { "type": "array", "items": { "type": "object" } } } } } } },
         "Systems": { "type": "object", "required": ["systems"], "properties": { "systems": { "type": "array", "items": {
             "type": "object", "required": ["name", "kind", "breaker", "waiting", "more"], "properties": {
