@@ -3,7 +3,7 @@
 //! What to know about it, beside what `sql` tells of all server databases:
 //!
 //! - **Types.** `bool`; integers; `real`, `double precision` and `numeric` as numbers, exact or as text; text types, `uuid`,
-//!   `json`, `jsonb` and enums as text; `timestamptz`, `timestamp` (taken as UTC) and `date` as times. Arrays, ranges,
+//!   `json`, `jsonb` and enums as text; `timestamptz`, `timestamp` (UTC, or as `zone` says) and `date` as times. Arrays, ranges,
 //!   `bytea`, intervals and the rest are left out of the catalog, each with its reason.
 //! - **Open transactions.** A transaction dates its rows when it begins (`now()`) and shows them when it commits. So a watch
 //!   rereads back to the begin of the oldest transaction that was open when it last looked (`horizon`). Other roles'
@@ -77,6 +77,7 @@ fn fault(error: &tokio_postgres::Error) -> Fault {
         }
         _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Cause::ReadOnly,
         _ if *code == SqlState::LOCK_NOT_AVAILABLE => Cause::Locked,
+        _ if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) => Cause::Conflict,
         "40" => Cause::Locked,
         "28" | "3D" => Cause::Login,
         "08" | "53" | "57" | "58" => Cause::Lost,
@@ -209,6 +210,7 @@ impl Dialect for Postgres {
                 schema: schema.unwrap_or("public").to_owned(),
                 name,
                 view,
+                closed: view.then_some("a view cannot be written; name its table"),
                 columns: Vec::new(),
                 refused: BTreeMap::new(),
                 keys: Vec::new(),
@@ -219,6 +221,8 @@ impl Dialect for Postgres {
                     rounds: ["float4", "bpchar", "date", "jsonb", "uuid"].contains(&base.as_str())
                         || limited && ["numeric", "timestamp", "timestamptz"].contains(&base.as_str()),
                     exact: deterministic && base != "json",
+                    nul: false,
+                    ahead: (base == "timestamp").then_some(0),
                     values: values.split('\u{1f}').filter(|value| !value.is_empty()).map(str::to_owned).collect(),
                     max_length: None,
                     name: column,
@@ -293,6 +297,16 @@ impl Dialect for Postgres {
             horizon = horizon.map(|horizon| horizon.min(before.unwrap_or(prepared.plus_micros(-BLIND))));
         }
         Ok(horizon)
+    }
+
+    fn declared(&self, kind: Type) -> &'static str {
+        match kind {
+            Type::Bool => "boolean",
+            Type::Int => "bigint",
+            Type::Float => "double precision",
+            Type::Text => "text",
+            Type::Time => "timestamptz",
+        }
     }
 
     fn privileges(&self, driver: &mut dyn Driver, schema: Option<&str>) -> Result<Option<Privileges>, Fault> {

@@ -29,6 +29,11 @@ pub(crate) struct Config {
     /// database of the address.
     #[serde(default)]
     pub(crate) schema: Option<String>,
+    /// What a time without a zone means (`timestamp` on PostgreSQL, `DATETIME` on MySQL and MariaDB): how far the clock that
+    /// wrote it is ahead of UTC, as `+02:00` or `-05:30`. Without it, such times are UTC. Where the clock is changed in
+    /// summer there is no fixed distance: show the column in a view that converts it.
+    #[serde(default)]
+    pub(crate) zone: Option<String>,
     /// Longest wait for a connection, in milliseconds.
     #[serde(default = "default_connect")]
     #[schemars(range(min = 1, max = 600_000))]
@@ -102,11 +107,34 @@ pub(crate) fn read(kind: &str, given: &serde_json::Value) -> Result<Config, Vec<
     if !(1..=64).contains(&config.connections) {
         findings.push(wrong("/connections", "the number of connections is out of range", "1 to 64".to_owned()));
     }
+    if let Some(zone) = &config.zone
+        && ahead(zone).is_none()
+    {
+        let hint = "write +02:00 or -05:30; a name of a zone is no fixed distance".to_owned();
+        findings.push(wrong("/zone", "the distance from UTC cannot be read", hint));
+    }
     if config.ca.is_some() && matches!(config.tls, Some(Tls::Off | Tls::Require)) {
         let hint = "leave `ca` out, or set `tls: verify`".to_owned();
         findings.push(wrong("/ca", "certificates of authorities are used with `tls: verify` only", hint));
     }
     if findings.is_empty() { Ok(config) } else { Err(findings) }
+}
+
+/// The database that the settings' address names, where it stands there in clear.
+pub(crate) fn database(kind: &str, given: &serde_json::Value) -> Option<String> {
+    let url = given["url"].as_str().filter(|url| !url.contains("${"))?;
+    Parts::parse(kind, url).ok().map(|parts| parts.database)
+}
+
+/// Micros ahead of UTC.
+fn ahead(zone: &str) -> Option<i64> {
+    let (sign, rest) = zone.strip_prefix('+').map(|rest| (1, rest)).or_else(|| Some((-1, zone.strip_prefix('-')?)))?;
+    let (hours, minutes) = rest.split_once(':')?;
+    let number = |text: &str, most: i64| {
+        let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<i64>().ok().filter(|number| digits && *number <= most)
+    };
+    Some(sign * (number(hours, 14)? * 60 + number(minutes, 59)?) * 60_000_000)
 }
 
 /// Where to connect, how, and for how long to try.
@@ -119,6 +147,7 @@ pub(crate) struct Endpoint {
     pub(crate) tls: Tls,
     pub(crate) ca: Option<PathBuf>,
     pub(crate) schema: Option<String>,
+    pub(crate) ahead: i64,
     pub(crate) connect: Duration,
     pub(crate) statement: Duration,
     pub(crate) lock: Duration,
@@ -145,6 +174,7 @@ impl Endpoint {
             tls: config.tls.or(parts.tls).unwrap_or(if here { Tls::Off } else { Tls::Verify }),
             ca: config.ca.as_ref().map(|ca| build.folder.join(ca)),
             schema: config.schema.clone(),
+            ahead: config.zone.as_deref().and_then(ahead).unwrap_or(0),
             connect: millis(config.connect_timeout),
             statement: millis(config.statement_timeout),
             lock: millis(config.lock_timeout),
@@ -260,5 +290,12 @@ mod tests {
             found.iter().map(|error| error.pointer().unwrap()).collect::<Vec<_>>(),
             ["/url", "/lock_timeout", "/connections", "/ca"]
         );
+        for (zone, micros) in [("+02:00", Some(7_200_000_000)), ("-05:30", Some(-19_800_000_000)), ("+00:00", Some(0))]
+        {
+            assert_eq!(ahead(zone), micros);
+        }
+        for wrong in ["Europe/Berlin", "+2", "02:00", "+15:00", "+01:60", "++1:00", "", "+é1:00"] {
+            assert_eq!(ahead(wrong), None, "{wrong}");
+        }
     }
 }

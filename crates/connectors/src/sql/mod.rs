@@ -24,7 +24,7 @@ use std::sync::{
 
 use futures_util::future::BoxFuture;
 use tendon_kernel::{
-    Error, ErrorKind, Result, Timestamp, Value,
+    Error, ErrorKind, Result, Timestamp, Type, Value,
     schema::Catalog,
     sockets::connector::{Build, Capability, Change, Connector, Row, Scan, Watch, WriteBatch, Written},
 };
@@ -51,8 +51,10 @@ pub(crate) enum Cause {
     Lost,
     /// It took too long.
     Slow,
-    /// Somebody holds a lock, or a conflict with another transaction ended ours.
+    /// Somebody holds a lock.
     Locked,
+    /// A conflict with another transaction ended ours whole: nothing of it stands.
+    Conflict,
     /// The login is not accepted.
     Login,
     /// The login may not do this.
@@ -97,8 +99,21 @@ pub(crate) trait Dialect: Send + Sync {
     /// A name as an identifier.
     fn quote(&self, name: &str) -> String;
 
-    /// The `n`th parameter (from 1), read from its text as the column's type.
+    /// The `n`th parameter (from 1), read from its text as the column's type. Parameters are used once, in order.
     fn bind(&self, n: usize, column: &Column) -> String;
+
+    /// The `n`th parameter as the column is compared with it: in the column's own order, without harm to an index.
+    fn compare(&self, n: usize, column: &Column) -> String {
+        self.bind(n, column)
+    }
+
+    /// Whether a row's key comes after another, whose first part is the `n`th parameter; and which part of that key each
+    /// parameter is.
+    fn after(&self, key: &[Column], n: usize) -> (String, Vec<usize>) {
+        let names: Vec<String> = key.iter().map(|column| self.quote(&column.name)).collect();
+        let binds: Vec<String> = key.iter().zip(n..).map(|(column, n)| self.compare(n, column)).collect();
+        (format!("({}) > ({})", names.join(", "), binds.join(", ")), (0..key.len()).collect())
+    }
 
     /// The `n`th parameter as a number of rows.
     fn bind_count(&self, n: usize) -> String;
@@ -122,6 +137,9 @@ pub(crate) trait Dialect: Send + Sync {
     /// The earliest time with which a transaction that is open now may have dated its rows; asked before a watch reads.
     fn horizon(&self, driver: &mut dyn Driver, before: Option<Timestamp>) -> Result<Option<Timestamp>, Fault>;
 
+    /// The type with which a column for such values is made.
+    fn declared(&self, kind: Type) -> &'static str;
+
     /// What the login may do, by resource; `None`: it cannot be asked.
     fn privileges(
         &self,
@@ -134,6 +152,8 @@ pub(crate) trait Dialect: Send + Sync {
 pub(crate) struct Server {
     kind: &'static str,
     guard: Arc<Guard>,
+    dialect: &'static dyn Dialect,
+    schema: Option<String>,
     readers: Vec<Worker<Session>>,
     next: AtomicUsize,
     writer: Option<Worker<Session>>,
@@ -156,7 +176,8 @@ impl Server {
         };
         let readers = (0..config.connections.max(1)).map(start).collect::<Result<Vec<_>>>()?;
         let writer = if writes { Some(start(0)?) } else { None };
-        Ok(Arc::new(Self { kind, guard, readers, next: AtomicUsize::new(0), writer, horizon: Arc::default() }))
+        let (next, horizon) = (AtomicUsize::new(0), Arc::default());
+        Ok(Arc::new(Self { kind, guard, dialect, schema: config.schema, readers, next, writer, horizon }))
     }
 
     /// The next reading session, in turn.
@@ -264,5 +285,15 @@ impl Connector for Server {
             };
             writer.run(move |session| session.writing(|open| write::batch(open, &batch))).await
         })
+    }
+
+    fn add_columns(&self, resource: &str, columns: &[(String, Type)]) -> Vec<String> {
+        let quote = |name: &str| self.dialect.quote(name);
+        let schema = self.schema.as_deref().map(|schema| quote(schema) + ".").unwrap_or_default();
+        let statement = |(name, kind): &(String, Type)| {
+            let (table, column, declared) = (quote(resource), quote(name), self.dialect.declared(*kind));
+            format!("ALTER TABLE {schema}{table} ADD COLUMN {column} {declared};")
+        };
+        columns.iter().map(statement).collect()
     }
 }

@@ -13,7 +13,7 @@ use super::{
     Texts,
     session::{Failure, Open},
     table::{Column, Table},
-    value::{bound, convert, same},
+    value::same,
 };
 use crate::settings;
 
@@ -42,19 +42,16 @@ impl Shape {
         shown.collect::<Vec<_>>().join(", ")
     }
 
-    fn key_list(&self, open: &Open) -> String {
-        self.key.iter().map(|column| open.dialect.quote(&column.name)).collect::<Vec<_>>().join(", ")
-    }
-
     /// The key as an order. Behind the table's name: a bare name would mean the text that the select list shows.
     fn order(&self, open: &Open) -> String {
         self.key.iter().map(|column| format!("r.{}", open.dialect.quote(&column.name))).collect::<Vec<_>>().join(", ")
     }
 
-    /// `key > ?`, over all parts at once; the first parameter's number is given.
-    fn after(&self, open: &Open, first: usize) -> String {
-        let binds = self.key.iter().zip(first..).map(|(column, n)| open.dialect.bind(n, column));
-        format!("({}) > ({})", self.key_list(open), binds.collect::<Vec<_>>().join(", "))
+    /// `key > ?`, over all parts at once; the first parameter's number is given. With the parameters.
+    fn after(&self, open: &Open, first: usize, values: &[Value]) -> Result<(String, Texts), Error> {
+        let (condition, places) = open.dialect.after(&self.key, first);
+        let texts = bind_all(&self.key, values)?;
+        Ok((condition, places.into_iter().filter_map(|at| texts.get(at).cloned()).collect()))
     }
 
     fn row(&self, texts: &[Option<String>]) -> Row {
@@ -70,7 +67,7 @@ pub(super) fn target(open: &Open, table: &Table) -> String {
 
 /// Texts as values of their columns.
 pub(super) fn values(columns: &[Column], texts: &[Option<String>]) -> Vec<Value> {
-    columns.iter().zip(texts).map(|(column, text)| convert(column.kind, text.as_deref())).collect()
+    columns.iter().zip(texts).map(|(column, text)| column.read(text.as_deref())).collect()
 }
 
 /// Columns by name.
@@ -110,8 +107,9 @@ pub(super) fn check_length(open: &Open, resource: &str, key: &[String], values: 
     Err(error.with("expected", key.len()).with("given", values.len()).into())
 }
 
-fn bind_all<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<Texts, Error> {
-    values.into_iter().map(bound).collect()
+/// Values of columns as parameters.
+pub(super) fn bind_all(columns: &[Column], values: &[Value]) -> Result<Texts, Error> {
+    columns.iter().zip(values).map(|(column, value)| column.text(value)).collect()
 }
 
 /// `key IN (…)` for so many keys, filled up to a power of two so that there are few statements.
@@ -121,7 +119,7 @@ pub(super) fn in_list(open: &Open, key: &[Column], rows: usize) -> String {
     let mut one = || {
         let binds = key.iter().map(|column| {
             n += 1;
-            open.dialect.bind(n, column)
+            open.dialect.compare(n, column)
         });
         let binds = binds.collect::<Vec<_>>().join(", ");
         if key.len() == 1 { binds } else { format!("({binds})") }
@@ -132,9 +130,10 @@ pub(super) fn in_list(open: &Open, key: &[Column], rows: usize) -> String {
 }
 
 /// Parameters for [`in_list`]: the keys, filled up with their own.
-pub(super) fn in_values(keys: &[&Vec<Value>]) -> Result<Texts, Error> {
+pub(super) fn in_values(key: &[Column], keys: &[&Vec<Value>]) -> Result<Texts, Error> {
     let size = keys.len().next_power_of_two();
-    bind_all(keys.iter().cycle().take(size).flat_map(|key| key.iter()))
+    let texts = keys.iter().map(|values| bind_all(key, values)).collect::<Result<Vec<_>, Error>>()?;
+    Ok(texts.iter().cycle().take(size).flatten().cloned().collect())
 }
 
 /// Rows with these keys. A key that the database takes for equal and that is not (letter case, padding) is left out.
@@ -157,7 +156,7 @@ pub(super) fn by_key(
     for chunk in wanted.chunks(KEYS) {
         let condition = in_list(open, &shape.key, chunk.len().next_power_of_two());
         let sql = format!("SELECT {} FROM {} WHERE {condition}", shape.list(open), target(open, &shape.table));
-        for texts in open.driver.query(&sql, &in_values(chunk)?)? {
+        for texts in open.driver.query(&sql, &in_values(&shape.key, chunk)?)? {
             rows.push(shape.row(&texts));
         }
     }
@@ -173,7 +172,7 @@ pub(super) fn fits(key: &[Column], values: &[Value]) -> bool {
     use tendon_kernel::Type;
     key.iter().zip(values).all(|(column, value)| match (column.kind, value) {
         (_, Value::Null) => false,
-        (Type::Text, Value::Text(text)) => !text.contains('\0') || column.native == "longtext",
+        (Type::Text, Value::Text(text)) => !text.contains('\0') || column.nul,
         (Type::Text, _) | (_, Value::Text(_)) => {
             matches!((column.kind, value), (Type::Float | Type::Time, Value::Text(_)))
         }
@@ -184,15 +183,16 @@ pub(super) fn fits(key: &[Column], values: &[Value]) -> bool {
 /// The next rows in key order.
 pub(super) fn scan(open: &mut Open, scan: &Scan) -> Result<Vec<Row>, Failure> {
     let shape = Shape::new(open, &scan.resource, &scan.key, &scan.fields)?;
-    let mut conditions = Vec::new();
+    let (mut conditions, mut parameters) = (Vec::new(), Vec::new());
     if !scan.after.is_empty() {
         check_length(open, &scan.resource, &scan.key, &scan.after)?;
-        conditions.push(shape.after(open, 1));
+        let (condition, texts) = shape.after(open, 1, &scan.after)?;
+        conditions.push(condition);
+        parameters = texts;
     }
     let list = shape.list(open);
     let order = shape.order(open);
-    let sql = select(open, &shape, &list, &conditions, &order, scan.after.len() + 1);
-    let mut parameters = bind_all(&scan.after)?;
+    let sql = select(open, &shape, &list, &conditions, &order, parameters.len() + 1);
     parameters.push(Some(scan.limit.to_string()));
     Ok(open.driver.query(&sql, &parameters)?.iter().map(|texts| shape.row(texts)).collect())
 }
@@ -215,7 +215,7 @@ pub(super) fn watch(open: &mut Open, watch: &Watch) -> Result<Vec<Change>, Failu
     }
     let (position, key) = (&watch.after.mark, &watch.after.key);
     let name = open.dialect.quote(&mark.name);
-    let (bind, list) = (open.dialect.bind(1, &mark), format!("{}, {}", open.dialect.show(&mark), shape.list(open)));
+    let (bind, list) = (open.dialect.compare(1, &mark), format!("{}, {}", open.dialect.show(&mark), shape.list(open)));
     let keys = shape.order(open);
     let both = position.is_null() || !key.is_empty();
     if both {
@@ -229,7 +229,7 @@ pub(super) fn watch(open: &mut Open, watch: &Watch) -> Result<Vec<Change>, Failu
         let found = open.driver.query(&sql, &parameters)?;
         for texts in &found {
             let Some((first, rest)) = texts.split_first() else { continue };
-            changes.push(Change { mark: convert(mark.kind, first.as_deref()), row: shape.row(rest) });
+            changes.push(Change { mark: mark.read(first.as_deref()), row: shape.row(rest) });
         }
         Ok::<_, Failure>(found.len())
     };
@@ -241,11 +241,12 @@ pub(super) fn watch(open: &mut Open, watch: &Watch) -> Result<Vec<Change>, Failu
             conditions.push(format!("{name} IS NULL"));
         } else {
             conditions.push(format!("{name} = {bind}"));
-            parameters.push(bound(position)?);
+            parameters.push(mark.text(position)?);
         }
         if !key.is_empty() {
-            conditions.push(shape.after(open, parameters.len() + 1));
-            parameters.extend(bind_all(key)?);
+            let (condition, texts) = shape.after(open, parameters.len() + 1, key)?;
+            conditions.push(condition);
+            parameters.extend(texts);
         }
         taken = take(open, &conditions, &keys, parameters, watch.limit)?;
     }
@@ -255,7 +256,7 @@ pub(super) fn watch(open: &mut Open, watch: &Watch) -> Result<Vec<Change>, Failu
             (false, true) => format!("{name} >= {bind}"),
             (false, false) => format!("{name} > {bind}"),
         };
-        let parameters = if position.is_null() { Vec::new() } else { vec![bound(position)?] };
+        let parameters = if position.is_null() { Vec::new() } else { vec![mark.text(position)?] };
         take(open, &[condition], &format!("r.{name}, {keys}"), parameters, watch.limit - taken)?;
     }
     if both {

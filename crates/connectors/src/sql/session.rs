@@ -8,6 +8,9 @@ use tendon_kernel::{Error, ErrorKind, Result, schema::Catalog};
 use super::{Cause, Dialect, Driver, Fault, config::Endpoint, table::Table};
 use crate::{guard::Guard, settings};
 
+/// How often a batch is written anew at once when a conflict ended it.
+const CONFLICTS: u32 = 2;
+
 /// What a worker owns.
 pub(crate) struct Session {
     guard: Arc<Guard>,
@@ -22,6 +25,8 @@ pub(crate) struct Open {
     pub(crate) dialect: &'static dyn Dialect,
     pub(crate) guard: Arc<Guard>,
     schema: Option<String>,
+    /// How far times without a zone are ahead of UTC.
+    ahead: i64,
     tables: BTreeMap<String, Arc<Table>>,
 }
 
@@ -73,15 +78,17 @@ impl Session {
         if stale {
             self.open = None;
         }
-        match self.once(&mut job) {
-            // Nothing was done yet: the statement did not fit the table any more.
-            Err(Failure::Fault(fault)) if fault.cause == Cause::Changed => {
-                self.open = None;
-                self.once(&mut job)
+        let mut left = CONFLICTS;
+        loop {
+            match self.once(&mut job) {
+                // Nothing was done yet: the statement did not fit the table any more.
+                Err(Failure::Fault(fault)) if left > 0 && fault.cause == Cause::Changed => self.open = None,
+                // Nothing stands of what was done.
+                Err(Failure::Fault(fault)) if left > 0 && fault.cause == Cause::Conflict => {}
+                other => return other.map_err(|failure| self.error(attempt, failure)),
             }
-            other => other,
+            left -= 1;
         }
-        .map_err(|failure| self.error(attempt, failure))
     }
 
     fn once<T>(&mut self, job: &mut impl FnMut(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
@@ -92,6 +99,7 @@ impl Session {
                 dialect: self.dialect,
                 guard: Arc::clone(&self.guard),
                 schema: self.endpoint.schema.clone(),
+                ahead: self.endpoint.ahead,
                 tables: BTreeMap::new(),
             }),
         };
@@ -134,7 +142,7 @@ impl Session {
             Cause::Slow => {
                 (ErrorKind::Timeout, "system_slow", "the database did not answer in time; it is tried again")
             }
-            Cause::Locked => {
+            Cause::Locked | Cause::Conflict => {
                 (ErrorKind::Unavailable, "system_locked", "another program holds the rows' lock; it is tried again")
             }
             Cause::Login => (
@@ -169,7 +177,7 @@ impl Open {
         }
         let schema = self.schema.clone();
         let found = self.dialect.tables(self.driver.as_mut(), schema.as_deref(), Some(name))?;
-        let Some(table) = found.into_iter().find(|table| table.name == name) else {
+        let Some(mut table) = found.into_iter().find(|table| table.name == name) else {
             let all = self.dialect.tables(self.driver.as_mut(), schema.as_deref(), None)?;
             let names: Vec<&str> =
                 all.iter().map(|table| table.name.as_str()).filter(|name| self.guard.knows(name)).collect();
@@ -179,6 +187,9 @@ impl Open {
                 .hint(settings::suggestion(name, &names))
                 .into());
         };
+        for ahead in table.columns.iter_mut().filter_map(|column| column.ahead.as_mut()) {
+            *ahead = self.ahead;
+        }
         let table = Arc::new(table);
         self.tables.insert(name.to_owned(), Arc::clone(&table));
         Ok(table)

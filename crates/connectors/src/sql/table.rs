@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use tendon_kernel::{
-    Type,
+    Error, ErrorKind, Result, Type, Value,
     schema::{Field, Resource, Schema},
 };
+
+use super::value::{bound, convert};
 
 /// A column that can be used.
 #[derive(Clone, Debug)]
@@ -24,6 +26,35 @@ pub(crate) struct Column {
     pub(crate) max_length: Option<usize>,
     /// Whether a value can be told exactly from every other, so that it can be part of a key.
     pub(crate) exact: bool,
+    /// Whether a text may hold a NUL.
+    pub(crate) nul: bool,
+    /// For a time without a zone: how far it is ahead of UTC, in microseconds. The settings say it, the dialect gives zero.
+    pub(crate) ahead: Option<i64>,
+}
+
+impl Column {
+    /// A text of the database as a value.
+    pub(crate) fn read(&self, text: Option<&str>) -> Value {
+        match (convert(self.kind, text), self.ahead) {
+            (Value::Time(time), Some(ahead)) => Value::Time(time.plus_micros(-ahead)),
+            (value, _) => value,
+        }
+    }
+
+    /// A value as the text that a parameter carries.
+    ///
+    /// # Errors
+    /// `Invalid`: a number that is not finite, or with a fraction where only whole ones have a place.
+    pub(crate) fn text(&self, value: &Value) -> Result<Option<String>> {
+        match (value, self.kind, self.ahead) {
+            (Value::Time(time), Type::Time, Some(ahead)) => bound(&Value::Time(time.plus_micros(ahead))),
+            (Value::Float(number), Type::Int, _) if number.is_finite() && number.fract() != 0.0 => {
+                let message = "the field takes whole numbers, and this one has a fraction";
+                Err(Error::new(ErrorKind::Invalid, "number_not_whole", message).with("field", &self.name))
+            }
+            _ => bound(value),
+        }
+    }
 }
 
 /// A table or view.
@@ -37,6 +68,8 @@ pub(crate) struct Table {
     pub(crate) refused: BTreeMap<String, String>,
     /// Unique keys, the primary one first; all columns required.
     pub(crate) keys: Vec<Vec<String>>,
+    /// Why it cannot be written, where it cannot.
+    pub(crate) closed: Option<&'static str>,
 }
 
 impl Table {

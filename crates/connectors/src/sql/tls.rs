@@ -29,19 +29,27 @@ pub(crate) fn client(endpoint: &Endpoint) -> Result<Option<ClientConfig>, Fault>
         }
         Tls::Verify => {
             let mut roots = RootCertStore::empty();
-            if let Some(ca) = &endpoint.ca {
-                let read =
-                    CertificateDer::pem_file_iter(ca).map_err(|error| failed("reading the file `ca`", &error))?;
-                for certificate in read {
-                    let certificate = certificate.map_err(|error| failed("reading the file `ca`", &error))?;
-                    roots.add(certificate).map_err(|error| failed("the file `ca`", &error))?;
-                }
-            } else {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
+            roots.add_parsable_certificates(authorities(endpoint)?);
             Some(builder.with_root_certificates(roots).with_no_client_auth())
         }
     })
+}
+
+/// Certificates of the authorities that may vouch for the server. Those of the operating system may hold some that cannot be
+/// used; those of the settings may not.
+pub(crate) fn authorities(endpoint: &Endpoint) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let Some(ca) = &endpoint.ca else {
+        let mut found = rustls_native_certs::load_native_certs().certs;
+        found.retain(|one| RootCertStore::empty().add(one.clone()).is_ok());
+        return Ok(found);
+    };
+    let failed = |error: &dyn std::fmt::Display| Fault::new(Cause::Lost, format!("the file `ca`: {error}"));
+    let read = CertificateDer::pem_file_iter(ca).map_err(|error| failed(&error))?;
+    let found = read.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?;
+    for one in &found {
+        RootCertStore::empty().add(one.clone()).map_err(|error| failed(&error))?;
+    }
+    Ok(found)
 }
 
 /// The server's name as a certificate states it.

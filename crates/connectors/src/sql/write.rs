@@ -15,10 +15,10 @@ use tendon_kernel::{
 
 use super::{
     Cause, Fault, Texts,
-    read::{KEYS, check_length, columns, fits, in_list, in_values, key_columns, target, values},
+    read::{KEYS, bind_all, check_length, columns, fits, in_list, in_values, key_columns, target, values},
     session::{Failure, Open},
     table::{Column, Table},
-    value::{bound, convert, same},
+    value::same,
 };
 
 /// Writes that name the same fields, and where each stands in the batch.
@@ -95,8 +95,7 @@ fn singly(open: &mut Open, shapes: &[Shape<'_>]) -> Result<Done, Failure> {
 fn shapes<'a>(open: &mut Open, batch: &'a WriteBatch) -> Result<Vec<Shape<'a>>, Failure> {
     let table = open.table(&batch.resource)?;
     let wrong = |open: &Open, code, message| open.wrong(ErrorKind::Invalid, code, message, &batch.resource);
-    if table.view {
-        let message = "a view cannot be written; name its table";
+    if let Some(message) = table.closed {
         return Err(open.wrong(ErrorKind::Unsupported, "not_writable", message, &batch.resource).into());
     }
     for field in batch.key.iter().filter(|field| !open.guard.writes(&batch.resource, field)) {
@@ -157,7 +156,8 @@ impl Shape<'_> {
         let mut done = Vec::with_capacity(writes.len());
         let mut sound = Vec::with_capacity(writes.len());
         for (at, write) in writes {
-            let texts: Result<Texts, Error> = write.set.iter().map(|(_, value)| bound(value)).collect();
+            let values = self.set.iter().zip(&write.set);
+            let texts: Result<Texts, Error> = values.map(|(column, (_, value))| column.text(value)).collect();
             match texts {
                 Err(error) => done.push((*at, Written::Rejected(error.with("resource", self.resource)))),
                 Ok(_) if !fits(&self.key, &write.key) => done.push((*at, Written::Missing)),
@@ -193,7 +193,7 @@ impl Shape<'_> {
                     done.push((at, Written::Rejected(error.with("field", field))));
                 }
                 Before::Ready(old) => {
-                    let key: Texts = write.key.iter().map(bound).collect::<Result<_, Error>>()?;
+                    let key = bind_all(&self.key, &write.key)?;
                     ready.push(Ready { at, parameters: texts.into_iter().chain(key).collect(), old });
                 }
             }
@@ -220,7 +220,7 @@ impl Shape<'_> {
             target(open, &self.table),
             order_by.join(", ")
         );
-        for texts in open.driver.query(&sql, &in_values(keys)?)? {
+        for texts in open.driver.query(&sql, &in_values(&self.key, keys)?)? {
             let row = values(&columns, &texts);
             rows.entry(order(row.get(..self.key.len()).unwrap_or_default())).or_default().push(row);
         }
@@ -258,7 +258,7 @@ impl Shape<'_> {
         let (old, older) = rest.split_at(self.set.len().min(rest.len()));
         let typed = |column: &Column, value: &Value| match value {
             // A value that does not fit its type was read as text; our time as text means the same instant.
-            Value::Text(text) if column.kind != Type::Text => convert(column.kind, Some(text)),
+            Value::Text(text) if column.kind != Type::Text => column.read(Some(text)),
             other => other.clone(),
         };
         let pairs = |ours: &[Value]| {
@@ -301,8 +301,9 @@ impl Shape<'_> {
             }
         }
         let quote = |column: &&Column| open.dialect.quote(&column.name);
-        let equal = |(column, n): (&&Column, usize)| format!("{} = {}", quote(column), open.dialect.bind(n, column));
-        let assignments: Vec<String> = set.iter().zip(1..).map(equal).collect();
+        let assign = |(column, n): (&&Column, usize)| format!("{} = {}", quote(column), open.dialect.bind(n, column));
+        let equal = |(column, n): (&&Column, usize)| format!("{} = {}", quote(column), open.dialect.compare(n, column));
+        let assignments: Vec<String> = set.iter().zip(1..).map(assign).collect();
         let conditions: Vec<String> = key.iter().zip(set.len() + 1..).map(equal).collect();
         let target = target(open, &self.table);
         let sql = format!("UPDATE {target} SET {} WHERE {}", assignments.join(", "), conditions.join(" AND "));

@@ -8,7 +8,9 @@ use tendon_kernel::{
     sockets::connector::{Allowed, Capability, Connector},
 };
 
-use crate::{fake::FakeFixture, files::FilesFixture, postgres::PostgresFixture, sqlite::SqliteFixture};
+use crate::{
+    fake::FakeFixture, files::FilesFixture, postgres::PostgresFixture, sqlite::SqliteFixture,
+};
 
 /// A system of one kind that the test owns.
 pub(crate) trait Fixture {
@@ -34,6 +36,10 @@ pub(crate) trait Fixture {
     fn tells_required(&self) -> bool;
     /// Whether a text field of the system can hold this text.
     fn holds(&self, _: &str) -> bool {
+        true
+    }
+    /// Whether a resource and its fields can have this name.
+    fn names(&self, _: &str) -> bool {
         true
     }
     /// A connection with these fields allowed.

@@ -232,3 +232,26 @@ fn types_are_exact_or_refused_with_a_reason() {
     assert_eq!(system.sql(&format!("SELECT price FROM {};", id("odd"))).trim(), "1.24");
     assert_eq!(found.schema.field("day").unwrap().kind, Type::Time);
 }
+
+#[test]
+fn a_time_without_a_zone_means_what_the_settings_say() {
+    let system = PostgresFixture::new();
+    system.sql(
+        "CREATE TABLE visits (id int PRIMARY KEY, at timestamp, stamp timestamptz);
+         INSERT INTO visits VALUES (1, '2026-05-17 12:00:00', '2026-05-17 12:00:00+00'), (2, '2026-05-17 12:00:02', NULL);",
+    );
+    let mut settings = system.settings("app", PASSWORD);
+    settings["zone"] = "+02:00".into();
+    let fields = names(&["at", "stamp"]);
+    let mut more = allowed();
+    more.read.insert("visits".to_owned(), fields.clone());
+    let connector = system.with(settings, more);
+    let time = |text: &str| Value::Time(tendon_kernel::Timestamp::parse(text).unwrap());
+    let keys = [vec![Value::Int(1)]];
+    let row = wait(connector.read("visits", &names(&["id"]), &fields, &keys)).unwrap().remove(0);
+    assert_eq!(row.values, [time("2026-05-17T10:00:00Z"), time("2026-05-17T12:00:00Z")]);
+    let mut request = watch(Position { mark: time("2026-05-17T10:00:01Z"), key: Vec::new() }, 9);
+    (request.resource, request.watermark, request.fields) = ("visits".to_owned(), "at".to_owned(), fields);
+    let changes = wait(connector.watch(request)).unwrap();
+    assert_eq!(changes.iter().map(|one| &one.mark).collect::<Vec<_>>(), [&time("2026-05-17T10:00:02Z")]);
+}
