@@ -5,6 +5,8 @@
 //! | kind | catalog | read by key | scan | watch | write |
 //! |---|---|---|---|---|---|
 //! | `files` | yes | with a declared key | yes | no | no |
+//! | `mysql` | yes | yes | yes | yes | yes |
+//! | `postgres` | yes | yes | yes | yes | yes |
 //! | `sqlite` | yes | yes | yes | yes | yes |
 //!
 //! To add a kind: a folder with a config struct (its documentation), a `pub static KIND: ConnectorKind`, a line in
@@ -14,6 +16,7 @@
 
 pub mod files;
 mod guard;
+pub mod mysql;
 pub mod postgres;
 mod settings;
 mod sql;
@@ -23,7 +26,7 @@ mod worker;
 use tendon_kernel::sockets::connector::ConnectorKind;
 
 /// Every kind of system, sorted by name.
-pub static ALL: &[&ConnectorKind] = &[&files::KIND, &postgres::KIND, &sqlite::KIND];
+pub static ALL: &[&ConnectorKind] = &[&files::KIND, &mysql::KIND, &postgres::KIND, &sqlite::KIND];
 
 /// A kind by its name.
 pub fn find(name: &str) -> Option<&'static ConnectorKind> {

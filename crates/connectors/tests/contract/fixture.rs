@@ -9,7 +9,7 @@ use tendon_kernel::{
 };
 
 use crate::{
-    fake::FakeFixture, files::FilesFixture, postgres::PostgresFixture, sqlite::SqliteFixture,
+    fake::FakeFixture, files::FilesFixture, mysql::MysqlFixture, postgres::PostgresFixture, sqlite::SqliteFixture,
 };
 
 /// A system of one kind that the test owns.
@@ -55,6 +55,7 @@ pub(crate) fn all() -> Vec<Make> {
         || Box::new(FakeFixture::new()),
         || Box::new(FilesFixture::csv()),
         || Box::new(FilesFixture::jsonl()),
+        || Box::new(MysqlFixture::new()),
         || Box::new(PostgresFixture::new()),
         || Box::new(SqliteFixture::new()),
     ]
