@@ -51,8 +51,9 @@ impl MariaDb {
             folder: &self.folder,
             signal: "KILL",
             log: Log::Err,
-            // "ready for connections" also stands before the port is open for all.
-            ready: "port: ",
+            // "ready for connections" also stands before the port is open for all, and "port: " where the socket is made; the
+            // line with the version comes last.
+            ready: "'  port: ",
             port,
         };
         let at = |name: &str| self.folder.join(name).display().to_string();
