@@ -1,9 +1,14 @@
 //! What a configuration names before any facts are known: where the systems and the models are, so that the app can gather
 //! the facts that the plan is then checked against. Wrong parts are left out; the plan reports them with their place.
 
+use std::collections::BTreeMap;
+
+use tendon_kernel::sockets::connector::Allowed;
+
 use crate::{
     build::{Sources, read_project},
     finding::{Findings, Mark},
+    yaml::{At, Ordered},
 };
 
 /// Systems and models of a project, as far as they can be read.
@@ -11,6 +16,8 @@ use crate::{
 pub struct Outline {
     /// Name, connector kind and the kind's settings.
     pub systems: Vec<(String, String, serde_json::Value)>,
+    /// What is declared under `read` and `write`, by system.
+    pub allowed: BTreeMap<String, Allowed>,
     /// Name and path.
     pub models: Vec<(String, String)>,
     /// Where the certificate of the listener is named.
@@ -33,6 +40,12 @@ pub fn outline(sources: &Sources) -> Outline {
         if let Some(settings) = config.as_object_mut() {
             settings.retain(|key, _| !crate::build::COMMON.contains(&key.as_str()));
         }
+        let declared = |lists: &Ordered<Vec<At<String>>>| {
+            let names = |fields: &[At<String>]| fields.iter().map(|field| field.text().to_owned()).collect();
+            lists.iter().map(|(resource, fields)| (resource.text().to_owned(), names(fields))).collect()
+        };
+        let allowed = Allowed { read: declared(&system.read), write: declared(&system.write) };
+        outline.allowed.insert(name.text().to_owned(), allowed);
         outline.systems.push((name.text().to_owned(), kind.text().to_owned(), config));
     }
     outline.tls = raw.server.as_ref().and_then(|server| Some(server.tls.as_ref()?.cert.as_ref()?.mark));
@@ -55,6 +68,7 @@ mod tests {
                     erp: { path: x }\nmodels:\n  m: { path: models/m }\n  n: {}\nwrong: 1\n";
         let outline = outline(&Sources(vec![("tendon.yaml".into(), text.into())]));
         assert_eq!(outline.systems, [("crm".into(), "sqlite".into(), serde_json::json!({ "path": "crm.db" }))]);
+        assert_eq!(outline.allowed["crm"].read["leads"], ["id"]);
         assert_eq!(outline.models, [("m".into(), "models/m".into())]);
     }
 }

@@ -1,5 +1,6 @@
 //! One file per command: its arguments and what it does with them.
 
+pub(crate) mod access;
 pub(crate) mod backfill;
 pub(crate) mod check;
 pub(crate) mod decisions;
@@ -43,7 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Up(args) => up::run(&find()?, &args).await,
         Command::Backfill(args) => backfill::run(&find()?, &args, cli.output).await,
         Command::Models(command) => models::run(find, command, cli.output).await,
-        Command::Systems(command) => systems::run(&find()?, command, cli.output).await,
+        Command::Systems(command) => systems::run(find, command, cli.output).await,
         Command::Decisions(command) => decisions::run(&find()?, command, cli.output).await,
         Command::Deliveries(command) => deliveries::run(&find()?, command, cli.output).await,
         Command::Letters(command) => letters::run(&find()?, command, cli.output).await,

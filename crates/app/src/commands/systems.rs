@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
 use tendon_kernel::sockets::{
-    connector::{Allowed, Build, Connector},
+    connector::{Build, Connector},
     secrets::Secrets,
 };
 use tendon_plan::Sources;
@@ -14,7 +14,7 @@ use tendon_platform::ProjectSecrets;
 use crate::{
     assemble,
     cli::Format,
-    commands::discover,
+    commands::{access, discover},
     failure::{Failure, Outcome},
     output::{self, cell},
     project::Project,
@@ -37,18 +37,39 @@ pub(crate) enum Command {
     },
     /// Look at a system's tables and a sample of their rows, and describe it: keys, types, what is missing, what is personal.
     Discover(discover::Args),
+    /// Print the statements that give a login exactly the declared rights, for the system's owner to run.
+    Access(access::Args),
+    /// Show the kinds of systems, and what each can do.
+    Kinds,
 }
 
 /// Runs it.
 ///
 /// # Errors
 /// When the project cannot be read or a system that was named does not exist.
-pub(crate) async fn run(project: &Project, command: Command, format: Format) -> Outcome {
+pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, command: Command, format: Format) -> Outcome {
     match command {
-        Command::Test { system } => test(project, system.as_deref(), format).await,
-        Command::Catalog { system, resource } => catalog(project, &system, resource.as_deref(), format).await,
-        Command::Discover(args) => discover::run(project, &args, format).await,
+        Command::Test { system } => test(&find()?, system.as_deref(), format).await,
+        Command::Catalog { system, resource } => catalog(&find()?, &system, resource.as_deref(), format).await,
+        Command::Discover(args) => discover::run(&find()?, &args, format).await,
+        Command::Access(args) => access::run(&find()?, &args, format).await,
+        Command::Kinds => Ok(kinds(format)),
     }
+}
+
+fn kinds(format: Format) -> ExitCode {
+    let kinds = tendon_connectors::ALL.iter();
+    let list = kinds.map(|kind| json!({ "kind": kind.name, "can": kind.capability, "summary": kind.summary }));
+    output::document(format, &list.collect(), |list| {
+        let can = |kind: &Json| {
+            let can = kind["can"].as_object().into_iter().flatten().filter(|(_, can)| **can == true);
+            can.map(|(name, _)| name.replace('_', " ")).collect::<Vec<_>>().join(", ")
+        };
+        let row = |kind: &Json| vec![cell(kind, "kind"), can(kind), cell(kind, "summary")];
+        let rows: Vec<_> = list.as_array().into_iter().flatten().map(row).collect();
+        output::table(&["KIND", "CAN", "WHAT IT IS"], &rows)
+    });
+    ExitCode::SUCCESS
 }
 
 /// Name, kind and connection of a system.
@@ -75,7 +96,7 @@ fn connect(project: &Project, only: Option<&str>) -> Result<Vec<Connected>, Fail
         let connector = (known.build)(Build {
             system: name.clone(),
             config: config.clone(),
-            allowed: Allowed::default(),
+            allowed: outline.allowed.get(name).cloned().unwrap_or_default(),
             folder: project.folder.clone(),
             context: context.clone(),
             secrets: secrets.clone(),

@@ -12,6 +12,7 @@ mod changes;
 mod checks;
 mod contract;
 mod docs;
+mod databases;
 mod documents;
 mod graphql;
 mod grpc;

@@ -8,6 +8,7 @@ mod input;
 mod integration;
 mod model;
 mod project;
+mod rights;
 mod route;
 mod rules;
 mod telemetry;

@@ -159,6 +159,9 @@ impl SystemCheck<'_> {
             read: self.fields(&self.raw.read, catalog, "read"),
             write: self.fields(&self.raw.write, catalog, "write"),
         };
+        if let Some(catalog) = catalog {
+            super::rights::check(self.name.text(), self.name.mark, &allowed, catalog, self.findings);
+        }
         let limits = self.raw.limits.clone().unwrap_or_default();
         if let Some(rate) = limits.rate.as_ref().filter(|rate| rate.value <= 0.0) {
             self.findings.add(rate.mark, "bad_limit", "rate must be above 0", plain);
@@ -240,6 +243,12 @@ impl SystemCheck<'_> {
                 continue;
             };
             for field in fields.iter().filter(|field| known.schema.field(field.text()).is_none()) {
+                let refused = catalog.refused.get(resource.text()).and_then(|fields| fields.get(field.text()));
+                if let Some(reason) = refused {
+                    let message = format!("{verb}: {}.{} cannot be used: {reason}", known.name, field.text());
+                    self.findings.add(field.mark, "field_unsupported", message, plain);
+                    continue;
+                }
                 let names: Vec<&str> = known.schema.fields.iter().map(|field| field.name.as_ref()).collect();
                 let suggestion = nearest(field.text(), names.iter().copied());
                 // What was probably meant counts as listed, so that one slip is not reported at each use.
