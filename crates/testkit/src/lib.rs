@@ -14,6 +14,7 @@ pub mod servers;
 pub mod sim;
 pub mod store;
 pub mod system;
+pub mod tested;
 mod world;
 
 pub use disk::MemDisk;

@@ -5,6 +5,7 @@ mod commands;
 mod errors;
 mod metrics;
 mod schema;
+mod systems;
 
 use std::fs;
 
@@ -22,6 +23,7 @@ const PAGES: &[Page] = &[
     ("configuration.md", schema::page),
     ("errors.md", errors::page),
     ("metrics.md", metrics::page),
+    ("systems.md", systems::page),
 ];
 
 /// Writes the pages, or compares them.

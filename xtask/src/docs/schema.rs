@@ -49,7 +49,7 @@ fn plain(name: &str) -> &str {
     name.strip_suffix("Raw").unwrap_or(name)
 }
 
-fn table(part: &Value) -> String {
+pub(super) fn table(part: &Value) -> String {
     let mut text = String::new();
     let required: Vec<&str> = part["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let Some(fields) = part["properties"].as_object().filter(|fields| !fields.is_empty()) else {

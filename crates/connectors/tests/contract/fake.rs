@@ -111,6 +111,10 @@ impl Fixture for FakeFixture {
         true
     }
 
+    fn tested(&self) -> Option<String> {
+        None
+    }
+
     fn connect(&self, allowed: Allowed) -> Arc<dyn Connector> {
         Arc::new(self.system.login(allowed))
     }

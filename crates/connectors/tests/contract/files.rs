@@ -158,6 +158,10 @@ impl Fixture for FilesFixture {
         false
     }
 
+    fn tested(&self) -> Option<String> {
+        Some(if self.csv { "CSV files" } else { "JSON Lines files" }.to_owned())
+    }
+
     fn connect(&self, allowed: Allowed) -> Arc<dyn Connector> {
         self.build(allowed)
     }

@@ -42,6 +42,8 @@ pub(crate) trait Fixture {
     fn names(&self, _: &str) -> bool {
         true
     }
+    /// The server that this is, by its own word, with the version that the reference names.
+    fn tested(&self) -> Option<String>;
     /// A connection with these fields allowed.
     fn connect(&self, allowed: Allowed) -> Arc<dyn Connector>;
 }

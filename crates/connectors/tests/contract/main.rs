@@ -52,6 +52,15 @@ fn real(has: fn(Capability) -> bool, behaviour: fn(&dyn Fixture)) {
 }
 
 #[test]
+fn the_reference_names_the_servers_that_were_tested() {
+    let told: Vec<_> = fixture::all().iter().map(|make| make()).map(|made| (made.kind(), made.tested())).collect();
+    for kind in tendon_connectors::ALL {
+        let asked = told.iter().filter(|(name, _)| *name == kind.name).filter_map(|(_, tested)| tested.clone());
+        tendon_testkit::tested::compare("systems", kind.name, &asked.collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn every_registered_kind_has_a_fixture() {
     let fixtures: Vec<&str> = fixture::all().iter().map(|make| make().kind()).collect();
     for kind in tendon_connectors::ALL {

@@ -20,6 +20,7 @@ use tendon_testkit::{
     Sim, TestSecrets,
     proxy::{Fault, Proxy},
     servers::{MariaDb, PASSWORD},
+    tested::version,
 };
 
 use crate::{fixture::Fixture, postgres::encoded};
@@ -248,6 +249,12 @@ impl Fixture for MysqlFixture {
 
     fn names(&self, name: &str) -> bool {
         name.chars().all(|c| c <= '\u{ffff}')
+    }
+
+    fn tested(&self) -> Option<String> {
+        let told = server().sql("mysql", "SELECT VERSION();");
+        let name = if told.contains("MariaDB") { "MariaDB" } else { "MySQL" };
+        Some(format!("{name} {}", version(&told, 2)))
     }
 
     fn connect(&self, allowed: Allowed) -> Arc<dyn Connector> {

@@ -20,6 +20,7 @@ use tendon_testkit::{
     Sim, TestSecrets,
     proxy::{Fault, Proxy},
     servers::{PASSWORD, Postgres},
+    tested::version,
 };
 
 use crate::fixture::Fixture;
@@ -234,6 +235,10 @@ impl Fixture for PostgresFixture {
 
     fn holds(&self, text: &str) -> bool {
         !text.contains('\0')
+    }
+
+    fn tested(&self) -> Option<String> {
+        Some(format!("PostgreSQL {}", version(&server().sql("postgres", "SHOW server_version;"), 1)))
     }
 
     fn connect(&self, allowed: Allowed) -> Arc<dyn Connector> {

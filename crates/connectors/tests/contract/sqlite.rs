@@ -8,7 +8,7 @@ use tendon_kernel::{
     schema::Resource,
     sockets::connector::{Allowed, Build, Capability, Connector},
 };
-use tendon_testkit::{Sim, TestSecrets};
+use tendon_testkit::{Sim, TestSecrets, tested::version};
 
 use crate::fixture::Fixture;
 
@@ -175,6 +175,10 @@ impl Fixture for SqliteFixture {
 
     fn tells_required(&self) -> bool {
         true
+    }
+
+    fn tested(&self) -> Option<String> {
+        Some(format!("SQLite {}", version(rusqlite::version(), 2)))
     }
 
     fn connect(&self, allowed: Allowed) -> Arc<dyn Connector> {
