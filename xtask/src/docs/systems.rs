@@ -62,9 +62,24 @@ fn render(kinds: &Value, schema: &Value, tested: &Value) -> Result<String, Strin
             .find(|one| one.pointer("/if/properties/kind/const").and_then(Value::as_str) == Some(name));
         let own = own.ok_or_else(|| format!("the schema has no settings of kind {name}"))?;
         let summary = kind["summary"].as_str().unwrap_or_default();
-        text.push_str(&format!("\n## {name}\n\n{summary}\n\n{}", table(&own["then"])));
+        text.push_str(&format!("\n## {name}\n\n{summary}\n\n{}", table(&whole(&own["then"], &own["then"]["$defs"]))));
     }
     Ok(text)
+}
+
+/// A schema without references: a setting's own types stand where they are used.
+fn whole(schema: &Value, types: &Value) -> Value {
+    match schema {
+        Value::Object(object) => {
+            let named = object.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next());
+            let mut made = named.and_then(|name| types[name].as_object()).cloned().unwrap_or_default();
+            let own = object.iter().filter(|(key, _)| *key != "$ref" || named.is_none());
+            made.extend(own.map(|(key, value)| (key.clone(), whole(value, types))));
+            Value::Object(made)
+        }
+        Value::Array(list) => list.iter().map(|one| whole(one, types)).collect(),
+        other => other.clone(),
+    }
 }
 
 /// The servers of a kind in words.
@@ -85,13 +100,21 @@ mod tests {
         let kinds = json!([{"kind": "a", "summary": "An A.", "can": {"scan": true}}]);
         let schema = json!({"tendon.yaml": {"$defs": {"SystemRaw": {"allOf": [{
             "if": {"properties": {"kind": {"const": "a"}}},
-            "then": {"properties": {"url": {"type": "string", "description": "Where."}}, "required": ["url"]},
+            "then": {
+                "properties": {
+                    "url": {"type": "string", "description": "Where."},
+                    "tls": {"$ref": "#/$defs/Tls", "description": "How."},
+                },
+                "required": ["url"],
+                "$defs": {"Tls": {"description": "Ways.", "oneOf": [{"const": "on"}, {"const": "off"}]}},
+            },
         }]}}}});
         let page =
             render(&kinds, &schema, &json!({"systems": {"a": ["B 1", "C 2"]}, "caches": {"r": ["R 7"]}})).unwrap();
         assert!(page.contains("| [`a`](#a) | no | no | yes | no | no | B 1, C 2 |\n"), "{page}");
         assert!(page.contains("| `r` | R 7 |") && page.contains("## a\n\nAn A.\n\n| field |"), "{page}");
         assert!(page.contains("| `url` | string | required | Where. |"), "{page}");
+        assert!(page.contains("| `tls` | `on` or `off` |  | How. |"), "{page}");
         assert!(render(&kinds, &schema, &json!({"systems": {}})).is_err(), "a kind that is not tested was passed over");
     }
 }
