@@ -50,6 +50,7 @@ type Part = (&'static str, fn(&Setting, &mut Vec<table::Row>) -> Res<()>);
 
 const PARTS: &[Part] = &[
     ("http", parts::http::measure),
+    ("doors", parts::doors::measure),
     ("trees", parts::trees::measure),
     ("ledger", parts::ledger::measure),
     ("watch", parts::watch::measure),

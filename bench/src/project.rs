@@ -1,6 +1,6 @@
 //! The project that is measured, written anew for each variant, and the real program started on it.
 
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, net::SocketAddr, path::Path, process::Command};
 
 use crate::{
     Res, Setting,
@@ -11,6 +11,9 @@ use crate::{
 
 /// Where its decisions are asked.
 const PATH: &str = "/v1/integrations/bench/decisions";
+
+/// File with the address of the gRPC port.
+const GRPC: &str = "grpc.address";
 
 /// What is different in the integration or in the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(crate) enum Variant {
     Known,
     /// A watched table of a CRM instead of callers.
     Watched,
+    /// A gRPC port beside HTTP.
+    Grpc,
 }
 
 /// A running program and how it is asked.
@@ -33,6 +38,10 @@ pub(crate) struct Started {
     pub(crate) server: Server,
     /// Requests to it.
     pub(crate) target: Target,
+    /// The key of its caller.
+    pub(crate) key: String,
+    /// Where it speaks gRPC, of [`Variant::Grpc`].
+    pub(crate) grpc: Option<SocketAddr>,
 }
 
 /// Writes the project where it does not exist yet, makes a key and starts the program on it.
@@ -58,7 +67,10 @@ pub(crate) fn start(setting: &Setting, variant: Variant) -> Res<Started> {
     command.stderr(log);
     let server = Server::start(command, address, Some("/readyz"))?;
     let subjects = if variant == Variant::Known { 1000 } else { u64::MAX };
-    Ok(Started { server, target: Target { address, request: Request::new(PATH, key.trim(), 1, subjects) } })
+    let key = key.trim().to_owned();
+    let grpc = fs::read_to_string(folder.join(GRPC)).ok().and_then(|address| address.parse().ok());
+    let target = Target { address, request: Request::new(PATH, &key, 1, subjects) };
+    Ok(Started { server, target, key, grpc })
 }
 
 fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<()> {
@@ -74,6 +86,11 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
     match variant {
         Variant::Explained => integration.push_str("explain: always\n"),
         Variant::Buffered => integration.push_str("record: buffered\n"),
+        Variant::Grpc => {
+            let address = free_address().map_err(std::io::Error::other)?;
+            let _ = writeln!(project, "server: {{ grpc: {{ listen: \"{address}\" }} }}");
+            fs::write(folder.join(GRPC), address.to_string())?;
+        }
         Variant::Plain | Variant::Known | Variant::Watched => {}
     }
     if variant == Variant::Watched {

@@ -60,6 +60,13 @@ impl Request {
         &self.bytes
     }
 
+    /// The next request's body: the object with the input.
+    pub(crate) fn next_body(&mut self) -> &[u8] {
+        let bytes = self.next();
+        let start = bytes.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+        bytes.get(start..).unwrap_or_default()
+    }
+
     /// xorshift64*: enough to make inputs differ.
     fn random(&mut self) -> u64 {
         self.state ^= self.state >> 12;

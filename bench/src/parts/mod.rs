@@ -1,5 +1,6 @@
 //! The parts of the benchmark, each a function from what was made ready to rows of the table.
 
+pub(crate) mod doors;
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod trees;
