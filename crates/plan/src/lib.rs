@@ -1,6 +1,7 @@
 //! Raw configuration and facts in, a validated plan out: pure functions, no I/O. Only a plan can be run.
 
 mod build;
+pub mod cache;
 pub mod callback;
 mod digest;
 pub mod expr;

@@ -13,7 +13,14 @@ use tendon_kernel::{
     sockets::{connector::Allowed, model::Signature},
 };
 
-use crate::{callback::CallbackPlan, expr::Program, route::RoutePlan, telemetry::TelemetryPlan, trust::TrustPlan};
+use crate::{
+    cache::{CachePlan, CacheStorePlan},
+    callback::CallbackPlan,
+    expr::Program,
+    route::RoutePlan,
+    telemetry::TelemetryPlan,
+    trust::TrustPlan,
+};
 
 /// A whole project.
 #[derive(Default)]
@@ -38,6 +45,8 @@ pub struct Plan {
     pub telemetry: TelemetryPlan,
     /// Who is let in and how much.
     pub trust: TrustPlan,
+    /// Where answers are kept.
+    pub cache: CacheStorePlan,
 }
 
 /// A system with what may be touched and how fast.
@@ -225,15 +234,6 @@ pub struct TargetPlan {
     pub stamp: Option<String>,
     /// Whether the watched row is the target row, so that the input fields are the write's condition.
     pub same_row: bool,
-}
-
-/// Which answers may be reused, and for how long. Checked and kept; this version answers every request anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CachePlan {
-    /// Fields that must be equal. They are not part of the input for it: a watermark may be one of them.
-    pub key: Vec<String>,
-    /// How long.
-    pub ttl: Duration,
 }
 
 /// The badge. Checked and kept; this version has no such door.

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use tendon_kernel::schema::{Field, Schema};
 
 use crate::{
+    cache::CacheStorePlan,
     digest,
     plan::{
         ApiPlan, Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ServerLimits,
@@ -39,6 +40,9 @@ pub fn render(plan: &Plan) -> String {
     }
     if let Some(ca) = &plan.outgoing.ca {
         line!(out, "outgoing ca={ca:?}");
+    }
+    if plan.cache != CacheStorePlan::default() {
+        line!(out, "cache {:?}", plan.cache);
     }
     if plan.trust != TrustPlan::default() {
         line!(out, "trust {:?}", plan.trust);
@@ -102,6 +106,12 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan) {
     }
     if let Some(cache) = &plan.cache {
         line!(out, "  cache by {} for {:?}", cache.key.join(", "), cache.ttl);
+        if !cache.stale.is_zero() {
+            line!(out, "    stale for {:?}", cache.stale);
+        }
+        if let Some(ahead) = &cache.precompute {
+            line!(out, "    precompute {ahead:?}");
+        }
     }
     if let Some(api) = &plan.api {
         line!(out, "  door api deadline={:?}", api.deadline);

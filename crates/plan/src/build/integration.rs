@@ -21,7 +21,7 @@ use crate::{
     finding::{Findings, Mark, plain},
     nearest::nearest,
     plan::{
-        CachePlan, EmbedPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, IntegrationPlan, RecordPlan,
+        EmbedPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, IntegrationPlan, RecordPlan,
         Source,
     },
     raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, Span},
@@ -105,10 +105,11 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     let subject = work.subject(raw.subject.as_ref(), &names);
     let fallback = FallbackPlan { rules: work.fallback_rules(raw, &names), default: fallback_at };
     let explain = work.explain(raw.explain.as_ref(), &names);
-    let cache = work.cache(raw, &candidates);
     let watched = Watched { candidates: &candidates, names: &names };
     let doors = raw.doors.as_ref().map(|doors| &doors.value);
     let events = doors.and_then(|doors| doors.events.as_ref()).map(|events| work.events(events, &watched));
+    let mark = events.iter().flatten().next().map(|events| events.watermark.as_str());
+    let cache = work.cache(raw, &candidates, &names.schema, mark);
     let text = |value: &Option<At<String>>| value.as_ref().map(|value| Arc::<str>::from(value.text()));
     let mut plan = IntegrationPlan {
         name: text(&raw.integration)?,
@@ -145,10 +146,6 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
 
 /// What is taken and kept, but does nothing yet.
 fn notes(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>) {
-    if let Some(cache) = &raw.cache {
-        let message = "cache is checked and kept, but in this version every request is answered anew";
-        work.findings.add(cache.mark, "cache_passes_through", message, crate::finding::Finding::info);
-    }
     let doors = raw.doors.as_ref().map(|doors| &doors.value);
     if let Some(embed) = doors.and_then(|doors| doors.embed.as_ref()) {
         let message = "doors.embed is checked and kept, but this version has no such door";
@@ -233,15 +230,6 @@ impl Work<'_> {
                 program.map_or(ExplainPlan::OnRequest, ExplainPlan::When)
             }
         }
-    }
-
-    fn cache(&mut self, raw: &IntegrationRaw, candidates: &Candidates) -> Option<CachePlan> {
-        let cache = &raw.cache.as_ref()?.value;
-        for name in cache.key.iter().filter(|name| candidates.schema.field(name.text()).is_none()) {
-            self.no_field(name.mark, name.text(), candidates);
-        }
-        let key = cache.key.iter().map(|name| name.text().to_owned()).collect();
-        cache.ttl.map(|Span(ttl)| CachePlan { key, ttl })
     }
 
     fn output_range(&mut self, raw: &IntegrationRaw, signature: &Signature) -> (f64, f64) {

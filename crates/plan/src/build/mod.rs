@@ -1,5 +1,6 @@
 //! Raw configuration and facts → plan. Pure: the same sources and facts give the same plan and findings.
 
+mod cache;
 mod api;
 mod events;
 mod expressions;
@@ -85,7 +86,7 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
     if all.iter().any(|finding| finding.severity == Severity::Error) {
         return Outcome { plan: None, findings: all };
     }
-    let Project { name, systems, models, limits, grpc, outgoing, telemetry, trust, .. } = project;
+    let Project { name, systems, models, limits, grpc, outgoing, telemetry, trust, cache, .. } = project;
     let mut plan = Plan {
         project: name,
         digest: Arc::from(""),
@@ -97,6 +98,7 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
         outgoing,
         telemetry,
         trust,
+        cache,
     };
     plan.digest = digest::sha256(&crate::render::render(&plan)).into();
     Outcome { plan: Some(plan), findings: all }

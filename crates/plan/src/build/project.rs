@@ -8,10 +8,11 @@ use tendon_kernel::{
 };
 
 use super::{
-    grpc, read_project, telemetry,
+    cache, grpc, read_project, telemetry,
     trust::{self, Granted},
 };
 use crate::{
+    cache::CacheStorePlan,
     facts::Facts,
     finding::{Finding, Findings, Mark, plain},
     nearest::nearest,
@@ -35,6 +36,7 @@ pub(crate) struct Project {
     pub(crate) outgoing: OutgoingPlan,
     pub(crate) telemetry: TelemetryPlan,
     pub(crate) trust: TrustPlan,
+    pub(crate) cache: CacheStorePlan,
     pub(crate) granted: Granted,
 }
 
@@ -49,6 +51,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
         outgoing: OutgoingPlan::default(),
         telemetry: TelemetryPlan::default(),
         trust: TrustPlan::default(),
+        cache: CacheStorePlan::default(),
         granted: Granted::new(),
     };
     let Some((node, raw)) = read_project(text, findings) else { return project };
@@ -59,6 +62,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
     project.limits = limits(raw.server.as_ref());
     project.grpc = grpc::grpc(raw.server.as_ref().and_then(|server| server.grpc.as_ref()), findings);
     project.telemetry = telemetry::telemetry(raw.telemetry.as_ref(), findings);
+    project.cache = cache::store(raw.cache.as_ref(), findings);
     project.outgoing.ca = raw.outgoing.and_then(|raw| raw.ca).map(|ca| ca.text().to_owned());
     (project.trust, project.granted) = trust::trust(raw.server.as_ref(), raw.auth.as_ref(), findings);
     let nodes = node.get("systems").map(|entry| &entry.value);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CallbackRaw, Cel, CorsRaw, InputRaw, RouteRaw, Span};
+use super::{CacheRaw, CallbackRaw, Cel, CorsRaw, InputRaw, RouteRaw, Span};
 use crate::yaml::{At, Ordered};
 
 /// `integrations/<name>.yaml`: which model answers which question for which systems, through which doors, under which rules.
@@ -79,19 +79,6 @@ pub(crate) struct FallbackRuleRaw {
     /// The output it answers with.
     #[schemars(required)]
     pub(crate) output: Option<At<f64>>,
-}
-
-/// The cache of answers.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["key", "ttl"]))]
-pub(crate) struct CacheRaw {
-    /// Input fields that must be equal for an answer to be reused.
-    #[schemars(required)]
-    pub(crate) key: Vec<At<String>>,
-    /// How long an answer may be reused.
-    #[schemars(required)]
-    pub(crate) ttl: Option<Span>,
 }
 
 /// Whether an answer waits for its record.

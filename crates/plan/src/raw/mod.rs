@@ -1,6 +1,7 @@
 //! The raw configuration: what may stand in `tendon.yaml` and `integrations/*.yaml`. These structs are its reference: the
 //! editor schema, the check for unknown keys and the printed reference are all derived from them. Here: the small types.
 
+mod cache;
 mod callback;
 mod grpc;
 mod input;
@@ -15,6 +16,7 @@ use std::{borrow::Cow, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+pub(crate) use cache::{CacheRaw, CacheStoreRaw, PrecomputeRaw, RedisRaw, SIZE, Size, parse_size};
 pub(crate) use callback::CallbackRaw;
 pub(crate) use grpc::GrpcRaw;
 pub(crate) use input::{FieldRaw, InputRaw, RuleRaw, Scalar, SchemaRaw, TypeRaw};

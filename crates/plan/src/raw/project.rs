@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthRaw, CorsRaw, GrpcRaw, Span, TelemetryRaw, TlsRaw};
+use super::{AuthRaw, CacheStoreRaw, CorsRaw, GrpcRaw, Span, TelemetryRaw, TlsRaw};
 use crate::yaml::{At, Ordered};
 
 /// `tendon.yaml`: the systems, the models and the limits of a project.
@@ -23,6 +23,8 @@ pub(crate) struct ProjectRaw {
     pub(crate) server: Option<ServerRaw>,
     /// Who is let in beside API keys, and how much each caller may ask.
     pub(crate) auth: Option<AuthRaw>,
+    /// Where answers are kept for reuse (which may be reused, the integrations say).
+    pub(crate) cache: Option<At<CacheStoreRaw>>,
     /// Calls that Tendon makes over HTTP: callbacks, identity providers, collectors.
     pub(crate) outgoing: Option<OutgoingRaw>,
     /// Traces, metrics and logs.

@@ -154,6 +154,14 @@ impl<'a> Shape<'a> {
             self.findings.add(node.mark, "bad_duration", message, |finding| finding.allow(allowed));
             return false;
         }
+        if schema.get("format").and_then(Json::as_str) == Some(crate::raw::SIZE)
+            && crate::raw::parse_size(&scalar.text).is_none()
+        {
+            let message = format!("{name} is no size: {}", scalar.text);
+            let allowed = "a number and a unit: 512KiB, 64MiB, 2GiB";
+            self.findings.add(node.mark, "bad_size", message, |finding| finding.allow(allowed));
+            return false;
+        }
         true
     }
 
