@@ -247,7 +247,7 @@ fn pool(roots: RootCertStore) -> Result<Pool> {
         .build(connector))
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore> {
+pub(crate) fn roots(ca: Option<&Path>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     let (known, _) = roots.add_parsable_certificates(system.certs);

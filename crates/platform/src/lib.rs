@@ -1,6 +1,7 @@
 //! What the rest stands on: the real clock, randomness, disk and tasks; stores; secrets and keys; the outgoing
 //! HTTP client; TLS; the project's lock; logs. The only room that reads the wall clock and starts threads for the rooms above it. Depends on the kernel alone.
 
+pub mod caches;
 pub mod disk;
 pub mod http;
 pub mod keys;
@@ -13,6 +14,11 @@ pub mod telemetry;
 pub mod tls;
 mod validity;
 
+pub use caches::{
+    memory::MemoryCache,
+    redis::{RedisCache, RedisParts, RedisSettings},
+    sealing::forget_shared,
+};
 pub use disk::RealDisk;
 pub use http::OutgoingHttp;
 pub use keys::SealedKeys;
