@@ -13,6 +13,7 @@ use tendon_plan::expr::Scope;
 use crate::{
     ask::{Answer, Caller, Input, SourceRow},
     form::Reading,
+    recalling::Recall,
     record_format::Letter,
     running::Hold,
     runtime::{Ready, Slot},
@@ -63,6 +64,8 @@ pub(crate) struct Case {
     pub(crate) slot: Option<Arc<Slot>>,
     /// How it came to be asked (`champion`, `canary`, `arm:b`).
     pub(crate) route: Arc<str>,
+    /// What the cache knows of it.
+    pub(crate) recall: Recall,
     /// Row in the batch's matrix.
     pub(crate) row: Option<usize>,
     /// Why no model answered.
@@ -99,6 +102,7 @@ impl Case {
             subject: None,
             slot: None,
             route: champion(),
+            recall: Recall::default(),
             row: None,
             attempt: None,
             output: None,

@@ -19,6 +19,7 @@ use crate::{
     ask::{Answers, Ask, Caller},
     metrics::PathMeters,
     path,
+    recalling::{Recalling, Use},
     refusals::Refusals,
     requests::Requests,
     running::Running,
@@ -59,6 +60,7 @@ pub struct Engine {
     pub(crate) meters: PathMeters,
     pub(crate) shadows: Arc<Shadows>,
     pub(crate) requests: Requests,
+    pub(crate) recalling: Recalling,
     runtime: ArcSwap<Runtime>,
     /// Time of the latest decision, in microseconds: see [`Engine::stamp`].
     latest: AtomicI64,
@@ -93,6 +95,7 @@ impl Engine {
             deliveries: parts.deliveries,
             running: Running::default(),
             shadows: Arc::default(),
+            recalling: Recalling::default(),
             refusals,
             runtime: ArcSwap::from_pointee(parts.runtime),
             latest: AtomicI64::new(i64::MIN),
@@ -106,7 +109,7 @@ impl Engine {
     /// Refusals, which leave no decision: `NotFound` (no such integration), `Forbidden`, `Timeout` (the deadline has
     /// passed; a decision that is under way is still recorded), `Overloaded`. Everything else is said per item.
     pub async fn decide(self: &Arc<Self>, ask: Ask) -> Result<Answers> {
-        path::decide(self, ask).await
+        path::decide(self, ask, Use::Fully).await
     }
 
     /// Whether this caller may ask this integration at all; for doors that must know before the first question is read.

@@ -10,6 +10,7 @@ mod metrics;
 pub mod outbox;
 mod path;
 pub mod preview;
+mod recalling;
 pub mod record_format;
 mod refusals;
 pub mod replay;

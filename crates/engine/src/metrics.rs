@@ -8,12 +8,12 @@ use tendon_kernel::{
     metrics::{Counter, Exemplar, Gauge, Histogram, Registry, SECONDS},
 };
 
-use crate::{ask::Timing, shadow::ShadowMeters};
+use crate::{ask::Timing, recalling::RecallMeters, shadow::ShadowMeters};
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
-const STAGES: [&str; 10] =
-    ["admit", "dedupe", "validate", "route", "enrich", "infer", "judge", "explain", "record", "deliver"];
+const STAGES: [&str; 11] =
+    ["admit", "dedupe", "validate", "route", "recall", "enrich", "infer", "judge", "explain", "record", "deliver"];
 
 /// Counters of one integration.
 pub(crate) struct Meters {
@@ -21,6 +21,7 @@ pub(crate) struct Meters {
     replayed: Counter,
     seconds: Histogram,
     pub(crate) shadow: ShadowMeters,
+    pub(crate) recall: RecallMeters,
 }
 
 impl Meters {
@@ -34,7 +35,13 @@ impl Meters {
             registry.counter("tendon_decisions_replayed_total", "Answers given again for an idempotency key.", &labels);
         let help = "Time of a batch on the path.";
         let seconds = registry.histogram("tendon_decision_duration_seconds", help, &labels, SECONDS);
-        Self { outcomes, replayed, seconds, shadow: ShadowMeters::new(registry, integration) }
+        Self {
+            outcomes,
+            replayed,
+            seconds,
+            shadow: ShadowMeters::new(registry, integration),
+            recall: RecallMeters::new(registry, integration),
+        }
     }
 
     pub(crate) fn answered(&self, outcome: Outcome, replayed: bool) {
@@ -57,7 +64,7 @@ impl Meters {
 
 /// Counters of the whole path.
 pub(crate) struct PathMeters {
-    stages: [Histogram; 10],
+    stages: [Histogram; 11],
     pub(crate) in_flight: Gauge,
 }
 

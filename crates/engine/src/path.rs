@@ -14,6 +14,7 @@ use crate::{
     ask::{Answer, Answers, Ask, Item, Timing},
     batch::{Batch, Case, State, late_error},
     engine::{Engine, Room},
+    recalling::{Pass, Use},
     runtime::Ready,
     shadow,
     stages::{admit, dedupe, deliver, enrich, explain, fall_back, infer, judge, recall, record, route, validate},
@@ -30,7 +31,7 @@ pub(crate) struct Admitted {
 
 /// Takes an ask in and waits for its answers. What was admitted runs to its end in a task of its own: a caller who hangs up
 /// cannot cancel a commit half way.
-pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask) -> Result<Answers> {
+pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask, how: Use) -> Result<Answers> {
     let mut trail = Trail::begin(engine);
     let mut laps = Laps::start(&engine.context.clock, trail.stages());
     // First, and outside the task: who may not ask, or comes too late, costs nothing and leaves no decision.
@@ -48,7 +49,7 @@ pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask) -> Result<Answers> {
     let (tell, told) = oneshot::channel();
     let (path, scope) = (Arc::clone(engine), trail.scope());
     let task = trace::within(scope, async move {
-        let answers = travel(&path, ask, admitted, laps, trail).await;
+        let answers = travel(&path, ask, admitted, laps, trail, how).await;
         // Nobody may be waiting any more; the decisions are recorded all the same.
         drop(tell.send(answers));
     });
@@ -61,7 +62,7 @@ pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask) -> Result<Answers> {
 }
 
 /// Takes a batch through all stages. Every way out passes `record`.
-async fn pass(engine: &Engine, batch: &mut Batch, laps: &mut Laps) {
+async fn pass(engine: &Arc<Engine>, batch: &mut Batch, laps: &mut Laps, how: Use) {
     let clock = &*engine.context.clock;
     // Before anything is computed: what was answered once is not decided again, and who waits for the first pays nothing.
     dedupe::run(engine, batch).await;
@@ -73,9 +74,27 @@ async fn pass(engine: &Engine, batch: &mut Batch, laps: &mut Laps) {
     laps.end("validate");
     // Before recall and enrich: a cached answer and a feature belong to one version of a model.
     route::run(engine, batch);
-    // Before the costly stages it may spare.
-    recall::run(batch);
     laps.end("route");
+    // Before the costly stages it may spare.
+    let Some(memory) = recall::enter(engine, batch) else { return answer(engine, batch, laps, None).await };
+    let waiting = recall::run(engine, batch, &memory, how).await;
+    laps.end("recall");
+    answer(engine, batch, laps, Some(&memory)).await;
+    if waiting.is_empty() {
+        return;
+    }
+    // Now that whoever waits for this batch has its answers, it may wait for others itself.
+    let answered = std::mem::replace(&mut batch.cases, waiting);
+    recall::join(engine, batch).await;
+    laps.end("recall");
+    answer(engine, batch, laps, Some(&memory)).await;
+    batch.cases.extend(answered);
+    batch.cases.sort_by_key(|case| case.recall.turn);
+}
+
+/// The stages that make and record answers.
+async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Option<&Pass>) {
+    let clock = &*engine.context.clock;
     batch.end_if_late(clock);
     // After validate: expressions rely on the schema.
     enrich::run(batch);
@@ -99,11 +118,18 @@ async fn pass(engine: &Engine, batch: &mut Batch, laps: &mut Laps) {
     // Last: what is handed over here is durable already, so a crash loses nothing (the outbox finds it in the ledger).
     deliver::run(engine, batch);
     laps.end("deliver");
+    if let Some(memory) = memory {
+        // After record: a recalled answer names a decision that is in the record.
+        recall::keep(engine, batch, memory).await;
+        laps.end("recall");
+    }
+    // After the answers stand: a shadow never delays them.
+    shadow::offer(engine, batch);
 }
 
 /// Takes the items through the path in waves, so that no wave has an idempotency key twice: the second use of a key in a
 /// batch sees the first one's answer, as if it had been asked after it.
-async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps, trail: Trail) -> Answers {
+async fn travel(engine: &Arc<Engine>, ask: Ask, admitted: Admitted, mut laps: Laps, trail: Trail, how: Use) -> Answers {
     let Admitted { ready, deadline, room } = admitted;
     let Ask { caller, door, explain, items, .. } = ask;
     let mut answers: Vec<Option<Result<Answer>>> = Vec::new();
@@ -123,9 +149,7 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps, t
             matrix: Matrix::default(),
             cases,
         };
-        pass(engine, &mut batch, &mut laps).await;
-        // After the answers stand: a shadow never delays them.
-        shadow::offer(engine, &batch);
+        pass(engine, &mut batch, &mut laps, how).await;
         for case in batch.cases {
             let answer = match case.state {
                 State::Answered(answer) => answer,
@@ -144,12 +168,11 @@ async fn travel(engine: &Engine, ask: Ask, admitted: Admitted, mut laps: Laps, t
 }
 
 /// Takes accepted requests through all stages, as one batch.
-pub(crate) async fn carry(engine: &Engine, batch: &mut Batch) {
+pub(crate) async fn carry(engine: &Arc<Engine>, batch: &mut Batch) {
     let mut trail = Trail::begin(engine);
     let mut laps = Laps::start(&engine.context.clock, trail.stages());
     trail.admitted(&batch.ready, batch.door, batch.cases.len());
-    trace::within(trail.scope(), pass(engine, batch, &mut laps)).await;
-    shadow::offer(engine, batch);
+    trace::within(trail.scope(), pass(engine, batch, &mut laps, Use::Fully)).await;
     let answers = batch.cases.iter().map(|case| match &case.state {
         State::Answered(answer) => Some(answer.clone()),
         _ => None,

@@ -1,6 +1,8 @@
 //! Replay: a recorded decision is made again from its raw input and its own `now`, by the same stages, and compared bit for
 //! bit with the record. A rung of the ladder is taken from the record: why a model could not answer cannot be replayed.
 
+mod recalled;
+
 use std::sync::Arc;
 
 use tendon_kernel::{
@@ -8,6 +10,8 @@ use tendon_kernel::{
     decision::{Decision, Outcome},
     sockets::{ledger::Entry, model::Matrix},
 };
+
+pub use recalled::replay_recalled;
 
 use crate::{
     ask::Caller,
@@ -45,7 +49,8 @@ pub struct Difference {
 }
 
 impl Engine {
-    /// Replays a decision with what is installed now; the model is the loaded one of the recorded digest.
+    /// Replays a decision with what is installed now; the model is the loaded one of the recorded digest. Of a recalled one
+    /// the source is needed: [`replay_recalled`].
     ///
     /// # Errors
     /// As [`replay`].
@@ -61,26 +66,12 @@ impl Engine {
 /// among the runtime's; `Corrupt` when the entry cannot be read.
 pub fn replay(entry: &Entry, runtime: &Runtime) -> Result<ReplayReport> {
     let recorded = stored::decision(entry)?;
+    if let Some(recalled) = &recorded.recalled {
+        return Err(source_needed(recalled.from));
+    }
     let body = stored::opened(entry)?;
     let snapshot = Snapshot::parse(&body.input)?;
-    let ready = runtime.ready(&recorded.integration).ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "integration_unknown", "the plan has no such integration any more")
-            .with("integration", &recorded.integration)
-            .hint("replay with the recorded plan")
-    })?;
-    let slot = slot(&recorded, runtime)?;
-    let mut case = Case::new(0, recorded.id, snapshot.raw.clone().into_input());
-    case.slot = slot;
-    let mut batch = Batch {
-        ready: ready.clone(),
-        caller: Caller { id: "".into(), scope: "".into(), integrations: None },
-        door: recorded.door,
-        explain: false,
-        deadline: tendon_kernel::context::Deadline(std::time::Duration::MAX),
-        at: snapshot.now,
-        matrix: Matrix::default(),
-        cases: vec![case],
-    };
+    let mut batch = again(&recorded, &snapshot, runtime)?;
     // A decision that failed for its deadline, or before anything was computed, has no row: then only the input is judged.
     validate::run(&mut batch);
     let computed = !snapshot.features.is_empty() || recorded.outcome == Outcome::Rejected;
@@ -97,9 +88,40 @@ pub fn replay(entry: &Entry, runtime: &Runtime) -> Result<ReplayReport> {
     }
     let mut differences = Vec::new();
     compare(&recorded, &snapshot, &batch, &mut differences);
-    let plan = &entry.facts.plan;
-    let other_plan = (*plan != ready.digest).then(|| ready.digest.to_string());
-    Ok(ReplayReport { id: recorded.id, same: differences.is_empty(), other_plan, differences })
+    Ok(told(entry, &recorded, &batch, differences))
+}
+
+fn told(entry: &Entry, recorded: &Decision, batch: &Batch, differences: Vec<Difference>) -> ReplayReport {
+    let (plan, now) = (&entry.facts.plan, &batch.ready.digest);
+    let other_plan = (plan != now).then(|| now.to_string());
+    ReplayReport { id: recorded.id, same: differences.is_empty(), other_plan, differences }
+}
+
+/// A batch of one that starts as the recorded decision did.
+fn again(recorded: &Decision, snapshot: &Snapshot, runtime: &Runtime) -> Result<Batch> {
+    let ready = runtime.ready(&recorded.integration).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "integration_unknown", "the plan has no such integration any more")
+            .with("integration", &recorded.integration)
+            .hint("replay with the recorded plan")
+    })?;
+    let mut case = Case::new(0, recorded.id, snapshot.raw.clone().into_input());
+    case.slot = slot(recorded, runtime)?;
+    Ok(Batch {
+        ready: ready.clone(),
+        caller: Caller { id: "".into(), scope: "".into(), integrations: None },
+        door: recorded.door,
+        explain: false,
+        deadline: tendon_kernel::context::Deadline(std::time::Duration::MAX),
+        at: snapshot.now,
+        matrix: Matrix::default(),
+        cases: vec![case],
+    })
+}
+
+fn source_needed(from: Id) -> Error {
+    Error::new(ErrorKind::Unsupported, "source_needed", "this decision's answer was recalled from another decision")
+        .with("source", from)
+        .hint("replay it together with the decision it names")
 }
 
 fn slot(recorded: &Decision, runtime: &Runtime) -> Result<Option<Arc<Slot>>> {

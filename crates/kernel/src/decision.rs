@@ -113,6 +113,20 @@ pub struct Repair {
     pub how: Arc<str>,
 }
 
+/// Where an answer was recalled from, when it was not computed for this decision.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Recalled {
+    /// The decision it was computed for.
+    pub from: Id,
+    /// When that was decided.
+    pub at: Timestamp,
+    /// How old the answer was, in milliseconds.
+    pub age_ms: u64,
+    /// Whether it was past its time (`stale`), so that a new one is being computed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
@@ -162,6 +176,9 @@ pub struct Decision {
     pub model: Option<ModelRef>,
     /// Route (`champion`).
     pub route: Arc<str>,
+    /// The earlier decision whose answer this is, when it came from the cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<Recalled>,
     /// What was repaired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repaired: Vec<Repair>,

@@ -112,7 +112,7 @@ impl Engine {
     }
 
     /// Decides requests; gives those back that could not be read or recorded now.
-    async fn decide_requests(&self, taken: Vec<Waiting>) -> Vec<Waiting> {
+    async fn decide_requests(self: &Arc<Self>, taken: Vec<Waiting>) -> Vec<Waiting> {
         // Half of the room is left to whoever waits for an answer.
         let limit = (self.runtime().plan().limits.in_flight / 2).max(1);
         let room = loop {
@@ -183,7 +183,7 @@ impl Engine {
     }
 
     /// Takes a group through the path; gives back what was not recorded.
-    async fn pass_group(&self, group: Group) -> Vec<Waiting> {
+    async fn pass_group(self: &Arc<Self>, group: Group) -> Vec<Waiting> {
         let Group { ready, caller, explain, cases } = group;
         let (waiting, cases): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
         let time = ready.plan.api.as_ref().map_or(crate::stages::admit::PATIENCE, |api| api.async_deadline);

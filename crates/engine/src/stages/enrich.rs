@@ -16,7 +16,8 @@ pub(crate) fn run(batch: &mut Batch) {
     let (ready, at) = (Arc::clone(&batch.ready), batch.at);
     let plan = &*ready.plan;
     let mut matrix = Matrix::with_capacity(batch.cases.len(), plan.features.len());
-    for case in batch.open() {
+    // A recalled answer needs no row of its own.
+    for case in batch.open().filter(|case| case.output.is_none()) {
         let Some(record) = &case.record else { continue };
         let start = matrix.values.len();
         match row(plan, record, at, &mut matrix.values) {

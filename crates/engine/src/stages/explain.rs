@@ -21,10 +21,12 @@ pub(crate) fn run(batch: &mut Batch) {
     let matrix = std::mem::take(&mut batch.matrix);
     for case in batch.open().filter(|case| asked || wants(wanted, case, at)) {
         let Some(output) = case.output else { continue };
-        case.explanation = match (case.rung, case.row, &case.slot) {
+        let hit = case.recall.hit.as_ref().map(|hit| hit.features.as_slice());
+        let row = hit.or_else(|| case.row.map(|row| matrix.row(row)));
+        case.explanation = match (case.rung, row, &case.slot) {
             (Some(rung), _, _) => Some(explaining::of_rung(rung, output, case.why.as_deref())),
             (None, Some(row), Some(slot)) => {
-                let explained = explaining::of_model(&*slot.model, matrix.row(row), case.classes.as_deref());
+                let explained = explaining::of_model(&*slot.model, row, case.classes.as_deref());
                 explained.inspect_err(|error| tracing::warn!(?error, "a decision could not be explained")).ok()
             }
             _ => None,

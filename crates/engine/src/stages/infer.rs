@@ -13,32 +13,37 @@ use crate::{
     runtime::Slot,
 };
 
+/// The cases that the model is asked for: not those whose answer was recalled.
+fn asked(batch: &mut Batch) -> impl Iterator<Item = &mut Case> {
+    batch.open().filter(|case| case.recall.hit.is_none())
+}
+
 /// Gives every open case an output, or the reason why not: one call per version that is asked.
 pub(crate) fn run(batch: &mut Batch) {
     let ready = Arc::clone(&batch.ready);
     let plan = &*ready.plan;
     let matrix = std::mem::take(&mut batch.matrix);
-    batch.open().filter(|case| case.slot.is_none()).for_each(|case| case.attempt = Some(not_loaded(plan)));
+    asked(batch).filter(|case| case.slot.is_none()).for_each(|case| case.attempt = Some(not_loaded(plan)));
     let mut slots: Vec<Arc<Slot>> = Vec::with_capacity(1);
-    for slot in batch.open().filter_map(|case| case.slot.as_ref()) {
+    for slot in asked(batch).filter_map(|case| case.slot.as_ref()) {
         if !slots.iter().any(|known| Arc::ptr_eq(known, slot)) {
             slots.push(Arc::clone(slot));
         }
     }
     match slots.as_slice() {
         // All rows ask the same version: the matrix goes as it is.
-        [slot] if batch.open().all(|case| case.slot.is_some()) => ask(plan, slot, &matrix, batch),
+        [slot] if asked(batch).all(|case| case.slot.is_some()) => ask(plan, slot, &matrix, batch),
         several => {
             for slot in several {
                 let mut some = Matrix { values: Vec::new(), columns: matrix.columns };
-                let rows: Vec<Option<usize>> = batch.open().map(|case| case.row).collect();
-                for case in batch.open().filter(|case| asks(case, slot)) {
+                let rows: Vec<Option<usize>> = asked(batch).map(|case| case.row).collect();
+                for case in asked(batch).filter(|case| asks(case, slot)) {
                     let Some(row) = case.row else { continue };
                     case.row = Some(some.rows());
                     some.values.extend_from_slice(matrix.row(row));
                 }
                 ask(plan, slot, &some, batch);
-                batch.open().zip(rows).for_each(|(case, row)| case.row = row);
+                asked(batch).zip(rows).for_each(|(case, row)| case.row = row);
             }
         }
     }
@@ -54,7 +59,7 @@ fn ask(plan: &IntegrationPlan, slot: &Arc<Slot>, matrix: &Matrix, batch: &mut Ba
     let model = &*slot.model;
     match predict(model, matrix, width) {
         Ok(outputs) => {
-            for case in batch.open().filter(|case| asks(case, slot)) {
+            for case in asked(batch).filter(|case| asks(case, slot)) {
                 let answer = case.row.and_then(|row| outputs.get(row * width..(row + 1) * width));
                 take(plan, case, answer.ok_or_else(wrong_shape));
             }
@@ -62,7 +67,7 @@ fn ask(plan: &IntegrationPlan, slot: &Arc<Slot>, matrix: &Matrix, batch: &mut Ba
         // One row may have spoilt the call for all: each is asked on its own, so that a batch answers as its rows would.
         Err(error) if matrix.rows() > 1 => {
             tracing::debug!(?error, rows = matrix.rows(), "the model refused a batch; asking row by row");
-            for case in batch.open().filter(|case| asks(case, slot)) {
+            for case in asked(batch).filter(|case| asks(case, slot)) {
                 let Some(row) = case.row else { continue };
                 let one = Matrix { values: matrix.row(row).to_vec(), columns: matrix.columns };
                 match predict(model, &one, width) {
@@ -72,7 +77,7 @@ fn ask(plan: &IntegrationPlan, slot: &Arc<Slot>, matrix: &Matrix, batch: &mut Ba
             }
         }
         Err(error) => {
-            batch.open().filter(|case| asks(case, slot)).for_each(|case| case.attempt = Some(error.clone()));
+            asked(batch).filter(|case| asks(case, slot)).for_each(|case| case.attempt = Some(error.clone()));
         }
     }
 }

@@ -110,8 +110,10 @@ fn answer(case: &mut Case, mut decision: Decision, seq: u64) -> Answer {
 fn write(batch: &mut Batch, index: usize) -> (Written, Draft) {
     let decision = decision(batch, index);
     let facts = facts(batch, &batch.cases[index], &decision);
-    let features = batch.cases[index].row.map_or(&[][..], |row| batch.matrix.row(row));
     let case = &batch.cases[index];
+    // Of a recalled answer: the row that it was computed from. The input is the one that was sent now.
+    let hit = case.recall.hit.as_ref().map(|hit| hit.features.as_slice());
+    let features = hit.or_else(|| case.row.map(|row| batch.matrix.row(row))).unwrap_or_default();
     let well_formed = match &case.input {
         Input::Json(_) => case.reading.as_ref().is_some_and(|reading| reading.well_formed),
         Input::Values(_) => true,
@@ -167,6 +169,7 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
         degraded: case.rung,
         model: asked.then(|| case.slot.as_ref().map(|slot| slot.reference.clone())).flatten(),
         route: Arc::clone(&case.route),
+        recalled: case.recall.hit.as_ref().map(|hit| hit.recalled.clone()),
         repaired: std::mem::take(&mut case.repaired),
         error,
         durable: !buffered,
@@ -177,9 +180,10 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
 fn facts(batch: &Batch, case: &Case, decision: &Decision) -> Facts {
     let plan = &batch.ready.plan;
     let route = match case.rung {
-        Some(Rung::Rules) => &ROUTES[0],
-        Some(_) => &ROUTES[1],
-        None => &decision.route,
+        Some(Rung::Rules) => Arc::clone(&ROUTES[0]),
+        Some(_) => Arc::clone(&ROUTES[1]),
+        None if decision.recalled.is_some() => format!("recall:{}", decision.route).into(),
+        None => Arc::clone(&decision.route),
     };
     let known = REASONS.iter().find(|(outcome, _)| *outcome == decision.outcome);
     Facts {
@@ -188,7 +192,7 @@ fn facts(batch: &Batch, case: &Case, decision: &Decision) -> Facts {
         at: batch.at,
         integration: Arc::clone(&plan.name),
         model: decision.model.clone(),
-        route: Arc::clone(route),
+        route,
         reason: known.map_or_else(|| decision.outcome.name().into(), |(_, name)| Arc::clone(name)),
         caller: Arc::clone(&batch.caller.id),
         policy: Arc::clone(&plan.policy),

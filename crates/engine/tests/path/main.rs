@@ -8,6 +8,8 @@ mod common;
 mod exits;
 mod operations;
 mod real_model;
+mod recall;
+mod recall_histories;
 mod requests;
 mod routes;
 mod single_flight;

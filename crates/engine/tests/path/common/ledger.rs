@@ -144,8 +144,21 @@ impl Ledger for FakeLedger {
         Box::pin(async move { Ok(self.entries()) })
     }
 
-    fn erase<'a>(&'a self, _: &'a str, _: Facts) -> BoxFuture<'a, Result<Erased>> {
-        Box::pin(async { Err(Error::new(ErrorKind::Unsupported, "no_erasure", "the fake erases by erase_body")) })
+    fn erase<'a>(&'a self, subject: &'a str, facts: Facts) -> BoxFuture<'a, Result<Erased>> {
+        Box::pin(async move {
+            self.wait().await;
+            let mut state = self.state();
+            let mut decisions = 0;
+            for entry in &mut state.entries {
+                if entry.body.as_ref().is_some_and(|body| body.subject.as_deref() == Some(subject)) {
+                    entry.body = None;
+                    decisions += u64::from(entry.facts.kind == EntryKind::Decision);
+                }
+            }
+            let seq = u64::try_from(state.entries.len()).unwrap();
+            state.entries.push(Entry { seq, facts, body: Some(tendon_kernel::sockets::ledger::Body::default()) });
+            Ok(Erased { seq, decisions })
+        })
     }
 
     fn projected(&self, _: u64) -> BoxFuture<'_, Result<()>> {

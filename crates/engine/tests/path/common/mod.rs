@@ -28,6 +28,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{
     IntegrationPlan, Plan,
+    cache::CachePlan,
     expr::{Env, Program},
     plan::{
         ApiPlan, BandPlan, Encoding, EventsPlan, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, QualityRule,
@@ -86,6 +87,9 @@ pub(crate) struct Wishes {
     pub(crate) same_row: bool,
     pub(crate) route: RoutePlan,
     pub(crate) set: Vec<(String, Program)>,
+    pub(crate) cache: Option<CachePlan>,
+    /// Two hexadecimal digits that stand for the plan.
+    pub(crate) digest: &'static str,
 }
 
 impl Default for Wishes {
@@ -101,6 +105,8 @@ impl Default for Wishes {
             same_row: true,
             route: RoutePlan::default(),
             set: vec![("score".into(), program("output")), ("score_band".into(), program("band"))],
+            cache: None,
+            digest: "11",
         }
     }
 }
@@ -176,12 +182,12 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
         policy: "00".repeat(32).into(),
         api: Some(ApiPlan::default()),
         events: Some(events),
-        cache: None,
+        cache: wishes.cache,
         embed: None,
     };
     Arc::new(Plan {
         project: "tests".into(),
-        digest: "11".repeat(32).into(),
+        digest: wishes.digest.repeat(32).into(),
         systems: BTreeMap::new(),
         models: BTreeMap::new(),
         integrations: BTreeMap::from([(INTEGRATION.into(), Arc::new(integration))]),

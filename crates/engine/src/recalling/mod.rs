@@ -1,0 +1,134 @@
+//! What the path remembers of its answers: the cache it is given, who computes what now, and what is computed anew aside.
+//!
+//! A batch that uses the cache holds a [`Pass`] until its answers are recorded and kept. An erasure waits for all of them
+//! and keeps new ones out meanwhile: whatever was recalled or kept before it is recorded before it, and goes with it.
+
+mod cached;
+mod flight;
+mod key;
+mod meters;
+mod renew;
+
+use std::sync::{Arc, OnceLock};
+
+use tendon_kernel::{
+    Id, Result, Timestamp,
+    decision::Recalled,
+    sockets::{
+        cache::{Cache, CacheKey, CacheState},
+        ledger::{Erased, Facts},
+    },
+};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+
+pub(crate) use cached::Cached;
+pub(crate) use flight::{Follow, Lead, Taken, Waited};
+pub(crate) use key::{inputs, key};
+pub(crate) use meters::RecallMeters;
+pub(crate) use renew::{Renewal, offer};
+
+use crate::engine::Engine;
+
+/// Everything about recalling; one for the engine.
+#[derive(Default)]
+pub(crate) struct Recalling {
+    cache: OnceLock<Arc<dyn Cache>>,
+    gate: Arc<RwLock<()>>,
+    pub(crate) flights: flight::Flights,
+    renewals: renew::Renewals,
+}
+
+/// Leave to use the cache, until it is dropped.
+#[derive(Clone)]
+pub(crate) struct Pass {
+    pub(crate) cache: Arc<dyn Cache>,
+    _open: Arc<OwnedRwLockReadGuard<()>>,
+}
+
+/// How a batch uses the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Answers are recalled and kept.
+    Fully,
+    /// Answers are computed anew and kept.
+    Renew,
+}
+
+/// What recall found out about a case.
+#[derive(Default)]
+pub(crate) struct Recall {
+    /// Its place in the batch, to which it comes back.
+    pub(crate) turn: usize,
+    /// Under which name its answer is kept.
+    pub(crate) key: Option<CacheKey>,
+    /// Others wait for its answer.
+    pub(crate) lead: Option<Lead>,
+    /// It waits for another's answer.
+    pub(crate) follow: Option<Follow>,
+    /// Its answer, where it was not computed for it.
+    pub(crate) hit: Option<Hit>,
+}
+
+/// An answer that was found.
+pub(crate) struct Hit {
+    pub(crate) recalled: Recalled,
+    /// The row that it was computed from.
+    pub(crate) features: Vec<f64>,
+}
+
+impl Hit {
+    /// What a found answer is at a time; `None` when it is too old, or from another time than ours.
+    pub(crate) fn of(cached: &Cached, at: Timestamp, plan: &tendon_plan::cache::CachePlan) -> Option<Self> {
+        // A wall clock that was set back makes an answer new, never a new answer old.
+        let micros = u64::try_from(at.0.saturating_sub(cached.at.0)).unwrap_or(0);
+        let age = std::time::Duration::from_micros(micros);
+        let stale = age >= plan.ttl;
+        (age < plan.ttl.saturating_add(plan.stale)).then(|| Self {
+            recalled: Recalled { from: cached.from, at: cached.at, age_ms: micros / 1000, stale },
+            features: cached.features.clone(),
+        })
+    }
+}
+
+impl Recalling {
+    /// Leave to use the cache: not without one, and not while somebody is erased.
+    pub(crate) fn enter(&self) -> Option<Pass> {
+        let cache = Arc::clone(self.cache.get()?);
+        let open = Arc::clone(&self.gate).try_read_owned().ok()?;
+        Some(Pass { cache, _open: Arc::new(open) })
+    }
+}
+
+impl Engine {
+    /// Where answers are kept for reuse, from now on. Without a call, each question is answered anew.
+    pub fn keep_answers_in(&self, cache: Arc<dyn Cache>) {
+        if self.recalling.cache.set(cache).is_err() {
+            tracing::error!("the cache was given twice; the first stays");
+        }
+    }
+
+    /// How the cache does; `None` without one.
+    pub fn cache_state(&self) -> Option<(&'static str, CacheState)> {
+        self.recalling.cache.get().map(|cache| (cache.capability().kind, cache.state()))
+    }
+
+    /// Erases a subject: its answers in the cache first, so that a crash in between leaves none of them, then the record.
+    ///
+    /// # Errors
+    /// As [`tendon_kernel::sockets::ledger::Ledger::erase`]; the cache's, when its answers may still be found: then nothing
+    /// was erased.
+    pub async fn erase(&self, subject: &str, facts: Facts) -> Result<Erased> {
+        let _alone = self.recalling.gate.write().await;
+        let tag = key::tag(&*self.ledger.tokens(), subject);
+        self.recalling.renewals.forget(&tag);
+        if let Some(cache) = self.recalling.cache.get() {
+            cache.remove(&tag).await?;
+        }
+        self.ledger.erase(subject, facts).await
+    }
+}
+
+/// A decision that was answered, as it is kept.
+pub(crate) fn kept(id: Id, at: Timestamp, output: f64, classes: Option<&[f64]>, features: &[f64]) -> Cached {
+    Cached { from: id, at, output, classes: classes.map(<[f64]>::to_vec), features: features.to_vec() }
+}
