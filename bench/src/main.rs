@@ -54,6 +54,7 @@ const PARTS: &[Part] = &[
     ("trees", parts::trees::measure),
     ("ledger", parts::ledger::measure),
     ("watch", parts::watch::measure),
+    ("recall", parts::recall::measure),
 ];
 
 fn main() -> ExitCode {

@@ -26,6 +26,8 @@ pub(crate) enum Variant {
     Buffered,
     /// The requests are about 1,000 people again and again.
     Known,
+    /// The same, and their answers are recalled from memory.
+    Recalled,
     /// A watched table of a CRM instead of callers.
     Watched,
     /// A gRPC port beside HTTP.
@@ -66,7 +68,7 @@ pub(crate) fn start(setting: &Setting, variant: Variant) -> Res<Started> {
     let log = fs::File::create(folder.join("up.log")).map_err(|error| error.to_string())?;
     command.stderr(log);
     let server = Server::start(command, address, Some("/readyz"))?;
-    let subjects = if variant == Variant::Known { 1000 } else { u64::MAX };
+    let subjects = if matches!(variant, Variant::Known | Variant::Recalled) { 1000 } else { u64::MAX };
     let key = key.trim().to_owned();
     let grpc = fs::read_to_string(folder.join(GRPC)).ok().and_then(|address| address.parse().ok());
     let target = Target { address, request: Request::new(PATH, &key, 1, subjects) };
@@ -91,6 +93,8 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
             let _ = writeln!(project, "server: {{ grpc: {{ listen: \"{address}\" }} }}");
             fs::write(folder.join(GRPC), address.to_string())?;
         }
+        // The load is over before the first answer is.
+        Variant::Recalled => integration.push_str("cache: { key: [id], ttl: 1h }\n"),
         Variant::Plain | Variant::Known | Variant::Watched => {}
     }
     if variant == Variant::Watched {

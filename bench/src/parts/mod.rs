@@ -3,5 +3,6 @@
 pub(crate) mod doors;
 pub(crate) mod http;
 pub(crate) mod ledger;
+pub(crate) mod recall;
 pub(crate) mod trees;
 pub(crate) mod watch;

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use futures_util::future::FutureExt as _;
 use tendon_doors::service::Explain;
 use tendon_engine::{
-    Engine,
-    replay::{ReplayReport, replay as replay_with},
+    Engine, Runtime,
+    replay::{ReplayReport, replay as replay_with, replay_recalled},
     stored,
 };
 use tendon_kernel::{
-    ErrorKind, Result,
+    Error, ErrorKind, Id, Result,
     context::Context,
     decision::{Explanation, Outcome},
-    sockets::{ledger::Entry, store::Store},
+    sockets::{
+        ledger::{Entry, EntryKind},
+        store::Store,
+    },
 };
 
 use crate::installed;
@@ -55,11 +58,33 @@ pub(crate) async fn replay(
     entry: &Entry,
 ) -> Result<ReplayReport> {
     let recorded = stored::decision(entry)?;
+    let source = match &recorded.recalled {
+        Some(recalled) => Some(source(engine, recalled.from).await?),
+        None => None,
+    };
+    let replay_with = |runtime: &Runtime| match &source {
+        Some(source) => replay_recalled(entry, source, runtime),
+        None => replay_with(entry, runtime),
+    };
     let model = entry.facts.model.as_ref().filter(|_| recorded.outcome == Outcome::Ok);
     let runtime = engine.runtime();
     let loaded = model.is_none_or(|model| runtime.slot(&model.digest).is_some());
     if loaded && runtime.plan().digest == entry.facts.plan {
-        return replay_with(entry, &runtime);
+        return replay_with(&runtime);
     }
-    replay_with(entry, &installed::recall(store, context, &entry.facts.plan, model).await?)
+    replay_with(&installed::recall(store, context, &entry.facts.plan, model).await?)
+}
+
+/// The decision that a recalled one has its answer from.
+async fn source(engine: &Engine, id: Id) -> Result<Entry> {
+    let entries = engine.ledger().entries_of(id).await?;
+    entries.into_iter().find(|entry| entry.facts.kind == EntryKind::Decision).ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            "source_missing",
+            "the decision that this answer was recalled from is not there",
+        )
+        .with("source", id)
+        .hint("its retention may be over; the recalled decision's own entry still verifies")
+    })
 }

@@ -10,6 +10,7 @@ use tendon_engine::{
     outbox::{self, Outbox},
     systems::{Limits, System},
 };
+use tendon_flows::precompute::Precompute;
 use tendon_flows::watch::{self, BackfillState, BackfillWish, WatchState, Watches};
 use tendon_kernel::{
     Error, ErrorKind, Result,
@@ -42,6 +43,7 @@ pub(crate) struct Flows {
     purpose: Purpose,
     systems: Mutex<Systems>,
     watches: Mutex<Option<Arc<Watches>>>,
+    ahead: Mutex<Option<Precompute>>,
 }
 
 impl Flows {
@@ -63,6 +65,7 @@ impl Flows {
             purpose,
             systems: Mutex::default(),
             watches: Mutex::default(),
+            ahead: Mutex::default(),
         }
     }
 
@@ -157,6 +160,11 @@ impl Flows {
         // A row that a delivery left alone, because a person changed it meanwhile, is looked at again.
         outbox.listen(started.clone());
         *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        if only.is_none() {
+            let plans = runtime.plan().integrations.values();
+            let ahead = Precompute::start(&self.context, engine, plans, &self.systems())?;
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
         Ok(())
     }
 
@@ -217,6 +225,10 @@ impl Flows {
         let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(watches) = watches {
             watches.stop().await;
+        }
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ahead) = ahead {
+            ahead.stop().await;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod again;
 mod assemble;
+mod caches;
 mod callbacks;
 mod certificates;
 mod cli;

@@ -29,7 +29,7 @@ use tendon_platform::{
 };
 
 use crate::{
-    assemble, certificates,
+    assemble, caches, certificates,
     deliveries::Deliveries,
     failure::{self, Failure},
     flows::Flows,
@@ -131,6 +131,8 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         runtime: installed.runtime()?,
         deliveries: Some(deliveries.clone()),
     });
+    let needs = caches::Needs { project, context: &context, secrets: &*secrets, keys: &*sealed, records: &records };
+    engine.keep_answers_in(caches::open(&installed.plan, needs).await?);
     engine.resume().await?;
     if purpose == Purpose::Serve {
         engine.allowances().keep_in(records.clone()).await?;

@@ -36,7 +36,7 @@ pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
     };
     // No accepted request about the subject is decided from what was read before.
     let held = parts.engine.requests().hold().await;
-    let erased = parts.ledger.erase(subject, facts).await?;
+    let erased = parts.engine.erase(subject, facts).await?;
     drop(held);
     // After the ledger: what waits for this subject ends, recorded as erased.
     parts.deliveries.current().erased(subject, erased.seq).await;

@@ -119,6 +119,7 @@ impl Next {
         let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets, view).await?;
         let installed = Installed::from(assembled, &parts.project.only)?;
         let running = parts.engine.runtime();
+        crate::caches::same(running.plan(), &installed.plan)?;
         super::grpc::same(running.plan(), &installed.plan)?;
         super::listen::same(&running.plan().trust, &installed.plan.trust)?;
         let runtime = installed.runtime()?;

@@ -51,6 +51,12 @@ impl ProcessStatus {
         PartHealth { name: "outbox".into(), ok, vital: false, detail }
     }
 
+    fn cache(&self) -> Option<PartHealth> {
+        let (kind, state) = self.parts.engine.cache_state()?;
+        let detail = json!({ "bytes": state.bytes, "entries": state.entries, "last_failure": state.failure });
+        Some(PartHealth { name: format!("cache:{kind}"), ok: state.failure.is_none(), vital: false, detail })
+    }
+
     fn providers(&self) -> Vec<PartHealth> {
         let states = self.parts.gate.providers().into_iter();
         let health = states.map(|state| PartHealth {
@@ -114,6 +120,7 @@ impl Status for ProcessStatus {
         async move {
             let mut parts = vec![self.ledger(), self.configuration(), self.outbox()];
             parts.extend(certificates::health(&self.parts));
+            parts.extend(self.cache());
             parts.extend(self.providers());
             parts.extend(self.systems());
             parts.extend(self.watches());

@@ -7,6 +7,7 @@
 mod asynchronous;
 mod bad_input;
 mod batches;
+mod caches;
 mod callbacks;
 mod changes;
 mod checks;

@@ -41,20 +41,31 @@ fn a_buffered_answer_says_so_and_a_kill_loses_only_the_newest() {
 }
 
 #[test]
-fn a_declared_cache_is_told_to_pass_through_and_no_answer_is_stale() {
+fn a_recalled_answer_is_a_decision_of_its_own_that_names_its_source_and_replays() {
     let project = project_with("cache: { key: [id], ttl: 10m }\n");
     let check = project.run(&["check"]);
     assert_eq!(check.code, 0, "{check:?}");
-    assert!(check.out.contains("info[cache_passes_through]"), "{check:?}");
     let server = project.up();
     let client = server.client(&project.key("app", &[]));
-    for lead in 1..4 {
+    let first = client.decide(&input(1), None).json();
+    assert!(first["recalled"].is_null() && first["output"] == sample(1).1, "{first}");
+    for lead in 2..4 {
+        // Another input with the key of the first: the cache says which answer it is.
         let mut body = input(lead);
-        body["input"]["id"] = 1.into();
-        assert_eq!(client.decide(&body, None).json()["output"], sample(lead).1);
+        body["input"]["id"] = input(1)["input"]["id"].clone();
+        let hit = client.decide(&body, None).json();
+        assert_eq!((&hit["output"], &hit["recalled"]["from"]), (&first["output"], &first["id"]), "{hit}");
+        let id = hit["id"].as_str().unwrap();
+        assert_ne!(hit["id"], first["id"]);
+        let replay = project.run(&["decisions", "replay", id, "--output", "json"]);
+        assert!(replay.code == 0 && replay.out.contains("\"same\": true"), "{replay:?}");
+        let why = client.get(&format!("/v1/decisions/{id}/explanation")).json();
+        let of_first = client.get(&format!("/v1/decisions/{}/explanation", first["id"].as_str().unwrap())).json();
+        assert_eq!(why, of_first);
     }
     assert_eq!(project.decisions(), 3);
     server.stop();
+    project.verify();
 }
 
 #[test]

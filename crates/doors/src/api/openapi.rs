@@ -253,6 +253,9 @@ fn fixed_schemas() -> Map<String, Json> {
                 "classes": { "type": "array", "items": { "type": "number" } },
                 "band": text(), "degraded": { "enum": ["replica", "previous", "rules", "default", "human"] },
                 "model": { "type": "object", "properties": { "name": text(), "version": text(), "digest": text() } },
+                "recalled": { "type": "object", "required": ["from", "at", "age_ms"], "description": "The earlier decision whose answer this is, when it came from the cache.", "properties": {
+                    "from": { "type": "string", "format": "uuid" }, "at": { "type": "string", "format": "date-time" },
+                    "age_ms": { "type": "integer" }, "stale": { "type": "boolean", "description": "Past its time: a new answer is being computed." } } },
                 "route": text(), "repaired": { "type": "array", "items": { "type": "object" } },
                 "error": { "type": "object" }, "durable": { "type": "boolean" },
                 "explanation": { "$ref": "#/components/schemas/Explanation" },

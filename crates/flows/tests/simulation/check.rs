@@ -46,6 +46,22 @@ pub fn acknowledged(entries: &[Entry], client: &Client) {
     }
 }
 
+/// What was recalled names an earlier decision that said the same, and is erased together with it. How many were.
+pub fn recalled(entries: &[Entry]) -> usize {
+    let by_id: BTreeMap<Id, &Entry> = decisions(entries).map(|entry| (entry.facts.id, entry)).collect();
+    let mut count = 0;
+    for entry in decisions(entries).filter(|entry| entry.body.is_some()) {
+        let hit = decision(entry);
+        let Some(from) = hit.recalled.as_ref().map(|recalled| recalled.from) else { continue };
+        let source = by_id.get(&from).unwrap_or_else(|| panic!("{}: recalled from nowhere", hit.id));
+        assert!(source.seq < entry.seq && source.facts.plan == entry.facts.plan, "{}: recalled too early", hit.id);
+        assert!(source.body.is_some(), "{}: outlived its erased source", hit.id);
+        assert_eq!(decision(source).output, hit.output, "{}: says something else than its source", hit.id);
+        count += 1;
+    }
+    count
+}
+
 /// Decisions by API callers never exceed the keys they used.
 pub fn one_decision_a_key(entries: &[Entry], clients: &[&Client], open_keys: usize) {
     let keys: BTreeSet<&str> =

@@ -14,7 +14,10 @@ mod town;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -138,6 +141,9 @@ async fn rest(process: &Process, context: &Context) {
     }
 }
 
+/// Answers that were recalled in all towns.
+static RECALLED: AtomicUsize = AtomicUsize::new(0);
+
 /// Lives through one town; returns the hash of its schedule.
 fn live(seed: u64, plant: Plant) -> u64 {
     let town = found(seed, plant);
@@ -174,6 +180,7 @@ fn live(seed: u64, plant: Plant) -> u64 {
         check::scored(&crm);
         check::written(&entries, &crm);
         check::delivered(&entries);
+        RECALLED.fetch_add(check::recalled(&entries), Ordering::Relaxed);
     };
     town.sim.run(end).done();
     town.sim.trace_hash()
@@ -199,6 +206,9 @@ fn towns_come_to_rest_with_nothing_lost_and_nothing_twice() {
     for half in halves {
         half.join().expect("a seed failed; its number stands above");
     }
+    let recalled = RECALLED.load(Ordering::Relaxed);
+    println!("{recalled} answers were recalled");
+    assert!(recalled > 0 || seeds < 100, "the cache took no part");
 }
 
 #[test]
@@ -226,7 +236,7 @@ async fn erase(process: &Process, context: &Context, subject: &str) {
         region: nothing,
     };
     let erased = loop {
-        match process.ledger.erase(subject, facts.clone()).await {
+        match process.engine.erase(subject, facts.clone()).await {
             Ok(erased) => break erased,
             // Nothing was decided about this person yet.
             Err(error) => assert_eq!(error.code(), "no_such_subject"),

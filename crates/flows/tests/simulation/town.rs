@@ -28,6 +28,7 @@ use tendon_plan::{
     Facts, Plan,
     facts::{ModelFacts, VersionFact},
 };
+use tendon_platform::MemoryCache;
 use tendon_testkit::{FakeSystem, MemStore, Sim, TestKeys};
 
 use crate::{
@@ -157,6 +158,8 @@ impl Start {
             runtime: runtime(&self.plan)?,
             deliveries: Some(Arc::new(outbox.clone())),
         });
+        // So small that answers also leave for others.
+        engine.keep_answers_in(Arc::new(MemoryCache::new(&self.context, 4_000)));
         engine.resume().await?;
         engine.begin_requests(&*self.store).await?;
         let parts = WatchParts { context: self.context, engine: engine.clone(), ledger: book, store: self.store };
