@@ -21,8 +21,7 @@ use crate::{
     finding::{Findings, Mark, plain},
     nearest::nearest,
     plan::{
-        EmbedPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, IntegrationPlan, RecordPlan,
-        Source,
+        EmbedPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, IntegrationPlan, RecordPlan, Source,
     },
     raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, Span},
     yaml::At,

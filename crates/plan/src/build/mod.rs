@@ -1,7 +1,7 @@
 //! Raw configuration and facts → plan. Pure: the same sources and facts give the same plan and findings.
 
-mod cache;
 mod api;
+mod cache;
 mod events;
 mod expressions;
 mod grpc;
