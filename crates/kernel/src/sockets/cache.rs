@@ -27,6 +27,9 @@ pub struct CacheEntry {
     pub ttl: Duration,
 }
 
+/// What was found, key by key.
+pub type Found = Vec<Option<Arc<[u8]>>>;
+
 /// What a cache is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheCapability {
@@ -58,7 +61,7 @@ pub trait Cache: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable` when it cannot be asked: the caller goes on without.
-    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Vec<Option<Arc<[u8]>>>>>;
+    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Found>>;
 
     /// Keeps entries; one of the same name is replaced. It may keep none.
     ///

@@ -11,7 +11,7 @@ use tendon_kernel::{
     Result,
     context::{Clock, Context},
     metrics::{Counter, Gauge},
-    sockets::cache::{Cache, CacheCapability, CacheEntry, CacheKey, CacheState},
+    sockets::cache::{Cache, CacheCapability, CacheEntry, CacheKey, CacheState, Found},
 };
 
 use super::shelf::Shelf;
@@ -50,7 +50,7 @@ impl MemoryCache {
         self.entries.set(number(shelf.len()));
     }
 
-    fn find(&self, keys: &[CacheKey]) -> Vec<Option<Arc<[u8]>>> {
+    fn find(&self, keys: &[CacheKey]) -> Found {
         let now = self.clock.monotonic();
         let mut shelf = self.shelf();
         keys.iter().map(|key| shelf.get(key, now)).collect()
@@ -71,7 +71,7 @@ impl Cache for MemoryCache {
         CacheCapability { kind: "memory", outlives: false, remote: false }
     }
 
-    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Vec<Option<Arc<[u8]>>>>> {
+    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Found>> {
         async move { Ok(self.find(keys)) }.boxed()
     }
 

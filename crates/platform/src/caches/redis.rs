@@ -19,7 +19,7 @@ use tendon_kernel::{
     context::{Clock, Context},
     metrics::{Counter, Gauge},
     sockets::{
-        cache::{Cache, CacheCapability, CacheEntry, CacheKey, CacheState},
+        cache::{Cache, CacheCapability, CacheEntry, CacheKey, CacheState, Found},
         secrets::Key,
         store::Store,
     },
@@ -239,7 +239,7 @@ impl RedisCache {
         }
     }
 
-    async fn find(&self, keys: &[CacheKey]) -> Result<Vec<Option<Arc<[u8]>>>> {
+    async fn find(&self, keys: &[CacheKey]) -> Result<Found> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -339,7 +339,7 @@ impl Cache for RedisCache {
         CacheCapability { kind: "redis", outlives: true, remote: true }
     }
 
-    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Vec<Option<Arc<[u8]>>>>> {
+    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Found>> {
         self.find(keys).boxed()
     }
 
