@@ -1,7 +1,7 @@
 //! Systems and watches of the plan in force: built, exchanged and stopped as a whole.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -31,7 +31,7 @@ use crate::{
     wiring::Purpose,
 };
 
-type Systems = BTreeMap<Arc<str>, Arc<System>>;
+pub(crate) type Systems = BTreeMap<Arc<str>, Arc<System>>;
 
 /// Systems and watches in use.
 pub(crate) struct Flows {
@@ -202,6 +202,16 @@ impl Flows {
             allowed.read.entry(resource.clone()).or_default().extend(fields.iter().cloned());
         }
         self.build_with(system, allowed)
+    }
+
+    /// Connections of their own to the systems that lookups ask, for one command.
+    ///
+    /// # Errors
+    /// As [`Flows::apart`].
+    pub(crate) fn sources(&self, plan: &Plan) -> Result<Systems> {
+        let lookups = plan.integrations.values().flat_map(|one| &one.lookups.list);
+        let names: BTreeSet<&Arc<str>> = lookups.map(|lookup| &lookup.system).collect();
+        names.into_iter().map(|name| Ok((name.clone(), Arc::new(self.apart(plan, name)?)))).collect()
     }
 
     /// Has the row of a dead record asked about again.

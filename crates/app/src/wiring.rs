@@ -125,10 +125,14 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let flows = Flows::new(project, &context, &secrets, http.clone(), projected, purpose);
     let outbox = Outbox::start(flows.outbox(&installed.plan, &ledger)?);
     let deliveries = Arc::new(Deliveries::new(outbox));
+    let runtime = installed.runtime()?;
+    if purpose == Purpose::Serve {
+        runtime.lend(&flows.systems());
+    }
     let engine = Engine::new(tendon_engine::Parts {
         context: context.clone(),
         ledger: ledger.clone(),
-        runtime: installed.runtime()?,
+        runtime,
         deliveries: Some(deliveries.clone()),
     });
     let needs = caches::Needs { project, context: &context, secrets: &*secrets, keys: &*sealed, records: &records };

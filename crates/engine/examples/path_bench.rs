@@ -31,6 +31,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{
     IntegrationPlan, Plan,
+    lookup::LookupsPlan,
     plan::{
         ApiPlan, BandPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, RecordPlan, ServerLimits,
         Source, Threshold,
@@ -191,6 +192,7 @@ fn runtime() -> Runtime {
         encoding: Encoding::Number,
     });
     let integration = IntegrationPlan {
+        lookups: LookupsPlan::default(),
         name: "bench".into(),
         purpose: "bench".into(),
         owner: "bench".into(),

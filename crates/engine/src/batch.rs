@@ -13,6 +13,7 @@ use tendon_plan::expr::Scope;
 use crate::{
     ask::{Answer, Caller, Input, SourceRow},
     form::Reading,
+    lookup::LookedUp,
     recalling::Recall,
     record_format::Letter,
     running::Hold,
@@ -59,6 +60,8 @@ pub(crate) struct Case {
     pub(crate) reading: Option<Reading>,
     pub(crate) record: Option<Record>,
     pub(crate) repaired: Vec<Repair>,
+    /// What was looked up, in the order of the plan's lookups.
+    pub(crate) looked: Vec<Option<LookedUp>>,
     pub(crate) subject: Option<Arc<str>>,
     /// The version asked.
     pub(crate) slot: Option<Arc<Slot>>,
@@ -99,6 +102,7 @@ impl Case {
             reading: None,
             record: None,
             repaired: Vec::new(),
+            looked: Vec::new(),
             subject: None,
             slot: None,
             route: champion(),

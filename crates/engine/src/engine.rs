@@ -17,6 +17,7 @@ use tendon_kernel::{
 use crate::{
     allowance::Allowances,
     ask::{Answers, Ask, Caller},
+    lookup::{Copies, World},
     metrics::PathMeters,
     path,
     recalling::{Recalling, Use},
@@ -61,6 +62,8 @@ pub struct Engine {
     pub(crate) shadows: Arc<Shadows>,
     pub(crate) requests: Requests,
     pub(crate) recalling: Recalling,
+    /// Rows that were looked up.
+    copies: Copies,
     runtime: ArcSwap<Runtime>,
     /// Time of the latest decision, in microseconds: see [`Engine::stamp`].
     latest: AtomicI64,
@@ -90,6 +93,7 @@ impl Engine {
             allowances: Allowances::new(parts.context.clone()),
             meters: PathMeters::new(&parts.context.metrics),
             requests: Requests::new(&parts.context.metrics),
+            copies: Copies::new(parts.ledger.tokens()),
             context: parts.context,
             ledger: parts.ledger,
             deliveries: parts.deliveries,
@@ -161,6 +165,16 @@ impl Engine {
         runtime.count_in(&self.context.metrics);
         self.runtime.store(Arc::new(runtime));
         self.requests.unpark();
+    }
+
+    /// Somebody was erased: what was looked up and is still in memory may tell of that person.
+    pub fn erased(&self) {
+        self.copies.clear();
+    }
+
+    /// What lookups need of the world.
+    pub(crate) fn world(&self) -> World<'_> {
+        World { context: &self.context, copies: Some(&self.copies) }
     }
 
     /// What is installed now.

@@ -6,6 +6,7 @@ mod batch;
 mod engine;
 mod explaining;
 mod form;
+pub mod lookup;
 mod metrics;
 pub mod outbox;
 mod path;

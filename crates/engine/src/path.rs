@@ -96,8 +96,8 @@ async fn pass(engine: &Arc<Engine>, batch: &mut Batch, laps: &mut Laps, how: Use
 async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Option<&Pass>) {
     let clock = &*engine.context.clock;
     batch.end_if_late(clock);
-    // After validate: expressions rely on the schema.
-    enrich::run(batch);
+    // After validate: expressions rely on the schema. The first stage that asks systems: their rows are found by the input.
+    enrich::run(&engine.world(), batch).await;
     laps.end("enrich");
     batch.end_if_late(clock);
     infer::run(batch);

@@ -3,6 +3,7 @@
 
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp, Value,
+    context::Context,
     decision::{Delivery, Door, Failure, Outcome},
     sockets::model::Matrix,
 };
@@ -10,6 +11,7 @@ use tendon_kernel::{
 use crate::{
     ask::{Caller, Input, SourceRow},
     batch::{Batch, Case, State},
+    lookup::{self, World},
     runtime::Runtime,
     stages::{deliver, enrich, fall_back, infer, judge, validate},
 };
@@ -38,11 +40,36 @@ pub struct PreviewRow {
     pub values: Vec<Value>,
 }
 
-/// Previews rows of one integration, as of a time.
+/// Previews rows of one integration, as of a time; its lookups are asked now, of the systems lent to the runtime.
 ///
 /// # Errors
 /// `NotFound` when the plan has no such integration.
-pub fn preview(runtime: &Runtime, integration: &str, at: Timestamp, rows: Vec<PreviewRow>) -> Result<Vec<Preview>> {
+pub async fn preview(
+    runtime: &Runtime,
+    context: &Context,
+    integration: &str,
+    at: Timestamp,
+    rows: Vec<PreviewRow>,
+) -> Result<Vec<Preview>> {
+    let mut batch = taken_in(runtime, integration, at, rows)?;
+    lookup::run(&World { context, copies: None }, &mut batch).await;
+    Ok(answered(batch))
+}
+
+/// The same for an integration that looks nothing up.
+///
+/// # Errors
+/// As [`preview`].
+pub fn preview_alone(
+    runtime: &Runtime,
+    integration: &str,
+    at: Timestamp,
+    rows: Vec<PreviewRow>,
+) -> Result<Vec<Preview>> {
+    Ok(answered(taken_in(runtime, integration, at, rows)?))
+}
+
+fn taken_in(runtime: &Runtime, integration: &str, at: Timestamp, rows: Vec<PreviewRow>) -> Result<Batch> {
     let ready = runtime.ready(integration).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "integration_unknown", "the plan has no such integration")
             .with("integration", integration)
@@ -64,12 +91,16 @@ pub fn preview(runtime: &Runtime, integration: &str, at: Timestamp, rows: Vec<Pr
         cases: cases.collect(),
     };
     validate::run(&mut batch);
-    enrich::run(&mut batch);
+    Ok(batch)
+}
+
+fn answered(mut batch: Batch) -> Vec<Preview> {
+    enrich::features(&mut batch);
     infer::run(&mut batch);
     fall_back::run(&mut batch);
     judge::run(&mut batch);
     deliver::prepare(&mut batch);
-    Ok(batch.cases.into_iter().map(shown).collect())
+    batch.cases.into_iter().map(shown).collect()
 }
 
 fn shown(case: Case) -> Preview {

@@ -1,7 +1,8 @@
 //! What the path writes into the sealed part of a decision's entry, beside the decision itself (`Body::output` is the
 //! [`tendon_kernel::decision::Decision`] as JSON, without its explanation, which has a place of its own):
 //!
-//! - `Body::input`: a [`Snapshot`]: the raw input, `now`, and the row of the matrix; all that a replay needs.
+//! - `Body::input`: a [`Snapshot`]: the raw input, `now`, what was looked up, and the row of the matrix; all that a replay
+//!   needs.
 //! - `Body::more`: a [`More`]: the deliveries that the decision causes, or the dead letter it became; empty for none.
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tendon_kernel::{
 
 use crate::{
     ask::{Input, SourceRow},
+    lookup::LookedUp,
     wire,
 };
 
@@ -114,6 +116,8 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// Row of the matrix in the signature's order; empty when the decision ended before.
     pub features: Vec<f64>,
+    /// What was looked up.
+    pub lookups: Vec<LookedUp>,
 }
 
 /// An input as it came.
@@ -145,6 +149,8 @@ struct SnapshotIn<'a> {
     now: i64,
     #[serde(default, with = "wire::numbers")]
     features: Vec<f64>,
+    #[serde(default)]
+    lookups: Vec<LookedUp>,
 }
 
 /// A field that is there, also when it says `null`: that, too, is an input somebody sent.
@@ -156,6 +162,17 @@ impl Snapshot {
     /// Writes a snapshot. `well_formed` says that a JSON input was read to its end as one JSON text, so that it can stand in
     /// the snapshot as it is; any other text is kept as hex digits, because it may be no UTF-8.
     pub fn write(input: &Input, well_formed: bool, now: Timestamp, features: &[f64]) -> Vec<u8> {
+        Self::write_with(input, well_formed, now, features, &[])
+    }
+
+    /// The same with what was looked up.
+    pub fn write_with(
+        input: &Input,
+        well_formed: bool,
+        now: Timestamp,
+        features: &[f64],
+        lookups: &[&LookedUp],
+    ) -> Vec<u8> {
         let size = match input {
             Input::Json(bytes) => bytes.len(),
             Input::Values(values) => values.len() * 16,
@@ -182,6 +199,10 @@ impl Snapshot {
             out.extend_from_slice(b",\"features\":");
             write_json(&mut out, &NumbersOut(features));
         }
+        if !lookups.is_empty() {
+            out.extend_from_slice(b",\"lookups\":");
+            write_json(&mut out, &lookups);
+        }
         out.push(b'}');
         out
     }
@@ -198,7 +219,7 @@ impl Snapshot {
             (None, None, Some(values)) => Raw::Values(values.0),
             _ => return Err(no_input()),
         };
-        Ok(Self { raw, now: Timestamp(snapshot.now), features: snapshot.features })
+        Ok(Self { raw, now: Timestamp(snapshot.now), features: snapshot.features, lookups: snapshot.lookups })
     }
 }
 

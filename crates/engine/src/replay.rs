@@ -17,6 +17,7 @@ use crate::{
     ask::Caller,
     batch::{Batch, Case, State},
     engine::Engine,
+    lookup,
     record_format::Snapshot,
     runtime::{Runtime, Slot},
     stages::{enrich, fall_back, infer, judge, validate},
@@ -74,9 +75,11 @@ pub fn replay(entry: &Entry, runtime: &Runtime) -> Result<ReplayReport> {
     let mut batch = again(&recorded, &snapshot, runtime)?;
     // A decision that failed for its deadline, or before anything was computed, has no row: then only the input is judged.
     validate::run(&mut batch);
-    let computed = !snapshot.features.is_empty() || recorded.outcome == Outcome::Rejected;
-    if computed {
-        enrich::run(&mut batch);
+    let refused = matches!(recorded.outcome, Outcome::Rejected | Outcome::Quarantined);
+    if !snapshot.features.is_empty() || !snapshot.lookups.is_empty() || refused {
+        // The rows of then: no system is asked again.
+        lookup::restore(&snapshot.lookups, &mut batch);
+        enrich::features(&mut batch);
     }
     match recorded.outcome {
         Outcome::Ok => infer::run(&mut batch),

@@ -13,7 +13,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use crate::{form::Form, metrics::Meters};
+use crate::{form::Form, lookup::LookupMeters, metrics::Meters, systems::System};
 
 /// A loaded version of a model.
 #[derive(Clone)]
@@ -46,6 +46,10 @@ pub(crate) struct Ready {
     pub(crate) shadow: Option<Arm>,
     /// Counters; made when it is installed.
     pub(crate) meters: OnceLock<Meters>,
+    /// The same of each lookup.
+    pub(crate) lookup_meters: OnceLock<Vec<LookupMeters>>,
+    /// The system that each lookup asks; lent when the systems are open.
+    pub(crate) sources: OnceLock<Vec<Option<Arc<System>>>>,
 }
 
 /// A version with its share.
@@ -91,10 +95,19 @@ impl Runtime {
             let shadow = shadow.transpose()?;
             let form = Form::new(&integration.input.schema, plan.limits.depth)?;
             let (digest, meters) = (Arc::clone(&plan.digest), OnceLock::new());
-            let ready = Ready { plan: Arc::clone(integration), digest, form, champion, arms, shadow, meters };
+            let (lookup_meters, sources, plan) = (OnceLock::new(), OnceLock::new(), Arc::clone(integration));
+            let ready = Ready { plan, digest, form, champion, arms, shadow, meters, lookup_meters, sources };
             integrations.insert(Arc::clone(name), Arc::new(ready));
         }
         Ok(Self { plan, integrations, slots: models.into_values().collect(), aliases: aliases.clone() })
+    }
+
+    /// Lends the open systems to the lookups. The first ones lent stay: a plan runs with its own systems.
+    pub fn lend(&self, systems: &BTreeMap<Arc<str>, Arc<System>>) {
+        for ready in self.integrations.values() {
+            let lookups = &ready.plan.lookups.list;
+            ready.sources.get_or_init(|| lookups.iter().map(|lookup| systems.get(&lookup.system).cloned()).collect());
+        }
     }
 
     /// The plan.
@@ -126,6 +139,10 @@ impl Runtime {
     pub(crate) fn count_in(&self, registry: &Registry) {
         for (name, ready) in &self.integrations {
             ready.meters.get_or_init(|| Meters::new(registry, name));
+            let lookups = ready.plan.lookups.list.iter();
+            ready
+                .lookup_meters
+                .get_or_init(|| lookups.map(|lookup| LookupMeters::new(registry, name, &lookup.name)).collect());
         }
     }
 

@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 use tendon_engine::{
     ask::{Input, SourceRow},
+    lookup::{FoundRow, LookedUp},
     record_format::{Letter, More, Raw, Snapshot},
 };
 use tendon_kernel::{
     ErrorKind, Timestamp, Value,
-    decision::{Delivery, Failure},
+    decision::{Delivery, Failure, LookupState},
 };
 
 fn value() -> impl Strategy<Value = Value> {
@@ -75,6 +76,21 @@ proptest! {
         // All NaN are one: missing.
         let bits = |numbers: &[f64]| numbers.iter().map(|n| if n.is_nan() { f64::NAN.to_bits() } else { n.to_bits() }).collect::<Vec<_>>();
         prop_assert_eq!(bits(&back.features), bits(&features));
+    }
+
+    #[test]
+    fn what_was_looked_up_comes_back(row in pairs(), at: i64, age: Option<u64>, stale: bool) {
+        let (fields, values): (Vec<String>, Vec<Value>) = row.into_iter().unzip();
+        let state = if stale { LookupState::Stale } else { LookupState::Fresh };
+        let why = stale.then(|| "system_down".into());
+        let found = FoundRow { fields: fields.into(), values };
+        let found = LookedUp { name: "customer".into(), state, at: Timestamp(at), age_ms: age, why, row: Some(found) };
+        let none = LookedUp { state: LookupState::Missing, row: None, ..found.clone() };
+        let bytes = Snapshot::write_with(&Input::Json("{}".into()), true, Timestamp(at), &[1.5], &[&found, &none]);
+        let back = Snapshot::parse(&bytes).unwrap();
+        prop_assert!(back.lookups[0] == found && back.lookups[1] == none && back.lookups.len() == 2);
+        let bits = |found: &LookedUp| found.row.iter().flat_map(|row| row.values.clone()).collect::<Vec<_>>();
+        prop_assert!(bits(&back.lookups[0]).iter().zip(&bits(&found)).all(|(a, b)| same(a, b)));
     }
 
     #[test]

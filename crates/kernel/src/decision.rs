@@ -127,6 +127,35 @@ pub struct Recalled {
     pub stale: bool,
 }
 
+/// How a lookup went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookupState {
+    /// The row was read for this decision, or so shortly before that it counts as such.
+    Fresh,
+    /// The system failed or was late: a row that was read before was used.
+    Stale,
+    /// There is no such row.
+    Missing,
+    /// The system failed or was late, and no row was at hand.
+    Failed,
+}
+
+/// What a decision says of one lookup; the row itself is in the sealed part of its entry.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LookupNote {
+    /// The lookup.
+    pub name: Arc<str>,
+    /// How it went.
+    pub state: LookupState,
+    /// How old the row was, when it had been read before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// Why the system's own answer was not used: a code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Arc<str>>,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Failure {
@@ -182,6 +211,9 @@ pub struct Decision {
     /// What was repaired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repaired: Vec<Repair>,
+    /// What was looked up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<LookupNote>,
     /// Why there is no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,

@@ -17,6 +17,7 @@ use crate::{
     cache::{CachePlan, CacheStorePlan},
     callback::CallbackPlan,
     expr::Program,
+    lookup::LookupsPlan,
     route::RoutePlan,
     telemetry::TelemetryPlan,
     trust::TrustPlan,
@@ -77,7 +78,7 @@ pub struct ModelPlan {
 
 /// Where a feature's value comes from.
 pub enum Source {
-    /// Field of the input, by position.
+    /// Field of the input, or of a lookup behind it, by position.
     Field(usize),
     /// An expression.
     Program(Program),
@@ -261,6 +262,8 @@ pub struct IntegrationPlan {
     pub subject: Option<Program>,
     /// The input and its quality rules.
     pub input: InputPlan,
+    /// What is looked up before the features are made.
+    pub lookups: LookupsPlan,
     /// One per column of the signature, in its order.
     pub features: Vec<FeaturePlan>,
     /// Range that an output must lie in (both inclusive); outside is a failed attempt.

@@ -8,6 +8,7 @@ use tendon_kernel::schema::{Field, Schema};
 use crate::{
     cache::CacheStorePlan,
     digest,
+    lookup::LookupsPlan,
     plan::{
         ApiPlan, Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ServerLimits,
         Source, SystemPlan, Threshold,
@@ -85,10 +86,12 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan) {
         let name = plan.input.schema.fields.get(*position).map_or("?", |field| &field.name);
         line!(out, "  default {name} = {}", value.to_json());
     }
+    render_lookups(out, &plan.lookups);
     for feature in &plan.features {
         let source = match &feature.source {
             Source::Field(position) => {
-                plan.input.schema.fields.get(*position).map_or("?", |field| &field.name).to_owned()
+                let fields = plan.input.schema.fields.get(*position).or(plan.lookups.schema.fields.get(*position));
+                fields.map_or("?", |field| &field.name).to_owned()
             }
             Source::Program(program) => format!("cel {}", program.source()),
         };
@@ -140,6 +143,8 @@ pub(crate) fn policy(plan: &IntegrationPlan) -> String {
     };
     quality(&mut out, "quarantine", &plan.input.quarantine);
     quality(&mut out, "reject", &plan.input.reject);
+    quality(&mut out, "quarantine, looked up,", &plan.lookups.quarantine);
+    quality(&mut out, "reject, looked up,", &plan.lookups.reject);
     for band in &plan.bands {
         line!(out, "  band {} {}", band.name, test(band.test));
     }
@@ -198,6 +203,26 @@ fn render_input(out: &mut String, schema: &Schema) {
             let _ = write!(text, " ({about})");
         }
         line!(out, "{text}");
+    }
+}
+
+fn render_lookups(out: &mut String, plan: &LookupsPlan) {
+    for lookup in &plan.list {
+        let key: Vec<String> =
+            lookup.key.iter().map(|part| format!("{} = {}", part.field, part.program.source())).collect();
+        line!(out, "  lookup {} in {}.{} by {}", lookup.name, lookup.system, lookup.resource, key.join(", "));
+        line!(out, "    wave {}, reads {}", lookup.wave, lookup.fields.join(", "));
+        line!(out, "    deadline={:?} fresh={:?} stale={:?}", lookup.deadline, lookup.fresh, lookup.stale);
+        line!(out, "    missing {}, failed {}", lookup.missing.name(), lookup.failed.name());
+    }
+    for (position, field) in plan.schema.fields.iter().enumerate() {
+        let owner =
+            plan.list.iter().find(|lookup| (lookup.first..lookup.first + lookup.fields.len()).contains(&position));
+        let Some(lookup) = owner else { continue };
+        let filled = lookup.defaults.iter().find(|(at, _)| lookup.first + at == position);
+        let default = filled.map_or_else(String::new, |(_, value)| format!(" default {}", value.to_json()));
+        let required = if field.required { " required" } else { "" };
+        line!(out, "    looked up {}: {}{required}{default}", field.name, field.kind);
     }
 }
 

@@ -100,7 +100,7 @@ proptest! {
         let text = apply(expression, &changes);
         let schema = support::facts().catalogs["crm"].resources[0].schema.clone();
         let filled = BTreeSet::new();
-        let env = Env { input: &schema, filled: &filled, output: true, band: true, decision: true, others: &[], hidden: &[] };
+        let env = Env { input: &schema, filled: &filled, output: true, band: true, decision: true, others: &[], hidden: &[], lookups: &[], later: &[] };
         match Program::compile(&text, &env) {
             Ok(compiled) => prop_assert_eq!(compiled.program.source(), text),
             Err(findings) => {

@@ -215,8 +215,17 @@ fn same_verdicts_and_results_as_cel_go() {
     let verdicts = ask(&schema, &texts, &expressions);
     assert_eq!(verdicts.len(), expressions.len());
     let filled = BTreeSet::new();
-    let env =
-        Env { input: &schema, filled: &filled, output: true, band: true, decision: false, others: &[], hidden: &[] };
+    let env = Env {
+        input: &schema,
+        filled: &filled,
+        output: true,
+        band: true,
+        decision: false,
+        others: &[],
+        hidden: &[],
+        lookups: &[],
+        later: &[],
+    };
     let (mut wrong, mut accepted) = (Vec::new(), 0);
     for (expression, verdict) in expressions.iter().zip(&verdicts) {
         accepted += usize::from(Program::compile(expression, &env).is_ok());

@@ -1,7 +1,7 @@
 //! Orders about decisions: what the ledger keeps of them, why they are what they are, and whether they come out again.
 
-use serde_json::{Value as Json, json};
-use tendon_engine::outbox;
+use serde_json::{Map, Value as Json, json};
+use tendon_engine::{lookup::LookedUp, outbox, record_format::Snapshot};
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp,
     sockets::ledger::{Entry, EntryKind, Query},
@@ -15,6 +15,10 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
     let Some(body) = &entry.body else { return Err(erased()) };
     shown["decision"] = read(&body.output)?;
     shown["deliveries"] = serde_json::to_value(outbox::report(&entries)?).unwrap_or_default();
+    let looked_up = looked_up(&body.input)?;
+    if !looked_up.is_empty() {
+        shown["looked_up"] = looked_up.into();
+    }
     let after = entries.iter().filter(|after| after.seq != entry.seq);
     shown["entries"] =
         after.map(|after| json!({ "seq": after.seq, "kind": after.facts.kind, "reason": after.facts.reason, "at": after.facts.at })).collect();
@@ -61,6 +65,19 @@ pub(super) async fn replay(parts: &Parts, id: &str) -> Result<Json> {
     serde_json::to_value(&report).map_err(|error| {
         Error::new(ErrorKind::Internal, "answer_not_written", "the replay cannot be written as JSON").private(error)
     })
+}
+
+/// The rows that were looked up for a decision, with when they were read.
+fn looked_up(snapshot: &[u8]) -> Result<Vec<Json>> {
+    let found = Snapshot::parse(snapshot)?.lookups.into_iter();
+    let one = |found: LookedUp| {
+        let row = found.row.map(|row| {
+            let values = row.values.iter().map(tendon_kernel::Value::to_json);
+            row.fields.iter().cloned().zip(values).collect::<Map<_, _>>()
+        });
+        json!({ "name": found.name, "state": found.state, "read_at": found.at, "age_ms": found.age_ms, "why": found.why, "row": row })
+    };
+    Ok(found.map(one).collect())
 }
 
 /// The decision's entry and all with its id.

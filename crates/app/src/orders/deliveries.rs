@@ -152,6 +152,8 @@ pub(super) async fn preview(parts: &Parts, integration: &str, limit: usize) -> R
     };
     let source = parts.flows.apart(runtime.plan(), &events.system)?;
     let sink = parts.flows.apart(runtime.plan(), &target.system)?;
+    // A running process has lent its own; a command alone opens what the lookups need.
+    runtime.lend(&parts.flows.sources(runtime.plan())?);
     let mut out = Vec::new();
     let mut after = Vec::new();
     while out.len() < limit {
@@ -168,7 +170,7 @@ pub(super) async fn preview(parts: &Parts, integration: &str, limit: usize) -> R
         let stands = stands(&sink, target, &rows).await?;
         let asked = rows.into_iter().map(|row| PreviewRow { key: row.key, values: row.values }).collect();
         let now = parts.context.clock.now();
-        for one in preview_rows(&runtime, integration, now, asked)? {
+        for one in preview_rows(&runtime, &parts.context, integration, now, asked).await? {
             out.push(compared(events, target, one, &stands));
         }
     }

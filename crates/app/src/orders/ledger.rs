@@ -38,6 +38,7 @@ pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
     let held = parts.engine.requests().hold().await;
     let erased = parts.engine.erase(subject, facts).await?;
     drop(held);
+    parts.engine.erased();
     // After the ledger: what waits for this subject ends, recorded as erased.
     parts.deliveries.current().erased(subject, erased.seq).await;
     Ok(json!({ "seq": erased.seq, "decisions": erased.decisions }))

@@ -170,11 +170,13 @@ impl Next {
         parts.gate.configure(trust)?;
         let same_plan = parts.engine.runtime().plan().digest == installed.plan.digest;
         if same_plan {
+            runtime.lend(&parts.flows.systems());
             parts.engine.install(runtime);
             return Ok(true);
         }
         // Systems and watches may have changed: they are exchanged around the path, which goes on meanwhile.
         let next = parts.flows.outbox(&installed.plan, &parts.ledger)?;
+        runtime.lend(&parts.flows.systems());
         parts.flows.stop().await;
         parts.deliveries.pause();
         parts.deliveries.current().stop().await;

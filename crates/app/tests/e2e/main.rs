@@ -21,6 +21,7 @@ mod keys;
 mod letters;
 mod limits;
 mod listening;
+mod lookups;
 mod registry;
 mod rules;
 mod support;

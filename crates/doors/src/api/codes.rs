@@ -58,6 +58,12 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("letter_not_found", &[404], "no dead letter has this id"),
     ("list_limit", &[400], "a page cannot have so many rows"),
     (
+        "lookup_failed",
+        &[422, 503],
+        "a system that is looked up for the decision failed or was late. 503: there is no answer now; 422: the record is set aside",
+    ),
+    ("lookup_missing", &[422], "a row that is looked up for the decision is not there"),
+    (
         "malformed_json",
         &[400, 422],
         "no JSON in UTF-8. 400: the body, so nothing was asked; counted in the ledger's summary of refusals, no decision. 422: \

@@ -257,6 +257,9 @@ fn fixed_schemas() -> Map<String, Json> {
                     "from": { "type": "string", "format": "uuid" }, "at": { "type": "string", "format": "date-time" },
                     "age_ms": { "type": "integer" }, "stale": { "type": "boolean", "description": "Past its time: a new answer is being computed." } } },
                 "route": text(), "repaired": { "type": "array", "items": { "type": "object" } },
+                "lookups": { "type": "array", "items": { "type": "object", "properties": {
+                    "name": text(), "state": { "enum": ["fresh", "stale", "missing", "failed"] },
+                    "age_ms": { "type": "integer" }, "why": text() } } },
                 "error": { "type": "object" }, "durable": { "type": "boolean" },
                 "explanation": { "$ref": "#/components/schemas/Explanation" },
             },

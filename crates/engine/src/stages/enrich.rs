@@ -1,4 +1,4 @@
-//! Enrich: a record becomes a row of the model's matrix. One feature that has no value for one record ends that record, not
+//! Enrich: what is to be looked up is, and a record becomes a row of the model's matrix. One feature that has no value for one record ends that record, not
 //! the batch.
 
 use std::sync::Arc;
@@ -9,15 +9,24 @@ use tendon_plan::{
     plan::{Encoding, FeaturePlan, Source},
 };
 
-use crate::batch::{Batch, failure_of, scope};
+use crate::{
+    batch::{Batch, failure_of, scope},
+    lookup::{self, World},
+};
 
-/// Gives every open case its row.
-pub(crate) fn run(batch: &mut Batch) {
+/// Looks up, and gives every open case its row.
+pub(crate) async fn run(world: &World<'_>, batch: &mut Batch) {
+    lookup::run(world, batch).await;
+    features(batch);
+}
+
+/// Gives every open case its row, unless a lookup has sent it to the ladder.
+pub(crate) fn features(batch: &mut Batch) {
     let (ready, at) = (Arc::clone(&batch.ready), batch.at);
     let plan = &*ready.plan;
     let mut matrix = Matrix::with_capacity(batch.cases.len(), plan.features.len());
     // A recalled answer needs no row of its own.
-    for case in batch.open().filter(|case| case.output.is_none()) {
+    for case in batch.open().filter(|case| case.output.is_none() && case.attempt.is_none()) {
         let Some(record) = &case.record else { continue };
         let start = matrix.values.len();
         match row(plan, record, at, &mut matrix.values) {

@@ -25,7 +25,7 @@ pub(crate) fn run(batch: &mut Batch) {
     let matrix = std::mem::take(&mut batch.matrix);
     asked(batch).filter(|case| case.slot.is_none()).for_each(|case| case.attempt = Some(not_loaded(plan)));
     let mut slots: Vec<Arc<Slot>> = Vec::with_capacity(1);
-    for slot in asked(batch).filter_map(|case| case.slot.as_ref()) {
+    for slot in asked(batch).filter(|case| case.attempt.is_none()).filter_map(|case| case.slot.as_ref()) {
         if !slots.iter().any(|known| Arc::ptr_eq(known, slot)) {
             slots.push(Arc::clone(slot));
         }
@@ -51,7 +51,8 @@ pub(crate) fn run(batch: &mut Batch) {
 }
 
 fn asks(case: &Case, slot: &Arc<Slot>) -> bool {
-    case.slot.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, slot))
+    // A case that a lookup has sent to the ladder has no row.
+    case.attempt.is_none() && case.slot.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, slot))
 }
 
 fn ask(plan: &IntegrationPlan, slot: &Arc<Slot>, matrix: &Matrix, batch: &mut Batch) {

@@ -16,6 +16,7 @@ use crate::{
     ask::{Answer, Input},
     batch::{Batch, Case, State},
     engine::Engine,
+    lookup::{self, LookedUp},
     record_format::{More, Snapshot, write_json},
 };
 
@@ -118,7 +119,8 @@ fn write(batch: &mut Batch, index: usize) -> (Written, Draft) {
         Input::Json(_) => case.reading.as_ref().is_some_and(|reading| reading.well_formed),
         Input::Values(_) => true,
     };
-    let input = Snapshot::write(&case.input, well_formed, batch.at, features);
+    let looked: Vec<&LookedUp> = case.looked.iter().flatten().collect();
+    let input = Snapshot::write_with(&case.input, well_formed, batch.at, features, &looked);
     let mut output = Vec::with_capacity(640);
     write_json(&mut output, &decision);
     let mut explanation = Vec::new();
@@ -171,6 +173,7 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
         route: Arc::clone(&case.route),
         recalled: case.recall.hit.as_ref().map(|hit| hit.recalled.clone()),
         repaired: std::mem::take(&mut case.repaired),
+        lookups: lookup::notes(case),
         error,
         durable: !buffered,
         explanation: None,

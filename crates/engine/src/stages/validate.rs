@@ -88,7 +88,7 @@ fn subject(plan: &IntegrationPlan, record: &Record, at: Timestamp) -> Option<Arc
 }
 
 /// Ends the case by the first rule that is true, or that has no result for this record.
-fn judged_by(
+pub(crate) fn judged_by(
     rules: &[QualityRule],
     record: &Record,
     at: Timestamp,

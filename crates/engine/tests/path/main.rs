@@ -6,6 +6,7 @@ mod batch_is_n;
 mod by_example;
 mod common;
 mod exits;
+mod lookups;
 mod operations;
 mod real_model;
 mod recall;

@@ -19,6 +19,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{
     IntegrationPlan, Plan,
+    lookup::LookupsPlan,
     plan::{
         ApiPlan, BandPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, RecordPlan, ServerLimits,
         Source, Threshold,
@@ -54,6 +55,7 @@ fn plan(model: &dyn Model) -> Arc<Plan> {
         features.push(FeaturePlan { name: feature.name.as_str().into(), source: Source::Field(index), encoding });
     }
     let integration = IntegrationPlan {
+        lookups: LookupsPlan::default(),
         name: INTEGRATION.into(),
         purpose: "tests".into(),
         owner: "tests".into(),

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![expect(unreachable_pub, reason = "a test has no outside")]
 
+mod books;
 mod check;
 mod people;
 mod plants;
@@ -73,10 +74,20 @@ fn found(seed: u64, plant: Plant) -> Town {
     let crm = crm(&sim, seed);
     let connector: Arc<dyn Connector> = Arc::new(crm.clone());
     let catalog = sim.run(async move { connector.catalog().await }).done().unwrap();
+    let books = books::has(seed).then(|| books::found(&sim, seed));
+    let asked = books.clone();
+    let asked = async move {
+        match asked {
+            Some(books) => Some(books.catalog().await.unwrap()),
+            None => None,
+        }
+    };
+    let books_catalog = sim.run(asked).done();
     Town {
         store: sim.store(Promise::Projections),
         keys: Arc::new(TestKeys::new(seed)),
-        plan: town::plan(catalog),
+        plan: town::plan(catalog, books_catalog),
+        books,
         clients: (0..3).map(|number| Arc::new(Mutex::new(Client::new(seed, number)))).collect(),
         crm: Arc::new(crm),
         plant,
@@ -95,6 +106,12 @@ fn storm(town: &Town, rng: &mut Rng) {
         refuse: 0,
     };
     town.crm.faults(faults);
+    if let Some(books) = &town.books {
+        books.faults(faults);
+        if rng.chance(1, 4) {
+            books.down_for(Duration::from_millis(rng.below(2_000)));
+        }
+    }
     let disk = town.sim.disk();
     disk.sync_latency(Duration::from_micros(150), Duration::from_micros(rng.below(3_000)));
     if rng.chance(1, 3) {
@@ -153,9 +170,13 @@ fn live(seed: u64, plant: Plant) -> u64 {
     }
     town.crm.faults(Faults::default());
     town.crm.up();
+    if let Some(books) = &town.books {
+        books.faults(Faults::default());
+        books.up();
+    }
     let (start, context) = (town.start(), town.sim.context());
     let fields = town.plan.integrations["score"].events.as_ref().unwrap().fields.clone();
-    let (crm, clients) = ((*town.crm).clone(), town.clients.clone());
+    let (crm, books, clients) = ((*town.crm).clone(), town.books.clone(), town.clients.clone());
     let end = async move {
         let process = loop {
             // The last failing sync may still be to come; whoever runs this would start it again.
@@ -177,8 +198,12 @@ fn live(seed: u64, plant: Plant) -> u64 {
         let known: Vec<&Client> = known.iter().map(|client| &**client).collect();
         check::one_decision_a_key(&entries, &known, clients.len());
         check::watched(&entries, &crm, &fields);
-        check::scored(&crm);
-        check::written(&entries, &crm);
+        let said = books.is_some().then(|| books::last_said(&entries));
+        check::scored(&crm, said.as_ref());
+        check::written(&entries, &crm, said.is_some());
+        if let Some(books) = &books {
+            books::followed(&entries, &process, books);
+        }
         check::delivered(&entries);
         RECALLED.fetch_add(check::recalled(&entries), Ordering::Relaxed);
     };

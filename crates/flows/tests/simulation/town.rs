@@ -32,6 +32,7 @@ use tendon_platform::MemoryCache;
 use tendon_testkit::{FakeSystem, MemStore, Sim, TestKeys};
 
 use crate::{
+    books,
     people::Client,
     plants::{Careless, LyingDisk, Plant},
 };
@@ -81,6 +82,8 @@ impl Model for Tiny {
 pub struct Town {
     pub sim: Sim,
     pub crm: Arc<FakeSystem>,
+    /// The second system, where there is one.
+    pub books: Option<FakeSystem>,
     pub store: Arc<MemStore>,
     pub keys: Arc<TestKeys>,
     pub plan: Arc<Plan>,
@@ -101,6 +104,7 @@ pub struct Process {
 pub struct Start {
     context: tendon_kernel::context::Context,
     crm: Arc<FakeSystem>,
+    books: Option<Arc<dyn Connector>>,
     store: Arc<MemStore>,
     keys: Arc<TestKeys>,
     plan: Arc<Plan>,
@@ -117,6 +121,7 @@ impl Town {
             context,
             plant: self.plant,
             crm: Arc::clone(&self.crm),
+            books: self.books.as_ref().map(|books| books::connector(books, self.sim.seed())),
             store: Arc::clone(&self.store),
             keys: Arc::clone(&self.keys),
             plan: Arc::clone(&self.plan),
@@ -142,8 +147,11 @@ impl Start {
             Plant::Unconditional => Arc::new(Careless(self.crm.clone())),
             _ => self.crm.clone(),
         };
-        let system = Arc::new(System::new("crm", connector, limits, self.context.clone()));
-        let systems = BTreeMap::from([(Arc::<str>::from("crm"), system)]);
+        let system = |name: &str, connector| {
+            (Arc::<str>::from(name), Arc::new(System::new(name, connector, limits, self.context.clone())))
+        };
+        let mut systems = BTreeMap::from([system("crm", connector)]);
+        systems.extend(self.books.clone().map(|books| system("books", books)));
         let book: Arc<dyn Ledger> = ledger.clone();
         let outbox = Outbox::start(OutboxParts {
             context: self.context.clone(),
@@ -155,7 +163,7 @@ impl Start {
         let engine = Engine::new(EngineParts {
             context: self.context.clone(),
             ledger: book.clone(),
-            runtime: runtime(&self.plan)?,
+            runtime: runtime(&self.plan, &systems)?,
             deliveries: Some(Arc::new(outbox.clone())),
         });
         // So small that answers also leave for others.
@@ -169,12 +177,14 @@ impl Start {
     }
 }
 
-fn runtime(plan: &Arc<Plan>) -> Result<Runtime> {
+fn runtime(plan: &Arc<Plan>, systems: &BTreeMap<Arc<str>, Arc<System>>) -> Result<Runtime> {
     let reference = ModelRef { name: "tiny".into(), version: "1".into(), digest: "0".repeat(64).into() };
     let slot = Slot { reference, model: Arc::new(Tiny(Tiny::signature())) };
     let models = BTreeMap::from([(("tiny".to_owned(), "1".to_owned()), slot)]);
     let aliases = BTreeMap::from([("tiny".to_owned(), BTreeMap::from([("champion".to_owned(), "1".to_owned())]))]);
-    Runtime::new(Arc::clone(plan), models, &aliases)
+    let runtime = Runtime::new(Arc::clone(plan), models, &aliases)?;
+    runtime.lend(systems);
+    Ok(runtime)
 }
 
 fn fake_kind() -> ConnectorKind {
@@ -192,7 +202,7 @@ fn fake_kind() -> ConnectorKind {
 }
 
 /// The plan of the town, made by the same function as every plan.
-pub fn plan(catalog: Catalog) -> Arc<Plan> {
+pub fn plan(catalog: Catalog, books: Option<Catalog>) -> Arc<Plan> {
     let version = VersionFact {
         version: "1".into(),
         digest: "0".repeat(64),
@@ -204,14 +214,18 @@ pub fn plan(catalog: Catalog) -> Arc<Plan> {
         broken: Vec::new(),
         aliases: BTreeMap::from([("champion".to_owned(), "1".to_owned())]),
     };
-    let facts = Facts {
-        catalogs: BTreeMap::from([("crm".to_owned(), catalog)]),
-        models: BTreeMap::from([("tiny".to_owned(), model)]),
-    };
-    let sources = tendon_plan::Sources(vec![
-        ("tendon.yaml".into(), include_str!("project/tendon.yaml").into()),
-        ("integrations/score.yaml".into(), include_str!("project/score.yaml").into()),
-    ]);
+    // With books, the model is asked about what stands there.
+    let (mut project, mut score) =
+        (include_str!("project/tendon.yaml").to_owned(), include_str!("project/score.yaml").to_owned());
+    if books.is_some() {
+        project = project.replace("models:\n", include_str!("project/books.yaml"));
+        score = score.replace("  from: crm.leads\nbands", include_str!("project/lookups.yaml"));
+    }
+    let mut catalogs = BTreeMap::from([("crm".to_owned(), catalog)]);
+    catalogs.extend(books.map(|books| ("books".to_owned(), books)));
+    let facts = Facts { catalogs, models: BTreeMap::from([("tiny".to_owned(), model)]) };
+    let sources =
+        tendon_plan::Sources(vec![("tendon.yaml".into(), project), ("integrations/score.yaml".into(), score)]);
     let outcome = tendon_plan::plan(&sources, &facts, &[&fake_kind()]);
     let findings: Vec<_> = outcome.findings.iter().map(ToString::to_string).collect();
     Arc::new(outcome.plan.unwrap_or_else(|| panic!("the town's plan: {findings:#?}")))

@@ -228,7 +228,7 @@ impl Work<'_> {
 }
 
 /// A default as a value of its field, or what is allowed.
-fn default_value(raw: &Scalar, field: &Field) -> Result<Value, String> {
+pub(super) fn default_value(raw: &Scalar, field: &Field) -> Result<Value, String> {
     let value = match (raw, field.kind) {
         (Scalar::Bool(value), Type::Bool) => Value::Bool(*value),
         (Scalar::Int(value), Type::Int) => Value::Int(*value),

@@ -4,26 +4,30 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tendon_kernel::{
     Type,
-    schema::{Field, Schema},
+    schema::Schema,
     sockets::{
         connector::ConnectorKind,
-        model::{Feature, FeatureKind, OutputKind, Signature},
+        model::{OutputKind, Signature},
     },
 };
 
 use super::{
-    Project, api, events::Watched, expressions::conversion, input::Candidates, model::Chosen, project::check_name,
+    Project, api,
+    events::Watched,
+    expressions::conversion,
+    input::Candidates,
+    lookups::{is_late, keys},
+    model::Chosen,
+    project::check_name,
 };
 use crate::{
     digest,
-    expr::{Env, Parsed, Ty},
+    expr::{Env, Looked, Parsed, Ty},
     facts::Facts,
     finding::{Findings, Mark, plain},
     nearest::nearest,
-    plan::{
-        EmbedPlan, Encoding, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, IntegrationPlan, RecordPlan, Source,
-    },
-    raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, Span},
+    plan::{EmbedPlan, ExplainPlan, FallbackPlan, InputPlan, IntegrationPlan, RecordPlan},
+    raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, RuleRaw, Span},
     yaml::At,
 };
 
@@ -38,8 +42,12 @@ pub(crate) struct Work<'a> {
 /// Which of the later names an expression sees.
 #[derive(Clone, Copy)]
 pub(super) enum Moment {
-    /// Before the model was asked.
+    /// Before anything was looked up.
     Before,
+    /// With everything that was looked up, before the model was asked.
+    Enriched,
+    /// Where the model or a lookup failed.
+    Ladder,
     /// After the decision was judged.
     After,
 }
@@ -51,9 +59,30 @@ pub(super) struct Names {
     others: Vec<String>,
     hidden: Vec<String>,
     bands: bool,
+    /// Looked-up rows where the model is asked …
+    pub(super) lookups: Vec<Looked>,
+    /// … and where the fallback may have answered for want of one.
+    pub(super) after_ladder: Vec<Looked>,
+    /// Names of all lookups.
+    pub(super) later: Vec<String>,
 }
 
 impl Names {
+    /// The names of the input; the lookups come in later.
+    fn new(raw: &IntegrationRaw, signature: &Signature, candidates: &Candidates) -> Self {
+        let input = raw.input.as_ref().map(|input| &input.value);
+        Self {
+            schema: candidates.used(&used(raw, signature)),
+            filled: input.iter().flat_map(|raw| raw.defaults.iter()).map(|(name, _)| name.text().to_owned()).collect(),
+            others: candidates.names(),
+            hidden: candidates.unreadable.clone(),
+            bands: raw.bands.is_some(),
+            lookups: Vec::new(),
+            after_ladder: Vec::new(),
+            later: Vec::new(),
+        }
+    }
+
     pub(super) fn env(&self, moment: Moment) -> Env<'_> {
         let after = matches!(moment, Moment::After);
         Env {
@@ -64,6 +93,12 @@ impl Names {
             decision: after,
             others: &self.others,
             hidden: &self.hidden,
+            lookups: match moment {
+                Moment::Before => &[],
+                Moment::Enriched => &self.lookups,
+                Moment::Ladder | Moment::After => &self.after_ladder,
+            },
+            later: &self.later,
         }
     }
 }
@@ -86,21 +121,17 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         return None;
     }
     let candidates = work.candidates(input_raw, &signature)?;
-    let names = Names {
-        schema: candidates.used(&used(raw, &signature)),
-        filled: input_raw.iter().flat_map(|raw| raw.defaults.iter()).map(|(name, _)| name.text().to_owned()).collect(),
-        others: candidates.names(),
-        hidden: candidates.unreadable.clone(),
-        bands: !bands.is_empty() || raw.bands.is_some(),
-    };
+    let mut names = Names::new(raw, &signature, &candidates);
+    let found = work.find_lookups(raw, &mut names);
     let input = work.input(input_raw, &names, &candidates);
     let features = if known {
         work.features(input_raw, &signature, &names, &candidates, raw.model.as_ref()?.mark)
     } else {
-        let env = names.env(Moment::Before);
+        let env = names.env(Moment::Enriched);
         input_raw.iter().flat_map(|input| input.features.iter()).for_each(|(_, cel)| drop(work.compile(cel, &env)));
         Vec::new()
     };
+    let lookups = work.lookups(found, input_raw.and_then(|input| input.quality.as_ref()), &names);
     let subject = work.subject(raw.subject.as_ref(), &names);
     let fallback = FallbackPlan { rules: work.fallback_rules(raw, &names), default: fallback_at };
     let explain = work.explain(raw.explain.as_ref(), &names);
@@ -119,6 +150,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         signature,
         subject,
         input: InputPlan { schema: Arc::new(names.schema.clone()), ..input },
+        lookups,
         features,
         output_range,
         bands,
@@ -159,24 +191,27 @@ fn notes(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>) {
     }
 }
 
-/// Names of the input fields that anything in the file uses.
-fn used(raw: &IntegrationRaw, signature: &Signature) -> BTreeSet<String> {
+/// All expressions of the file.
+pub(super) fn expressions(raw: &IntegrationRaw) -> Vec<&At<Cel>> {
     let input = raw.input.as_ref().map(|input| &input.value);
     let quality = input.and_then(|input| input.quality.as_ref());
-    let rules = quality.iter().flat_map(|quality| quality.quarantine.iter().chain(&quality.reject));
+    let rules = quality.into_iter().flat_map(|quality| quality.quarantine.iter().chain(&quality.reject));
     let fallback = raw.fallback.iter().flat_map(|fallback| &fallback.rules);
     let events = raw.doors.as_ref().and_then(|doors| doors.value.events.as_ref());
     let set = events.and_then(|events| events.value.set.as_ref());
-    let expressions = raw
-        .subject
-        .iter()
-        .chain(&raw.explain)
-        .chain(input.iter().flat_map(|input| input.features.iter().map(|(_, cel)| cel)))
-        .chain(rules.filter_map(|rule| rule.when.as_ref()))
-        .chain(fallback.filter_map(|rule| rule.when.as_ref()))
-        .chain(set.iter().flat_map(|set| set.value.iter().map(|(_, cel)| cel)));
+    let all = raw.subject.iter().chain(&raw.explain);
+    let all = all.chain(input.into_iter().flat_map(|input| input.features.iter().map(|(_, cel)| cel)));
+    let all = all.chain(keys(input));
+    let all = all.chain(rules.filter_map(|rule| rule.when.as_ref()));
+    let all = all.chain(fallback.filter_map(|rule| rule.when.as_ref()));
+    all.chain(set.into_iter().flat_map(|set| set.value.iter().map(|(_, cel)| cel))).collect()
+}
+
+/// Names of the input fields that anything in the file uses.
+fn used(raw: &IntegrationRaw, signature: &Signature) -> BTreeSet<String> {
+    let input = raw.input.as_ref().map(|input| &input.value);
     let mut names = BTreeSet::new();
-    for cel in expressions {
+    for cel in expressions(raw) {
         names.extend(Parsed::new(cel.text()).map(|parsed| parsed.fields()).unwrap_or_default());
     }
     let mapped: BTreeSet<&str> =
@@ -194,11 +229,16 @@ impl Work<'_> {
             return InputPlan { schema, defaults: Vec::new(), quarantine: Vec::new(), reject: Vec::new() };
         };
         let env = names.env(Moment::Before);
+        // A rule that names a looked-up field runs after the lookups.
+        let early = |rules: Option<&Vec<RuleRaw>>| -> Vec<RuleRaw> {
+            let early = |rule: &&RuleRaw| rule.when.as_ref().is_none_or(|when| !is_late(when, names));
+            rules.into_iter().flatten().filter(early).cloned().collect()
+        };
         InputPlan {
             schema,
             defaults: self.defaults(&raw.defaults, &names.schema, candidates),
-            quarantine: self.quality(raw.quality.as_ref().map_or(&[], |quality| &quality.quarantine), &env),
-            reject: self.quality(raw.quality.as_ref().map_or(&[], |quality| &quality.reject), &env),
+            quarantine: self.quality(&early(raw.quality.as_ref().map(|quality| &quality.quarantine)), &env),
+            reject: self.quality(&early(raw.quality.as_ref().map(|quality| &quality.reject)), &env),
         }
     }
 
@@ -245,114 +285,6 @@ impl Work<'_> {
             });
         }
         range
-    }
-
-    /// One column per feature of the signature.
-    fn features(
-        &mut self,
-        raw: Option<&InputRaw>,
-        signature: &Signature,
-        names: &Names,
-        candidates: &Candidates,
-        mark: Mark,
-    ) -> Vec<FeaturePlan> {
-        let mapped = raw.map(|raw| &raw.features);
-        let known: Vec<&str> = signature.features.iter().map(|feature| feature.name.as_str()).collect();
-        for (name, _) in mapped.iter().flat_map(|mapped| mapped.iter()) {
-            if !known.contains(&name.text()) {
-                let suggestion = nearest(name.text(), known.iter().copied());
-                let message = format!("the model has no feature {}", name.text());
-                self.findings.add(name.mark, "unknown_feature", message, |finding| {
-                    finding.allow(known.join(", ")).suggest(suggestion)
-                });
-            }
-        }
-        let mut features = Vec::new();
-        for feature in &signature.features {
-            let cel = mapped.and_then(|mapped| mapped.iter().find(|(name, _)| name.text() == feature.name));
-            let built = match cel {
-                Some((_, cel)) => self.mapped_feature(feature, cel, names),
-                None => self.direct_feature(feature, names, candidates, mark),
-            };
-            features.extend(built);
-        }
-        features
-    }
-
-    fn mapped_feature(&mut self, feature: &Feature, cel: &At<Cel>, names: &Names) -> Option<FeaturePlan> {
-        let compiled = self.compile(cel, &names.env(Moment::Before))?;
-        let encoding = self.encoding(feature, &compiled.ty, cel.text(), cel.mark)?;
-        Some(FeaturePlan { name: feature.name.as_str().into(), source: Source::Program(compiled.program), encoding })
-    }
-
-    fn direct_feature(
-        &mut self,
-        feature: &Feature,
-        names: &Names,
-        candidates: &Candidates,
-        mark: Mark,
-    ) -> Option<FeaturePlan> {
-        let name = feature.name.as_str();
-        let found = names.schema.position(name).and_then(|at| names.schema.fields.get(at).map(|field| (at, field)));
-        let Some((position, field)) = found else {
-            self.no_source(name, candidates, mark);
-            return None;
-        };
-        let Field { kind, .. } = field;
-        let encoding = self.encoding(feature, &Ty::of(*kind), &format!("input.{name}"), mark)?;
-        Some(FeaturePlan { name: name.into(), source: Source::Field(position), encoding })
-    }
-
-    fn no_source(&mut self, name: &str, candidates: &Candidates, mark: Mark) {
-        let fields = candidates.names();
-        let (system, resource) = candidates.from.clone().unwrap_or_default();
-        let hidden = candidates.unreadable.iter().any(|hidden| hidden == name);
-        let message = if hidden {
-            format!("feature {name} is a field of {system}.{resource} that is not listed under read")
-        } else {
-            format!("feature {name} of the model has no source: no input field has its name")
-        };
-        let suggestion = if hidden {
-            Some(format!("systems.{system}.read.{resource}: [..., {name}]"))
-        } else {
-            nearest(name, fields.iter().map(String::as_str))
-                .map(|field| format!("features: {{ {name}: \"input.{field}\" }}"))
-        };
-        self.findings.add(mark, "feature_without_source", message, |finding| {
-            finding.allow(format!("features: {{ {name}: \"…\" }} over {}", fields.join(", "))).suggest(suggestion)
-        });
-    }
-
-    /// How a value of this type becomes the feature's number.
-    fn encoding(&mut self, feature: &Feature, ty: &Ty, text: &str, mark: Mark) -> Option<Encoding> {
-        let (encoding, fits, allowed) = match &feature.kind {
-            FeatureKind::Number => {
-                (Encoding::Number, matches!(ty, Ty::Bool | Ty::Int | Ty::Double | Ty::Null), "a number or a bool")
-            }
-            FeatureKind::CategoryCode => {
-                (Encoding::Number, matches!(ty, Ty::Bool | Ty::Int | Ty::Null), "an int (the category's code)")
-            }
-            FeatureKind::Category { values } => {
-                #[expect(clippy::cast_precision_loss, reason = "a model has far fewer categories than 2^53")]
-                let codes =
-                    values.iter().enumerate().map(|(code, value)| (value.as_str().into(), code as f64)).collect();
-                (Encoding::Category(codes), matches!(ty, Ty::String | Ty::Null), "a text (the category's name)")
-            }
-        };
-        if fits {
-            return Some(encoding);
-        }
-        let message = format!("feature {} is fed by a {ty}", feature.name);
-        let suggestion = match (&feature.kind, ty) {
-            (FeatureKind::Number, Ty::Timestamp) => Some(format!("{}: days(now - {text})", feature.name)),
-            (FeatureKind::Number, Ty::Duration) => Some(format!("{}: days({text})", feature.name)),
-            (FeatureKind::Number, Ty::String) => Some(format!("{}: double({text})", feature.name)),
-            (FeatureKind::CategoryCode, _) => Some(format!("{}: int({text})", feature.name)),
-            (FeatureKind::Category { .. }, _) => Some(format!("{}: string({text})", feature.name)),
-            _ => None,
-        };
-        self.findings.add(mark, "feature_type", message, |finding| finding.allow(allowed).suggest(suggestion));
-        None
     }
 
     /// Texts that must say something, and names that become folders and labels.

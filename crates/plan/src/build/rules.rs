@@ -132,7 +132,7 @@ impl Work<'_> {
 
     /// The fallback's rules.
     pub(super) fn fallback_rules(&mut self, raw: &IntegrationRaw, names: &Names) -> Vec<(Program, f64)> {
-        let env = names.env(Moment::Before);
+        let env = names.env(Moment::Ladder);
         let rules = raw.fallback.iter().flat_map(|fallback| &fallback.rules);
         let mut built = Vec::new();
         for rule in rules {

@@ -16,7 +16,6 @@ use super::{
     types::Ty,
     value::V,
 };
-use crate::nearest::nearest;
 
 /// Positions of fields known to be present.
 pub(super) type Present = BTreeSet<usize>;
@@ -38,8 +37,23 @@ impl Checked {
         Self { code: fold(code), ty, nullable: false, when_true: Present::new(), when_false: Present::new() }
     }
 
-    fn unknown() -> Self {
+    pub(super) fn unknown() -> Self {
         Self::new(Code::List(Vec::new()), Ty::Unknown)
+    }
+
+    /// A field of the record, or whether it is there.
+    pub(super) fn field(position: usize, ty: Ty, test: bool, sure: bool) -> Self {
+        if test {
+            let mut checked = Self::new(Code::Has(position), Ty::Bool);
+            checked.when_true.insert(position);
+            return checked;
+        }
+        let mut checked = Self::new(Code::Field(FieldAt { position, double: ty == Ty::Double }), ty);
+        checked.nullable = !sure;
+        if checked.ty == Ty::Bool {
+            checked.when_true.insert(position);
+        }
+        checked
     }
 }
 
@@ -53,9 +67,12 @@ pub(super) fn check(parsed: &Parsed, env: &Env<'_>) -> Result<Checked, Vec<ExprF
     if checker.findings.is_empty() { Ok(checked) } else { Err(checker.findings) }
 }
 
-/// Whether a node is the variable `input`; `.input` is its name from the root.
-pub(super) fn is_input(node: &IdedExpr) -> bool {
-    matches!(&node.expr, Expr::Ident(name) if name.strip_prefix('.').unwrap_or(name) == "input")
+/// The variable that a node is; `.input` is its name from the root.
+pub(super) fn root(node: &IdedExpr) -> Option<&str> {
+    match &node.expr {
+        Expr::Ident(name) => Some(name.strip_prefix('.').unwrap_or(name)),
+        _ => None,
+    }
 }
 
 pub(super) struct Checker<'a> {
@@ -131,94 +148,11 @@ impl Checker<'_> {
         checked.nullable = checked.ty == Ty::Null;
         if let LiteralValue::Boolean(value) = literal {
             // The branch that cannot be reached knows everything.
-            let all = (0..self.env.input.fields.len()).collect();
+            let behind = self.env.lookups.iter().map(|looked| looked.first + looked.fields.fields.len()).max();
+            let all = (0..behind.unwrap_or(0).max(self.env.input.fields.len())).collect();
             *(if *value.inner() { &mut checked.when_false } else { &mut checked.when_true }) = all;
         }
         checked
-    }
-
-    fn ident(&mut self, node: &IdedExpr, name: &str) -> Checked {
-        let name = name.strip_prefix('.').unwrap_or(name);
-        let (code, ty) = match name {
-            "now" => (Code::Now, Ty::Timestamp),
-            "output" if self.env.output => (Code::Output, Ty::Double),
-            "band" if self.env.band => (Code::Band, Ty::String),
-            "decision" if self.env.decision => (Code::Decision, Ty::String),
-            "input" => {
-                let message = "input is the whole record: name one of its fields".to_owned();
-                self.report(node, "expression_unsupported", message, Some("input.<field>".to_owned()), None);
-                return Checked::unknown();
-            }
-            _ => {
-                self.unknown_variable(node, name);
-                return Checked::unknown();
-            }
-        };
-        Checked::new(code, ty)
-    }
-
-    fn unknown_variable(&mut self, node: &IdedExpr, name: &str) {
-        let variables = self.env.variables();
-        let field = self.env.input.field(name).is_some() || self.env.others.iter().any(|other| other == name);
-        let later = matches!(name, "output" | "band" | "decision");
-        let message = if name == "band" && self.env.output {
-            "band does not exist: the integration has no bands".to_owned()
-        } else if later {
-            format!("{name} does not exist yet where this expression runs")
-        } else {
-            format!("unknown name {name}")
-        };
-        let suggestion = if field {
-            Some(format!("input.{name}"))
-        } else {
-            nearest(name, variables.iter().copied()).filter(|_| !later).map(str::to_owned)
-        };
-        self.report(node, "unknown_variable", message, Some(variables.join(", ")), suggestion);
-    }
-
-    fn select(&mut self, node: &IdedExpr, operand: &IdedExpr, field: &str, test: bool, present: &Present) -> Checked {
-        if !is_input(operand) {
-            let inner = self.node(operand, present);
-            if inner.ty != Ty::Unknown {
-                let message = format!("a {} has no fields", inner.ty);
-                self.report(node, "unknown_field", message, Some("input.<field>".to_owned()), None);
-            }
-            return Checked::unknown();
-        }
-        let Some(position) = self.env.input.position(field) else {
-            self.unknown_field(node, field);
-            return Checked::unknown();
-        };
-        let Some(info) = self.env.input.fields.get(position) else { return Checked::unknown() };
-        let ty = Ty::of(info.kind);
-        if test {
-            let mut checked = Checked::new(Code::Has(position), Ty::Bool);
-            checked.when_true.insert(position);
-            return checked;
-        }
-        let sure = info.required || self.env.filled.contains(field) || present.contains(&position);
-        let mut checked = Checked::new(Code::Field(FieldAt { position, double: ty == Ty::Double }), ty);
-        checked.nullable = !sure;
-        if checked.ty == Ty::Bool {
-            checked.when_true.insert(position);
-        }
-        checked
-    }
-
-    fn unknown_field(&mut self, node: &IdedExpr, field: &str) {
-        if self.env.hidden.iter().any(|hidden| hidden == field) {
-            let message = format!("the field {field} exists, but is not listed under read");
-            let suggestion = Some(format!("{field} added to the list under read"));
-            self.report(node, "field_not_readable", message, None, suggestion);
-            return;
-        }
-        let known = self.env.input.fields.iter().map(|field| field.name.as_ref());
-        let mut all: Vec<&str> = known.chain(self.env.others.iter().map(String::as_str)).collect();
-        all.sort_unstable();
-        all.dedup();
-        let suggestion = nearest(field, all.iter().copied()).map(|name| format!("input.{name}"));
-        let message = format!("the input has no field {field}");
-        self.report(node, "unknown_field", message, Some(all.join(", ")), suggestion);
     }
 
     fn list(&mut self, node: &IdedExpr, elements: &[IdedExpr], present: &Present) -> Checked {

@@ -6,6 +6,7 @@
 
 mod check;
 mod check_calls;
+mod check_names;
 mod code;
 mod fold;
 mod functions;
@@ -27,7 +28,7 @@ use code::Code;
 /// The names an expression can see.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
-    /// `input.<field>`.
+    /// `input.<field>`, and behind them the fields of the lookups.
     pub input: &'a Record,
     /// `now`: the decision's time.
     pub now: Timestamp,
@@ -56,12 +57,32 @@ pub struct Env<'a> {
     pub others: &'a [String],
     /// Fields that exist but may not be read (for messages only).
     pub hidden: &'a [String],
+    /// Looked-up rows.
+    pub lookups: &'a [Looked],
+    /// Names of lookups that are made, but not before it runs (for messages only).
+    pub later: &'a [String],
+}
+
+/// A looked-up row as an expression sees it: `<name>.<field>`.
+#[derive(Clone, Debug, Default)]
+pub struct Looked {
+    /// Its name.
+    pub name: String,
+    /// Its fields; `required`: never null where the expression runs.
+    pub fields: Schema,
+    /// Position of its first field in the record, behind those of the input.
+    pub first: usize,
+    /// More field names that could have been meant (for suggestions only).
+    pub others: Vec<String>,
+    /// Fields that exist but may not be read (for messages only).
+    pub hidden: Vec<String>,
 }
 
 impl Env<'_> {
     /// The variables that exist, for messages.
-    pub(crate) fn variables(&self) -> Vec<&'static str> {
+    pub(crate) fn variables(&self) -> Vec<&str> {
         let mut names = vec!["input", "now"];
+        names.extend(self.lookups.iter().map(|lookup| lookup.name.as_str()));
         names.extend(self.output.then_some("output"));
         names.extend(self.band.then_some("band"));
         names.extend(self.decision.then_some("decision"));

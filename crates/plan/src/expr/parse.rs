@@ -7,7 +7,7 @@ use cel::{
     parser::Parser,
 };
 
-use super::{ExprFinding, check::is_input};
+use super::{ExprFinding, check::root};
 
 /// Longest accepted expression in bytes.
 const LONGEST: usize = 4096;
@@ -50,6 +50,12 @@ impl Parsed {
 
     /// Names of all `input.<field>` in it, known or not.
     pub fn fields(&self) -> BTreeSet<String> {
+        let all = self.selected().into_iter();
+        all.filter_map(|(root, field)| (root == "input").then_some(field)).collect()
+    }
+
+    /// All `<name>.<field>` in it, known or not.
+    pub fn selected(&self) -> BTreeSet<(String, String)> {
         let mut names = BTreeSet::new();
         collect(&self.tree, &mut names);
         names
@@ -66,11 +72,11 @@ impl Parsed {
     }
 }
 
-fn collect(node: &IdedExpr, names: &mut BTreeSet<String>) {
+fn collect(node: &IdedExpr, names: &mut BTreeSet<(String, String)>) {
     match &node.expr {
         Expr::Select(select) => {
-            if is_input(&select.operand) {
-                names.insert(select.field.clone());
+            if let Some(root) = root(&select.operand) {
+                names.insert((root.to_owned(), select.field.clone()));
             }
             collect(&select.operand, names);
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::Cel;
+use super::{Cel, LookupRaw};
 use crate::yaml::{At, Ordered};
 
 /// The input: its contract, the features made of it, and the rules for its quality.
@@ -18,6 +18,8 @@ pub(crate) struct InputRaw {
     pub(crate) schema: Option<At<SchemaRaw>>,
     /// CEL by feature of the model: only where it differs from the field of the same name.
     pub(crate) features: Ordered<At<Cel>>,
+    /// Rows of systems that are looked up by key, by the name under which expressions see their fields.
+    pub(crate) lookups: Ordered<At<LookupRaw>>,
     /// Values put in place of missing ones, by field; each use is recorded as a repair.
     pub(crate) defaults: Ordered<At<Scalar>>,
     /// When a record is set aside (after defaults are filled in), and when it is refused.

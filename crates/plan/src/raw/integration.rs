@@ -127,7 +127,7 @@ pub(crate) struct EventsRaw {
     pub(crate) on: Option<At<Vec<ChangeRaw>>>,
     /// `system.resource` to write to (default: the watched one).
     pub(crate) to: Option<At<String>>,
-    /// CEL by field to write: sees `input`, `output`, `band`, `decision`, `now`. The field set to exactly `now` keeps an older decision from overwriting a newer one.
+    /// CEL by field to write: sees `input`, the lookups, `output`, `band`, `decision`, `now`. The field set to exactly `now` keeps an older decision from overwriting a newer one.
     pub(crate) set: Option<At<Ordered<At<Cel>>>>,
     /// Field that grows with each change (default: a time field named like `updated_at`).
     pub(crate) watermark: Option<At<String>>,

@@ -113,7 +113,40 @@ pub(crate) fn facts() -> Facts {
     models.insert("torn".to_owned(), ModelFacts { broken, ..ModelFacts::default() });
     let crm = Catalog { resources: vec![leads.clone(), notes], ..Catalog::default() };
     let files = Catalog { resources: vec![leads], ..Catalog::default() };
-    Facts { catalogs: [("crm".to_owned(), crm), ("files".to_owned(), files)].into(), models }
+    Facts {
+        catalogs: [("crm".to_owned(), crm), ("books".to_owned(), books()), ("files".to_owned(), files)].into(),
+        models,
+    }
+}
+
+/// Another system, for lookups.
+fn books() -> Catalog {
+    let field = |name: &str, kind, required| Field { required, ..Field::new(name, kind) };
+    let table = |name: &str, key: &[&str], fields| Resource {
+        name: name.to_owned(),
+        key: key.iter().map(|name| (*name).to_owned()).collect(),
+        schema: Schema::new(fields),
+    };
+    let customers = vec![
+        field("customer_no", Type::Int, true),
+        field("segment", Type::Text, true),
+        field("credit_limit", Type::Float, false),
+        field("region", Type::Text, true),
+        field("since", Type::Time, true),
+        field("secret", Type::Text, false),
+    ];
+    let regions =
+        vec![field("code", Type::Text, true), field("risk", Type::Int, true), field("tax", Type::Float, false)];
+    let terms =
+        vec![field("customer", Type::Int, true), field("kind", Type::Text, true), field("days", Type::Int, true)];
+    let seen = vec![field("customer", Type::Int, false), field("visits", Type::Int, false)];
+    let resources = vec![
+        table("customers", &["customer_no"], customers),
+        table("regions", &["code"], regions),
+        table("seen", &[], seen),
+        table("terms", &["customer", "kind"], terms),
+    ];
+    Catalog { resources, ..Catalog::default() }
 }
 
 fn signature(features: Vec<Feature>) -> Signature {

@@ -10,7 +10,7 @@ use tendon_assist::{
 };
 use tendon_engine::{
     Runtime, Slot,
-    preview::{PreviewRow, preview},
+    preview::{PreviewRow, preview_alone},
 };
 use tendon_kernel::{Type, context::Clock as _};
 use tendon_plan::Plan;
@@ -207,7 +207,7 @@ fn scores(plan: Plan, scene: &Scene<'_>, model: &Chosen) -> Result<Vec<f64>, Fai
         values: places.iter().map(|at| at.and_then(|at| row.values.get(at)).cloned().unwrap_or_default()).collect(),
     });
     let now = tendon_platform::runtime::SystemClock::new().now();
-    let previews = preview(&runtime, &integration.name, now, rows.collect())?;
+    let previews = preview_alone(&runtime, &integration.name, now, rows.collect())?;
     if let Some(error) = previews.iter().find_map(|one| one.error.as_ref()) {
         let failed = previews.iter().filter(|one| one.error.is_some()).count();
         output::say(&format!(

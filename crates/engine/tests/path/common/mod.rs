@@ -30,6 +30,7 @@ use tendon_plan::{
     IntegrationPlan, Plan,
     cache::CachePlan,
     expr::{Env, Program},
+    lookup::LookupsPlan,
     plan::{
         ApiPlan, BandPlan, Encoding, EventsPlan, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, QualityRule,
         RecordPlan, ServerLimits, Source, TargetPlan, Threshold,
@@ -57,8 +58,17 @@ pub(crate) fn schema() -> Arc<Schema> {
 pub(crate) fn program(source: &str) -> Program {
     let schema = schema();
     let filled: BTreeSet<String> = ["days".to_owned()].into();
-    let env =
-        Env { input: &schema, filled: &filled, output: true, band: true, decision: true, others: &[], hidden: &[] };
+    let env = Env {
+        input: &schema,
+        filled: &filled,
+        output: true,
+        band: true,
+        decision: true,
+        others: &[],
+        hidden: &[],
+        lookups: &[],
+        later: &[],
+    };
     Program::compile(source, &env).unwrap_or_else(|findings| panic!("{source}: {findings:?}")).program
 }
 
@@ -153,6 +163,7 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
     let rule = |source: &str, reason: &str| QualityRule { when: program(source), reason: reason.into() };
     let events = events(&schema, wishes.same_row, wishes.set);
     let integration = IntegrationPlan {
+        lookups: LookupsPlan::default(),
         name: INTEGRATION.into(),
         purpose: "tests".into(),
         owner: "tests".into(),
