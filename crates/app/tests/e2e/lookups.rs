@@ -8,7 +8,7 @@ use tendon_testkit::{
     servers::{PASSWORD, Postgres},
 };
 
-use crate::support::{Running, Sandbox, body, eventually};
+use crate::support::{Running, Sandbox, eventually, input};
 
 const TABLE: &str = "CREATE TABLE customers (no INTEGER PRIMARY KEY, job TEXT NOT NULL, credit INTEGER, secret TEXT);";
 
@@ -41,6 +41,13 @@ fn books(sandbox: &Sandbox, customers: i64) -> Connection {
 }
 
 const SQLITE: &str = "    kind: sqlite\n    path: books.db\n    busy_timeout: 50\n";
+
+/// A question about a lead, without what stands in the books.
+fn body(id: i64) -> String {
+    let mut input = input(id);
+    input.as_object_mut().unwrap().retain(|field, _| field != "balance" && field != "job");
+    serde_json::json!({ "input": input }).to_string()
+}
 
 fn decide(running: &Running, key: &str, id: i64) -> Json {
     let answer = running.decide(key, &[], &body(id)).unwrap();
