@@ -149,7 +149,7 @@ fn a_missing_customer_may_be_refused_and_a_dry_run_asks_the_books_too() {
     let answer = running.request("POST", "/v1/integrations/lead-score/batches", &headers, &lines);
     let text = String::from_utf8(answer.body).unwrap();
     assert_eq!(answer.status, 200, "{text}");
-    assert_eq!(text.matches("lookup_missing").count(), 1, "{text}");
+    assert_eq!(text.matches("\"code\":\"lookup_missing\"").count(), 1, "{text}");
     assert_eq!(text.matches("\"fresh\"").count(), 2, "{text}");
     assert!(running.stop().success());
 }

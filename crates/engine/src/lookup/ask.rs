@@ -240,7 +240,7 @@ fn fitted(value: Value, kind: Type) -> Option<Value> {
     match (value, kind) {
         #[expect(clippy::cast_precision_loss, reason = "an int for a float field, as everywhere")]
         (Value::Int(value), Type::Float) => Some(Value::Float(value as f64)),
-        (Value::Float(value), Type::Float) if value == 0.0 => Some(Value::Float(0.0)),
+        (Value::Float(0.0), Type::Float) => Some(Value::Float(0.0)),
         (value, kind) => (value.kind() == Some(kind)).then_some(value),
     }
 }
