@@ -8,6 +8,7 @@ mod features;
 mod grpc;
 mod input;
 mod integration;
+mod lookup_parts;
 mod lookups;
 mod model;
 mod project;
