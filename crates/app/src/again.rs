@@ -6,13 +6,13 @@ use futures_util::future::FutureExt as _;
 use tendon_doors::service::Explain;
 use tendon_engine::{
     Engine, Runtime,
-    replay::{ReplayReport, replay as replay_with, replay_recalled},
+    replay::{ReplayReport, asked, replay as replay_with, replay_recalled},
     stored,
 };
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     context::Context,
-    decision::{Explanation, Outcome},
+    decision::Explanation,
     sockets::{
         ledger::{Entry, EntryKind},
         store::Store,
@@ -66,7 +66,7 @@ pub(crate) async fn replay(
         Some(source) => replay_recalled(entry, source, runtime),
         None => replay_with(entry, runtime),
     };
-    let model = entry.facts.model.as_ref().filter(|_| recorded.outcome == Outcome::Ok);
+    let model = entry.facts.model.as_ref().filter(|_| asked(&recorded));
     let runtime = engine.runtime();
     let loaded = model.is_none_or(|model| runtime.slot(&model.digest).is_some());
     if loaded && runtime.plan().digest == entry.facts.plan {

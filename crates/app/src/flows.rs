@@ -8,7 +8,7 @@ use std::{
 use tendon_engine::{
     Engine,
     outbox::{self, Outbox},
-    systems::{Limits, System},
+    systems::{BreakerLimits, Limits, System},
 };
 use tendon_flows::precompute::Precompute;
 use tendon_flows::watch::{self, BackfillState, BackfillWish, WatchState, Watches};
@@ -69,8 +69,8 @@ impl Flows {
         }
     }
 
-    /// Builds the plan's systems and what an outbox for them is made of. For a single command there are none, so that
-    /// looking something up never writes to a system.
+    /// Builds the plan's systems and what an outbox for them is made of; nothing uses them before [`Flows::adopt`]. For a
+    /// single command there are none, so that looking something up never writes to a system.
     ///
     /// # Errors
     /// When a connection cannot be built from its settings.
@@ -81,7 +81,6 @@ impl Flows {
                 systems.insert(name.clone(), Arc::new(self.build(system)?));
             }
         }
-        *self.systems.lock().unwrap_or_else(PoisonError::into_inner) = systems.clone();
         let custody = plan.integrations.values();
         let custody = custody.map(|one| (one.name.clone(), (one.retention.clone(), one.region.clone()))).collect();
         if self.purpose == Purpose::Serve {
@@ -95,6 +94,13 @@ impl Flows {
         let (context, ledger, http, secrets) =
             (self.context.clone(), ledger.clone(), self.http.clone(), self.secrets.clone());
         Means { context, ledger, http, secrets }
+    }
+
+    /// Puts the plan's systems, as they were built for an outbox, in use.
+    pub(crate) fn adopt(&self, plan: &Plan, outbox: &outbox::Parts) {
+        let built = outbox.systems.iter().filter(|(name, _)| plan.systems.contains_key(*name));
+        let built = built.map(|(name, system)| (name.clone(), system.clone())).collect();
+        *self.systems.lock().unwrap_or_else(PoisonError::into_inner) = built;
     }
 
     fn build(&self, plan: &SystemPlan) -> Result<System> {
@@ -113,8 +119,7 @@ impl Flows {
             context: self.context.clone(),
             secrets: self.secrets.clone(),
         })?;
-        let limits = Limits { concurrency: plan.concurrency, rate: plan.rate, timeout: plan.timeout };
-        Ok(System::new(&plan.name, connector, limits, self.context.clone()))
+        Ok(System::new(&plan.name, connector, limits(plan), self.context.clone()))
     }
 
     /// Where projections are kept.
@@ -240,5 +245,27 @@ impl Flows {
         if let Some(ahead) = ahead {
             ahead.stop().await;
         }
+    }
+}
+
+/// How hard a system may be driven.
+fn limits(plan: &SystemPlan) -> Limits {
+    let guard = &plan.guard;
+    let breaker = BreakerLimits {
+        window: guard.window,
+        calls: guard.calls,
+        share: guard.share,
+        slow: guard.slow.unwrap_or(plan.timeout / 2),
+        probes: guard.probes,
+        wait: guard.wait,
+        longest: guard.longest,
+    };
+    Limits {
+        concurrency: plan.concurrency,
+        queue: guard.queue,
+        rate: plan.rate,
+        timeout: plan.timeout,
+        retries: guard.retries,
+        breaker,
     }
 }

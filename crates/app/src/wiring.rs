@@ -123,7 +123,9 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     }
 
     let flows = Flows::new(project, &context, &secrets, http.clone(), projected, purpose);
-    let outbox = Outbox::start(flows.outbox(&installed.plan, &ledger)?);
+    let outbox = flows.outbox(&installed.plan, &ledger)?;
+    flows.adopt(&installed.plan, &outbox);
+    let outbox = Outbox::start(outbox);
     let deliveries = Arc::new(Deliveries::new(outbox));
     let runtime = installed.runtime()?;
     if purpose == Purpose::Serve {

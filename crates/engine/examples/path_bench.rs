@@ -17,7 +17,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tendon_engine::{
     Engine, Parts, Runtime, Slot,
-    ask::{Ask, Caller, Input, Item},
+    ask::{Ask, Caller, Input, Item, Priority},
 };
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp, Type,
@@ -261,6 +261,7 @@ async fn measure(engine: &Arc<Engine>, key: bool) {
             caller: caller.clone(),
             door: Door::Api,
             integration: "bench".into(),
+            priority: Priority::Live,
             explain: false,
             deadline: None,
             items: vec![item],

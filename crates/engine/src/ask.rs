@@ -52,6 +52,44 @@ pub struct SourceRow {
     pub digest: [u8; 16],
 }
 
+/// Who goes first when there is not room for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Somebody waits for the answer, or something just happened.
+    Live,
+    /// Many records of which none is urgent: a backfill, a batch.
+    Backfill,
+    /// Answers that nobody asked for yet.
+    Precompute,
+}
+
+impl Priority {
+    /// What goes through a door.
+    pub fn of(door: Door) -> Self {
+        match door {
+            Door::Batch => Self::Backfill,
+            Door::Api | Door::Events | Door::Embed | Door::Agents => Self::Live,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Backfill => "backfill",
+            Self::Precompute => "precompute",
+        }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Live => 0,
+            Self::Backfill => 1,
+            Self::Precompute => 2,
+        }
+    }
+}
+
 /// A batch of questions to one integration; a single call is a batch of one.
 pub struct Ask {
     /// Who asks.
@@ -60,6 +98,8 @@ pub struct Ask {
     pub door: Door,
     /// Name of the integration.
     pub integration: String,
+    /// Who goes first; most questions: [`Priority::of`] their door.
+    pub priority: Priority,
     /// Explain each decision now.
     pub explain: bool,
     /// When the answer is due; `None`: the integration's own deadline from now.

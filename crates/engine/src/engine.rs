@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, AtomicUsize, Ordering},
+    atomic::{AtomicI64, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -10,7 +10,6 @@ use tendon_kernel::{
     Result, Timestamp,
     context::Context,
     decision::{Decision, Delivery},
-    metrics::Gauge,
     sockets::ledger::{EntryKind, Ledger},
 };
 
@@ -23,6 +22,7 @@ use crate::{
     recalling::{Recalling, Use},
     refusals::Refusals,
     requests::Requests,
+    room::Rooms,
     running::Running,
     runtime::Runtime,
     shadow::Shadows,
@@ -67,21 +67,7 @@ pub struct Engine {
     runtime: ArcSwap<Runtime>,
     /// Time of the latest decision, in microseconds: see [`Engine::stamp`].
     latest: AtomicI64,
-    in_flight: Arc<AtomicUsize>,
-}
-
-/// Room taken by decisions under way; given back when dropped.
-pub(crate) struct Room {
-    in_flight: Arc<AtomicUsize>,
-    gauge: Gauge,
-    count: usize,
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.in_flight.fetch_sub(self.count, Ordering::AcqRel);
-        self.gauge.add(-number(self.count));
-    }
+    pub(crate) rooms: Arc<Rooms>,
 }
 
 impl Engine {
@@ -90,6 +76,7 @@ impl Engine {
         let refusals = Refusals::new(parts.context.clone(), Arc::clone(&parts.ledger));
         parts.runtime.count_in(&parts.context.metrics);
         Arc::new(Self {
+            rooms: Rooms::new(&parts.context),
             allowances: Allowances::new(parts.context.clone()),
             meters: PathMeters::new(&parts.context.metrics),
             requests: Requests::new(&parts.context.metrics),
@@ -103,7 +90,6 @@ impl Engine {
             refusals,
             runtime: ArcSwap::from_pointee(parts.runtime),
             latest: AtomicI64::new(i64::MIN),
-            in_flight: Arc::default(),
         })
     }
 
@@ -189,7 +175,7 @@ impl Engine {
 
     /// Decisions under way.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        self.rooms.in_flight()
     }
 
     /// Counts a refusal that a door made before the path (unknown key, wrong form); summarised in the ledger.
@@ -202,18 +188,4 @@ impl Engine {
     pub fn flush_refusals(&self) {
         self.refusals.flush();
     }
-
-    /// Room for so many decisions; `None` when there is none. A batch larger than the limit has room when it is alone.
-    pub(crate) fn room(&self, count: usize, limit: usize) -> Option<Room> {
-        let take = |taken: usize| (taken == 0 || taken.saturating_add(count) <= limit).then(|| taken + count);
-        self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).ok()?;
-        self.meters.in_flight.add(number(count));
-        Some(Room { in_flight: Arc::clone(&self.in_flight), gauge: self.meters.in_flight.clone(), count })
-    }
-}
-
-fn number(count: usize) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 decisions are under way")]
-    let number = count as f64;
-    number
 }

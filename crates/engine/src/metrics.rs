@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tendon_kernel::{
     decision::Outcome,
-    metrics::{Counter, Exemplar, Gauge, Histogram, Registry, SECONDS},
+    metrics::{Counter, Exemplar, Histogram, Registry, SECONDS},
 };
 
 use crate::{ask::Timing, recalling::RecallMeters, shadow::ShadowMeters};
@@ -65,7 +65,6 @@ impl Meters {
 /// Counters of the whole path.
 pub(crate) struct PathMeters {
     stages: [Histogram; 11],
-    pub(crate) in_flight: Gauge,
 }
 
 impl PathMeters {
@@ -74,8 +73,7 @@ impl PathMeters {
             let help = "Time of a batch in a stage.";
             registry.histogram("tendon_stage_duration_seconds", help, &[("stage", name)], SECONDS)
         };
-        let in_flight = registry.gauge("tendon_decisions_in_flight", "Decisions under way.", &[]);
-        Self { stages: STAGES.map(stage), in_flight }
+        Self { stages: STAGES.map(stage) }
     }
 
     pub(crate) fn took(&self, timings: &[Timing]) {

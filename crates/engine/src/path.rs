@@ -13,8 +13,9 @@ use tokio::sync::oneshot;
 use crate::{
     ask::{Answer, Answers, Ask, Item, Timing},
     batch::{Batch, Case, State, late_error},
-    engine::{Engine, Room},
+    engine::Engine,
     recalling::{Pass, Use},
+    room::Room,
     runtime::Ready,
     shadow,
     stages::{admit, dedupe, deliver, enrich, explain, fall_back, infer, judge, recall, record, route, validate},
@@ -161,7 +162,8 @@ async fn travel(engine: &Arc<Engine>, ask: Ask, admitted: Admitted, mut laps: La
         }
     }
     tally(engine, &ready, &answers, &laps.times, &trail);
-    drop((room, laps.stages.take()));
+    room.answered();
+    drop(laps.stages.take());
     trail.answered(&answers);
     let items = answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(not_recorded()))).collect();
     Answers { items, timings: laps.times }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
-    decision::{Decision, Outcome},
+    decision::{Decision, Outcome, Rung},
     sockets::{ledger::Entry, model::Matrix},
 };
 
@@ -83,7 +83,11 @@ pub fn replay(entry: &Entry, runtime: &Runtime) -> Result<ReplayReport> {
     }
     match recorded.outcome {
         Outcome::Ok => infer::run(&mut batch),
-        Outcome::Degraded => fall_back::run(&mut batch),
+        Outcome::Degraded if recorded.degraded == Some(Rung::Previous) => {
+            infer::run(&mut batch);
+            batch.open().for_each(|case| case.rung = Some(Rung::Previous));
+        }
+        Outcome::Degraded => fall_back::declared(&mut batch),
         Outcome::Rejected | Outcome::Quarantined | Outcome::Failed => {}
     }
     if matches!(recorded.outcome, Outcome::Ok | Outcome::Degraded) {
@@ -127,8 +131,13 @@ fn source_needed(from: Id) -> Error {
         .hint("replay it together with the decision it names")
 }
 
+/// Whether a model gave the decision's output.
+pub fn asked(recorded: &Decision) -> bool {
+    recorded.outcome == Outcome::Ok || recorded.degraded == Some(Rung::Previous)
+}
+
 fn slot(recorded: &Decision, runtime: &Runtime) -> Result<Option<Arc<Slot>>> {
-    let (Some(model), Outcome::Ok) = (&recorded.model, recorded.outcome) else { return Ok(None) };
+    let Some(model) = recorded.model.as_ref().filter(|_| asked(recorded)) else { return Ok(None) };
     let slot = runtime.slot(&model.digest).map(Arc::clone);
     slot.map(Some).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "model_not_loaded", "the model that made this decision is not at hand")

@@ -15,6 +15,9 @@ use tendon_plan::{IntegrationPlan, Plan};
 
 use crate::{form::Form, lookup::LookupMeters, metrics::Meters, systems::System};
 
+/// Alias of the version before.
+const PREVIOUS: &str = "previous";
+
 /// A loaded version of a model.
 #[derive(Clone)]
 pub struct Slot {
@@ -40,6 +43,8 @@ pub(crate) struct Ready {
     pub(crate) form: Form,
     /// The champion; `None` when it could not be loaded: the ladder answers.
     pub(crate) champion: Option<Arc<Slot>>,
+    /// The version before, where the ladder asks it and it could be loaded.
+    pub(crate) previous: Option<Arc<Slot>>,
     /// The versions that answer for a share, with where their shares end (percent, rising).
     pub(crate) arms: Vec<Arm>,
     /// The version that is asked beside, with its share.
@@ -83,6 +88,7 @@ impl Runtime {
                 slot.map(|slot| same_contract(integration, &slot).map(|()| slot)).transpose()
             };
             let champion = find(&integration.alias)?;
+            let previous = if integration.fallback.previous { find(PREVIOUS)? } else { None };
             let mut upto = 0.0;
             let mut arms = Vec::with_capacity(integration.route.arms.len());
             for arm in &integration.route.arms {
@@ -96,7 +102,7 @@ impl Runtime {
             let form = Form::new(&integration.input.schema, plan.limits.depth)?;
             let (digest, meters) = (Arc::clone(&plan.digest), OnceLock::new());
             let (lookup_meters, sources, plan) = (OnceLock::new(), OnceLock::new(), Arc::clone(integration));
-            let ready = Ready { plan, digest, form, champion, arms, shadow, meters, lookup_meters, sources };
+            let ready = Ready { plan, digest, form, champion, previous, arms, shadow, meters, lookup_meters, sources };
             integrations.insert(Arc::clone(name), Arc::new(ready));
         }
         Ok(Self { plan, integrations, slots: models.into_values().collect(), aliases: aliases.clone() })

@@ -2,7 +2,7 @@
 
 use tendon_kernel::{
     Error, ErrorKind, Result,
-    decision::{Decision, Explanation, Outcome},
+    decision::{Decision, Explanation, Outcome, Rung},
     sockets::{
         ledger::{Body, Entry, EntryKind},
         model::Model,
@@ -39,7 +39,8 @@ pub fn explain(entry: &Entry, model: Option<&dyn Model>) -> Result<Explanation> 
     }
     let decision = decision(entry)?;
     let Some(output) = decision.output else { return Err(unexplained(decision.outcome)) };
-    if let Some(rung) = decision.degraded {
+    // The version before explains itself, as any does.
+    if let Some(rung) = decision.degraded.filter(|rung| *rung != Rung::Previous) {
         let more = More::parse(&body.more)?;
         return Ok(explaining::of_rung(rung, output, more.why.as_deref()));
     }

@@ -7,6 +7,7 @@ mod digest;
 pub mod expr;
 pub mod facts;
 pub mod finding;
+pub mod guard;
 pub mod lookup;
 mod nearest;
 mod outline;

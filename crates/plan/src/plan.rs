@@ -17,6 +17,7 @@ use crate::{
     cache::{CachePlan, CacheStorePlan},
     callback::CallbackPlan,
     expr::Program,
+    guard::GuardPlan,
     lookup::LookupsPlan,
     route::RoutePlan,
     telemetry::TelemetryPlan,
@@ -66,6 +67,8 @@ pub struct SystemPlan {
     pub rate: Option<f64>,
     /// Longest wait for one request.
     pub timeout: Duration,
+    /// What happens when it is slow, refuses or is gone.
+    pub guard: GuardPlan,
 }
 
 /// A model and where its versions are.
@@ -149,6 +152,8 @@ pub struct BandPlan {
 /// The ladder that answers when the model cannot.
 #[derive(Default)]
 pub struct FallbackPlan {
+    /// Whether the version before is asked first.
+    pub previous: bool,
     /// First rule that is true answers with its number.
     pub rules: Vec<(Program, f64)>,
     /// Answer when no rule is true.

@@ -8,6 +8,7 @@ use tendon_kernel::schema::{Field, Schema};
 use crate::{
     cache::CacheStorePlan,
     digest,
+    guard::GuardPlan,
     lookup::LookupsPlan,
     plan::{
         ApiPlan, Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ServerLimits,
@@ -65,6 +66,9 @@ fn render_system(out: &mut String, system: &SystemPlan) {
     line!(out, "  settings {}", system.config);
     let rate = system.rate.map_or("none".to_owned(), |rate| rate.to_string());
     line!(out, "  limits concurrency={} rate={rate} timeout={:?}", system.concurrency, system.timeout);
+    if system.guard != GuardPlan::default() {
+        line!(out, "  guard {:?}", system.guard);
+    }
     for (resource, fields) in &system.allowed.read {
         line!(out, "  read {resource}: {}", fields.join(", "));
     }
@@ -147,6 +151,9 @@ pub(crate) fn policy(plan: &IntegrationPlan) -> String {
     quality(&mut out, "reject, looked up,", &plan.lookups.reject);
     for band in &plan.bands {
         line!(out, "  band {} {}", band.name, test(band.test));
+    }
+    if plan.fallback.previous {
+        line!(out, "  fallback previous");
     }
     for (rule, output) in &plan.fallback.rules {
         line!(out, "  fallback when {} answer {output}", rule.source());

@@ -65,7 +65,8 @@ pub(crate) fn systems(plan: &Plan, means: &Means) -> BTreeMap<Arc<str>, Arc<Syst
         let all = || receivers.values().flatten();
         let longest = all().map(|one| one.timeout).max().unwrap_or_default();
         // Each call has its own deadline; this only ends what went wrong altogether.
-        let limits = Limits { concurrency: 1, rate: None, timeout: longest.saturating_mul(2) + Duration::from_secs(5) };
+        let timeout = longest.saturating_mul(2) + Duration::from_secs(5);
+        let limits = Limits { concurrency: 1, timeout, ..Limits::default() };
         let give_up = all().map(|one| one.give_up).max().unwrap_or_default();
         let patience = Patience { give_up, at_once: AT_ONCE, longest_wait: LONGEST_WAIT };
         let connector = Callbacks { means: means.clone(), project: plan.project.to_string(), receivers };

@@ -2,6 +2,7 @@
 //! force as a whole and recorded; what is not is refused, and the old keeps serving.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -10,6 +11,8 @@ use std::{
 
 use futures_util::future::FutureExt as _;
 use tendon_engine::outbox::Outbox;
+use tendon_kernel::metrics::{Counter, Gauge, Registry};
+use tendon_plan::Sources;
 use tokio::{
     select,
     signal::unix::{SignalKind, signal},
@@ -36,14 +39,36 @@ type Look = Vec<(PathBuf, Option<SystemTime>, u64)>;
 /// The task that reloads.
 pub(crate) struct Reload {
     refused: Mutex<Option<String>>,
+    meters: Meters,
+}
+
+/// Its counters.
+struct Meters {
+    installed: Counter,
+    rejected: Counter,
+    refused: Gauge,
+}
+
+impl Meters {
+    fn new(registry: &Registry) -> Self {
+        let count = |result| {
+            let help = "Changes of the project that were put in force or refused.";
+            registry.counter("tendon_reloads_total", help, &[("result", result)])
+        };
+        let help = "1 while what is on disk is refused and an older plan is in force.";
+        let refused = registry.gauge("tendon_reload_refused", help, &[]);
+        refused.set(0.0);
+        Self { installed: count("installed"), rejected: count("refused"), refused }
+    }
 }
 
 impl Reload {
     /// Starts watching the project's files.
     pub(crate) fn start(parts: &Arc<Parts>) -> Arc<Self> {
-        let reload = Arc::new(Self { refused: Mutex::default() });
+        let meters = Meters::new(&parts.context.metrics);
+        let reload = Arc::new(Self { refused: Mutex::default(), meters });
         let (task, parts) = (reload.clone(), parts.clone());
-        let first = look(&parts);
+        let first = look(&parts, &models(&parts));
         parts.context.spawn.clone().spawn("reload", async move { task.run(parts, first).await }.boxed());
         reload
     }
@@ -55,6 +80,7 @@ impl Reload {
 
     async fn run(&self, parts: Arc<Parts>, mut seen: Look) {
         let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut places = models(&parts);
         loop {
             let asked = async {
                 match &mut hangup {
@@ -67,30 +93,35 @@ impl Reload {
                 _ = asked => true,
                 () = parts.context.clock.sleep(POLL) => false,
             };
-            let now = look(&parts);
+            let now = look(&parts, &places);
             if now == seen && !forced {
                 continue;
             }
             // A file that is being written is looked at again until it rests.
             if now != seen && !forced {
                 parts.context.clock.sleep(POLL / 4).await;
-                if look(&parts) != now {
+                if look(&parts, &places) != now {
                     continue;
                 }
             }
-            seen = now;
+            // What a refused change names is looked at too: it may be a file that is still to come.
+            places = models(&parts);
+            seen = if forced { look(&parts, &places) } else { now };
             let outcome = reload(&parts).await;
             let note = match outcome {
                 Ok(true) => {
+                    self.meters.installed.increment();
                     tracing::info!(plan = %parts.engine.runtime().plan().digest, "the changed project is in force");
                     None
                 }
                 Ok(false) => None,
                 Err(failure) => {
+                    self.meters.rejected.increment();
                     tracing::error!(code = %failure.code, "a change of the project is refused, the old keeps serving: {}", failure.message);
                     Some(failure.message)
                 }
             };
+            self.meters.refused.set(if note.is_some() { 1.0 } else { 0.0 });
             *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = note;
         }
     }
@@ -158,39 +189,57 @@ impl Next {
         let Self { installed, runtime } = self;
         let told = telemetry::settings(&installed.plan, &*parts.secrets)?;
         let trust = &installed.plan.trust;
+        let before = parts.engine.runtime();
+        // Everything that can be refused comes first, and takes no effect.
+        let next = parts.flows.outbox(&installed.plan, &parts.ledger)?;
         if let Some((tls, files)) = parts.tls.as_ref().zip(certificates::tls_files(&installed.plan, &parts.project)) {
             tls.configure(files)?;
         }
         parts.http.trust(certificates::outgoing_ca(&installed.plan, &parts.project).as_deref())?;
         telemetry::logs(&installed.plan.telemetry)?;
         parts.telemetry.configure(told);
-        if !installed.record(&*parts.records, &*parts.ledger, &parts.context).await? {
-            return Ok(false);
-        }
         parts.gate.configure(trust)?;
-        let same_plan = parts.engine.runtime().plan().digest == installed.plan.digest;
-        if same_plan {
+        match installed.record(&*parts.records, &*parts.ledger, &parts.context).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) => {
+                // What is not recorded is not in force.
+                parts.gate.configure(&before.plan().trust)?;
+                return Err(error.into());
+            }
+        }
+        if before.plan().digest == installed.plan.digest {
             runtime.lend(&parts.flows.systems());
             parts.engine.install(runtime);
             return Ok(true);
         }
         // Systems and watches may have changed: they are exchanged around the path, which goes on meanwhile.
-        let next = parts.flows.outbox(&installed.plan, &parts.ledger)?;
-        runtime.lend(&parts.flows.systems());
+        runtime.lend(&next.systems);
         parts.flows.stop().await;
         parts.deliveries.pause();
         parts.deliveries.current().stop().await;
         parts.engine.install(runtime);
         // What the old outbox had accepted is found in the projection by the new one.
         parts.settle().await?;
+        parts.flows.adopt(&installed.plan, &next);
         parts.deliveries.resume(Outbox::start(next));
         parts.flows.start(&parts.engine, &parts.ledger, &parts.deliveries.current())?;
         Ok(true)
     }
 }
 
+/// Where the models are: those in force, and those that the files on disk name.
+fn models(parts: &Parts) -> BTreeSet<String> {
+    let runtime = parts.engine.runtime();
+    let mut places: BTreeSet<String> = runtime.plan().models.values().map(|model| model.path.clone()).collect();
+    if let Ok(sources) = parts.project.sources() {
+        places.extend(tendon_plan::outline(&Sources(sources)).models.into_iter().map(|(_, path)| path));
+    }
+    places
+}
+
 /// All files that make up the project, with time and length.
-fn look(parts: &Parts) -> Look {
+fn look(parts: &Parts, models: &BTreeSet<String>) -> Look {
     let folder = &parts.project.folder;
     let mut found = Look::new();
     let mut add = |path: PathBuf| {
@@ -200,8 +249,8 @@ fn look(parts: &Parts) -> Look {
     };
     add(folder.join(MAIN));
     files(&folder.join("integrations")).into_iter().for_each(&mut add);
-    for model in parts.engine.runtime().plan().models.values() {
-        let place = folder.join(&model.path);
+    for path in models {
+        let place = folder.join(path);
         if place.is_dir() {
             files(&place).into_iter().for_each(&mut add);
         } else {

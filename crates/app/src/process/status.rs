@@ -71,12 +71,12 @@ impl ProcessStatus {
     fn systems(&self) -> Vec<PartHealth> {
         let systems = self.parts.flows.systems();
         let health = systems.iter().map(|(name, system)| {
-            let (breaker, failure) = system.breaker();
+            let state = system.state();
             PartHealth {
                 name: format!("system:{name}"),
-                ok: breaker == BreakerState::Closed && failure.is_none(),
+                ok: state.breaker == BreakerState::Closed && state.last_failure.is_none(),
                 vital: false,
-                detail: json!({ "breaker": breaker, "last_failure": failure }),
+                detail: serde_json::to_value(&state).unwrap_or_default(),
             }
         });
         health.collect()

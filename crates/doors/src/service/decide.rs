@@ -1,7 +1,7 @@
 //! Asking: one question, or many to one integration.
 
 use bytes::Bytes;
-use tendon_engine::ask::{Answer, Answers, Ask, Input, Item, Timing};
+use tendon_engine::ask::{Answer, Answers, Ask, Input, Item, Priority, Timing};
 use tendon_kernel::{Error, ErrorKind, Result, context::Deadline, decision::Door};
 
 use super::Service;
@@ -52,7 +52,8 @@ impl Service {
     pub async fn decide(&self, known: &Known, question: Question) -> Result<(Answer, Vec<Timing>)> {
         let Question { integration, input, idempotency_key, explain, deadline } = question;
         let items = vec![Item { input: Input::Json(input), idempotency_key, row: None }];
-        let ask = Ask { caller: known.caller.clone(), door: Door::Api, integration, explain, deadline, items };
+        let (door, priority) = (Door::Api, Priority::Live);
+        let ask = Ask { caller: known.caller.clone(), door, integration, priority, explain, deadline, items };
         let mut answers = self.engine.decide(ask).await?;
         let answer = answers.items.pop().unwrap_or_else(|| {
             Err(Error::new(ErrorKind::Internal, "no_answer", "the path gave no answer to a question"))
@@ -68,7 +69,8 @@ impl Service {
         let Questions { integration, items, explain, deadline } = questions;
         let item = |(input, idempotency_key)| Item { input: Input::Json(input), idempotency_key, row: None };
         let items = items.into_iter().map(item).collect();
-        let ask = Ask { caller: known.caller.clone(), door: Door::Batch, integration, explain, deadline, items };
+        let (door, priority) = (Door::Batch, Priority::Backfill);
+        let ask = Ask { caller: known.caller.clone(), door, integration, priority, explain, deadline, items };
         self.engine.decide(ask).await
     }
 }

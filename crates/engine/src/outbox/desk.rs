@@ -18,7 +18,7 @@ use super::{
     refill::{given_up, goes_on},
     trail,
 };
-use crate::systems::{BreakerState, System, backoff};
+use crate::systems::{BreakerState, System, backoff, held_back};
 
 /// Writes of one request to a system.
 const BATCH: usize = 500;
@@ -181,12 +181,22 @@ impl Shared {
     }
 
     async fn deliver(&self, desk: &Desk, batch: Vec<Pending>) {
+        if batch.iter().any(|pending| pending.attempts > 0)
+            && let Err(error) = desk.system.retry()
+        {
+            return self.hold(desk, batch, &error);
+        }
+        self.write(desk, batch).await;
+    }
+
+    async fn write(&self, desk: &Desk, batch: Vec<Pending>) {
         let result = trail::write(&self.context, &desk.system, &batch).await;
         match result {
             Ok(written) => {
                 desk.calm();
                 self.settle(desk, batch.into_iter().zip(written).collect());
             }
+            Err(error) if held_back(&error) => self.hold(desk, batch, &error),
             Err(error) if error.retryable() => {
                 let now = self.context.clock.now();
                 let (rest, over) = batch.into_iter().partition(|pending| goes_on(&desk.system, pending, now));
@@ -199,10 +209,10 @@ impl Shared {
                     batch.into_iter().map(|pending| (pending, Written::Rejected(error.clone()))).collect(),
                 );
             }
-            // The request was refused as a whole: find out which rows are to blame.
+            // The request was refused as a whole: find out which rows are to blame. The system answers, so this is no retry.
             Err(_) => {
                 for pending in batch {
-                    Box::pin(self.deliver(desk, vec![pending])).await;
+                    Box::pin(self.write(desk, vec![pending])).await;
                 }
             }
         }
@@ -222,6 +232,15 @@ impl Shared {
 
     fn is_erased(&self, pending: &Pending) -> bool {
         pending.subject.as_deref().is_some_and(|subject| self.was_erased(subject, pending.place.0))
+    }
+
+    /// The system was not asked at all: everything waits until it may be, and nothing was tried.
+    fn hold(&self, desk: &Desk, batch: Vec<Pending>, why: &Error) {
+        let repeats = why.code() == "retry_budget";
+        let wait = if repeats { desk.system.retry_ready_in() } else { desk.system.retry_in() };
+        let mut state = desk.lock();
+        state.pause_until = self.context.clock.monotonic().saturating_add(wait.max(FIRST_WAIT));
+        batch.into_iter().for_each(|pending| state.queue.put_back(pending));
     }
 
     /// The system failed as a whole: everything waits, none of it is to blame.
@@ -326,8 +345,12 @@ impl Desk {
         if state.pause_until > now {
             return (Vec::new(), Some(state.pause_until));
         }
-        let batch = state.queue.take(now, self.system.patience().map_or(BATCH, |patience| patience.at_once));
+        // What was tried before waits for the retry budget; what is new does not wait with it.
+        let repeats = self.system.retry_ready_in();
+        let most = self.system.patience().map_or(BATCH, |patience| patience.at_once);
+        let batch = state.queue.take(now, most, repeats.is_zero());
         let next = state.queue.next_time();
+        let next = next.map(|next| if batch.is_empty() { next.max(now.saturating_add(repeats)) } else { next });
         (batch, next)
     }
 }

@@ -145,15 +145,16 @@ impl Queue {
         }
     }
 
-    /// Takes up to `most` deliveries that can go now in one batch: each the oldest of its row.
-    pub(super) fn take(&mut self, now: Duration, most: usize) -> Vec<Pending> {
+    /// Takes up to `most` deliveries that can go now in one batch: each the oldest of its row; `repeats`: also those that
+    /// were tried before.
+    pub(super) fn take(&mut self, now: Duration, most: usize, repeats: bool) -> Vec<Pending> {
         let mut chosen: Vec<(Lane, Place)> = Vec::new();
         let mut first: Option<&Pending> = None;
         for (at, pending) in &self.waiting {
             if chosen.len() == most {
                 break;
             }
-            let ready = pending.not_before <= now && self.is_oldest(pending);
+            let ready = pending.not_before <= now && (repeats || pending.attempts == 0) && self.is_oldest(pending);
             if ready && first.is_none_or(|first| first.goes_with(pending)) {
                 first.get_or_insert(pending);
                 chosen.push(*at);
@@ -238,7 +239,7 @@ mod tests {
             let mut done: BTreeMap<Arc<str>, Vec<u64>> = BTreeMap::new();
             let mut fates = fates.into_iter();
             while queue.len() > 0 {
-                let batch = queue.take(Duration::ZERO, 3);
+                let batch = queue.take(Duration::ZERO, 3, true);
                 prop_assert!(!batch.is_empty());
                 for taken in batch {
                     if fates.next().unwrap_or(true) {

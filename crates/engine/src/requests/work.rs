@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{ROUTE, Waiting, form::RequestForm, projection};
 use crate::{
-    ask::Caller,
+    ask::{Caller, Priority},
     batch::{Batch, Case, State},
     engine::Engine,
     path,
@@ -113,10 +113,10 @@ impl Engine {
 
     /// Decides requests; gives those back that could not be read or recorded now.
     async fn decide_requests(self: &Arc<Self>, taken: Vec<Waiting>) -> Vec<Waiting> {
-        // Half of the room is left to whoever waits for an answer.
-        let limit = (self.runtime().plan().limits.in_flight / 2).max(1);
+        // They take what is left by whoever waits for an answer.
+        let most = self.runtime().plan().limits.in_flight;
         let room = loop {
-            match self.room(taken.len(), limit) {
+            match self.rooms.take(taken.len(), Priority::Backfill, most) {
                 Some(room) => break room,
                 None => self.context.clock.sleep(ROOM_WAIT).await,
             }

@@ -42,7 +42,7 @@ pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
     if deadline.passed(&*engine.context.clock) {
         return refuse(name, late(name));
     }
-    let Some(room) = engine.room(ask.items.len(), runtime.plan().limits.in_flight) else {
+    let Some(room) = engine.rooms.take(ask.items.len(), ask.priority, runtime.plan().limits.in_flight) else {
         return refuse(name, overloaded(name));
     };
     if let Err(error) = engine.allowances.decide(&ask.caller.scope, ask.items.len()) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tendon_kernel::{Timestamp, Value};
+use tendon_kernel::{Timestamp, Value, decision::Rung};
 use tendon_plan::plan::ExplainPlan;
 
 use crate::{
@@ -24,8 +24,10 @@ pub(crate) fn run(batch: &mut Batch) {
         let hit = case.recall.hit.as_ref().map(|hit| hit.features.as_slice());
         let row = hit.or_else(|| case.row.map(|row| matrix.row(row)));
         case.explanation = match (case.rung, row, &case.slot) {
-            (Some(rung), _, _) => Some(explaining::of_rung(rung, output, case.why.as_deref())),
-            (None, Some(row), Some(slot)) => {
+            (Some(rung), _, _) if rung != Rung::Previous => {
+                Some(explaining::of_rung(rung, output, case.why.as_deref()))
+            }
+            (_, Some(row), Some(slot)) => {
                 let explained = explaining::of_model(&*slot.model, row, case.classes.as_deref());
                 explained.inspect_err(|error| tracing::warn!(?error, "a decision could not be explained")).ok()
             }

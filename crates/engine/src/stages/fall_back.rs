@@ -1,5 +1,5 @@
-//! Fall back: the ladder for cases that the model did not answer. Rules in order, then the declared default; the decision is
-//! marked with the rung. Without a rung that answers, the decision failed, and asking again may help.
+//! Fall back: the ladder for cases that the model did not answer. The version before, rules in order, then the declared
+//! default; the decision is marked with the rung. Without a rung that answers, the decision failed, and asking again may help.
 
 use std::sync::Arc;
 
@@ -9,10 +9,23 @@ use tendon_kernel::{
 };
 use tendon_plan::IntegrationPlan;
 
+use super::infer;
 use crate::batch::{Batch, Case, scope};
 
 /// Answers the open cases without an output, or ends them.
 pub(crate) fn run(batch: &mut Batch) {
+    let ready = Arc::clone(&batch.ready);
+    if ready.plan.fallback.previous {
+        // What a canary or an arm could not answer, the integration's own version may.
+        for slot in [&ready.champion, &ready.previous].into_iter().flatten() {
+            infer::instead(&ready.plan, slot, batch);
+        }
+    }
+    declared(batch);
+}
+
+/// The rungs that need no model: those that a replay can climb again.
+pub(crate) fn declared(batch: &mut Batch) {
     let (ready, at) = (Arc::clone(&batch.ready), batch.at);
     for case in batch.open().filter(|case| case.output.is_none()) {
         let cause = case.attempt.as_ref().map_or("the model gave no output", |error| error.message()).to_owned();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tendon_kernel::{
     Error, ErrorKind, Result,
+    decision::Rung,
     sockets::model::{Matrix, Model, OutputKind},
 };
 use tendon_plan::IntegrationPlan;
@@ -81,6 +82,30 @@ fn ask(plan: &IntegrationPlan, slot: &Arc<Slot>, matrix: &Matrix, batch: &mut Ba
             asked(batch).filter(|case| asks(case, slot)).for_each(|case| case.attempt = Some(error.clone()));
         }
     }
+}
+
+/// Asks another version about the open cases that have no output, unless it is the one that failed: row by row, because
+/// they are few, or speed is not what is missing.
+pub(crate) fn instead(plan: &IntegrationPlan, slot: &Arc<Slot>, batch: &mut Batch) {
+    let width = plan.signature.outputs.max(1);
+    let matrix = std::mem::take(&mut batch.matrix);
+    for case in batch.open().filter(|case| case.output.is_none()) {
+        let failed = case.slot.as_ref().is_some_and(|asked| asked.reference.digest == slot.reference.digest);
+        let Some(row) = case.row.filter(|_| !failed) else { continue };
+        let one = Matrix { values: matrix.row(row).to_vec(), columns: matrix.columns };
+        let cause = case.attempt.take();
+        take(plan, case, predict(&*slot.model, &one, width).as_deref().map_err(Clone::clone));
+        if case.output.is_some() {
+            let cause = cause.as_ref().map_or("the model gave no output", |error| error.message());
+            case.why = Some(format!("{cause}; version {} answered", slot.reference.version));
+            case.slot = Some(Arc::clone(slot));
+            case.rung = Some(Rung::Previous);
+        } else {
+            // What is told is why the version that should have answered did not.
+            case.attempt = cause.or(case.attempt.take());
+        }
+    }
+    batch.matrix = matrix;
 }
 
 pub(crate) fn predict(model: &dyn Model, matrix: &Matrix, width: usize) -> Result<Vec<f64>> {

@@ -20,7 +20,8 @@ use crate::{
     record_format::{More, Snapshot, write_json},
 };
 
-static ROUTES: LazyLock<[Arc<str>; 2]> = LazyLock::new(|| ["fallback:rules".into(), "fallback:default".into()]);
+static ROUTES: LazyLock<[Arc<str>; 3]> =
+    LazyLock::new(|| ["fallback:rules".into(), "fallback:default".into(), "fallback:previous".into()]);
 static REASONS: LazyLock<Vec<(Outcome, Arc<str>)>> = LazyLock::new(|| {
     let all = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
     all.into_iter().map(|outcome| (outcome, outcome.name().into())).collect()
@@ -184,6 +185,7 @@ fn facts(batch: &Batch, case: &Case, decision: &Decision) -> Facts {
     let plan = &batch.ready.plan;
     let route = match case.rung {
         Some(Rung::Rules) => Arc::clone(&ROUTES[0]),
+        Some(Rung::Previous) => Arc::clone(&ROUTES[2]),
         Some(_) => Arc::clone(&ROUTES[1]),
         None if decision.recalled.is_some() => format!("recall:{}", decision.route).into(),
         None => Arc::clone(&decision.route),

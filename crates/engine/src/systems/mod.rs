@@ -1,33 +1,44 @@
-//! Systems in use: a connector behind the limits that hold for all lanes together, with a timeout and a circuit breaker.
-//! Every read, watch and write of the flows and of the outbox goes through here, so no lane can overrun a slow system.
+//! Systems in use: a connector behind the limits that hold for all lanes together: turns with a bounded queue, a rate,
+//! a timeout, a circuit breaker, a retry budget.
+//! Every read, watch and write of the flows and of the outbox goes through here, so no lane can overrun a slow system, and
+//! no system in trouble is hammered.
 
 mod breaker;
+mod budget;
 mod rate;
 mod traced;
+mod turn;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tendon_kernel::{
     Error, ErrorKind, Result, Timestamp, Value,
     context::Context,
+    metrics::{Counter, Registry},
     sockets::connector::{Change, Connector, Row, Scan, Watch, WriteBatch, Written},
 };
-use tokio::sync::Semaphore;
 
 use breaker::Breaker;
-pub use breaker::BreakerState;
-pub use breaker::backoff;
+pub use breaker::{BreakerLimits, BreakerState, backoff};
+use budget::Budget;
 use rate::Rate;
+use turn::Turns;
 
 /// How hard a system may be driven.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Requests under way at once.
     pub concurrency: usize,
+    /// Requests that may wait for their turn; more are refused at once, to be tried again.
+    pub queue: usize,
     /// Rows per second; `None`: no limit.
     pub rate: Option<f64>,
     /// Longest wait for one request.
     pub timeout: Duration,
+    /// What may be repeated, as a share of first attempts (0.1: a tenth).
+    pub retries: f64,
+    /// When it is left alone.
+    pub breaker: BreakerLimits,
 }
 
 /// How long a receiver is tried again that may be away for a while. Systems have none: what waits for one waits without end,
@@ -44,8 +55,34 @@ pub struct Patience {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrency: 4, rate: None, timeout: Duration::from_secs(30) }
+        Self {
+            concurrency: 4,
+            queue: 64,
+            rate: None,
+            timeout: Duration::from_secs(10),
+            retries: 0.1,
+            breaker: BreakerLimits::default(),
+        }
     }
+}
+
+/// How a system does.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct SystemState {
+    /// The circuit breaker.
+    pub breaker: BreakerState,
+    /// The last failure's public sentence; nothing while all is well.
+    pub last_failure: Option<String>,
+    /// Milliseconds until it is tried again; 0 when it may be asked now.
+    pub retry_in_ms: u64,
+    /// Requests under way.
+    pub under_way: usize,
+    /// Requests that wait for their turn.
+    pub queued: usize,
+    /// Most requests at once.
+    pub concurrency: usize,
+    /// Longest wait for one, in milliseconds.
+    pub timeout_ms: u64,
 }
 
 /// A system in use.
@@ -54,10 +91,43 @@ pub struct System {
     connector: Arc<dyn Connector>,
     context: Context,
     limits: Limits,
-    permits: Semaphore,
+    turns: Turns,
     rate: Option<Rate>,
     breaker: Breaker,
     patience: Option<Patience>,
+    budget: Budget,
+    meters: Meters,
+}
+
+/// Its counters.
+struct Meters {
+    well: Counter,
+    failed: Counter,
+    retries: Counter,
+    refused: Counter,
+}
+
+impl Meters {
+    fn new(system: &str, registry: &Registry) -> Self {
+        let calls = |result| {
+            let labels = [("system", system), ("result", result)];
+            registry.counter("tendon_system_calls_total", "Requests to a system, retries too.", &labels)
+        };
+        let labels = [("system", system)];
+        let retries = "Requests to a system that repeated one that failed.";
+        let refused = "Requests held back because breaker, retry budget or queue said so.";
+        Self {
+            well: calls("ok"),
+            failed: calls("failed"),
+            retries: registry.counter("tendon_system_retries_total", retries, &labels),
+            refused: registry.counter("tendon_system_held_back_total", refused, &labels),
+        }
+    }
+}
+
+/// Whether an error says that the system was not asked at all: its breaker is open, its retry budget used up, its queue full.
+pub fn held_back(error: &Error) -> bool {
+    matches!(error.code(), "circuit_open" | "retry_budget" | "system_busy")
 }
 
 impl System {
@@ -66,9 +136,11 @@ impl System {
         Self {
             name: Arc::from(name),
             connector,
-            permits: Semaphore::new(limits.concurrency.max(1)),
+            turns: Turns::new(limits.concurrency, limits.queue),
             rate: limits.rate.map(Rate::new),
-            breaker: Breaker::new(context.clone()),
+            breaker: Breaker::new(name, limits.breaker, context.clone()),
+            budget: Budget::new(limits.retries),
+            meters: Meters::new(name, &context.metrics),
             limits,
             context,
             patience: None,
@@ -102,6 +174,38 @@ impl System {
         self.breaker.retry_in()
     }
 
+    /// How it does.
+    pub fn state(&self) -> SystemState {
+        let (breaker, last_failure) = self.breaker.state();
+        SystemState {
+            breaker,
+            last_failure,
+            retry_in_ms: u64::try_from(self.breaker.retry_in().as_millis()).unwrap_or(u64::MAX),
+            under_way: self.turns.under_way(),
+            queued: self.turns.queued(),
+            concurrency: self.limits.concurrency,
+            timeout_ms: u64::try_from(self.limits.timeout.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Leave to repeat a request that failed, taken from the retry budget that all lanes share. Ask for it before each
+    /// repetition; a first attempt needs none.
+    ///
+    /// # Errors
+    /// `retry_budget`, `circuit_open` (both retryable): nothing may be repeated now.
+    pub fn retry(&self) -> Result<()> {
+        let held = self.breaker.look(&self.name).and_then(|()| {
+            let taken = self.budget.take(self.context.clock.monotonic());
+            taken.map_err(|wait| self.over_budget(wait))
+        });
+        self.counted(held).inspect(|()| self.meters.retries.increment())
+    }
+
+    /// How long until a retry makes sense, if nothing else happens; zero: now.
+    pub fn retry_ready_in(&self) -> Duration {
+        self.breaker.retry_in().max(self.budget.ready_in(self.context.clock.monotonic()))
+    }
+
     /// The connector itself, for catalogs and probes that people ask for.
     pub fn connector(&self) -> &Arc<dyn Connector> {
         &self.connector
@@ -110,7 +214,7 @@ impl System {
     /// Writes conditionally.
     ///
     /// # Errors
-    /// The connector's; `circuit_open` and `system_timeout` (both retryable). After a timeout the write may still happen:
+    /// The connector's; `circuit_open`, `system_busy` and `system_timeout` (all retryable). After a timeout the write may still happen:
     /// the condition of each write makes trying again safe.
     pub async fn write(&self, batch: WriteBatch) -> Result<Vec<Written>> {
         let (rows, expected) = (batch.writes.len(), batch.writes.len());
@@ -174,20 +278,43 @@ impl System {
     }
 
     async fn guarded<T>(&self, verb: &'static str, rows: usize, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let pass = self.breaker.admit(&self.name)?;
-        let Ok(_permit) = self.permits.acquire().await else {
-            return Err(Error::new(ErrorKind::Unavailable, "system_closed", "the system is being shut down"));
-        };
+        // Before waiting: who would be refused in the end does not take somebody's place in the queue.
+        self.counted(self.breaker.look(&self.name))?;
+        let turn = self.turns.wait(&self.name, self.limits.timeout, &*self.context.clock).await;
+        let _turn = self.counted(turn)?;
         if let Some(rate) = &self.rate {
             rate.take(rows, &self.context).await;
         }
+        let pass = self.counted(self.breaker.admit(&self.name))?;
+        let began = self.context.clock.monotonic();
+        self.budget.earn(began);
         let result = tokio::select! {
             biased;
             result = work => result,
             () = self.context.clock.sleep(self.limits.timeout) => Err(self.timed_out(verb)),
         };
-        pass.done(result.as_ref().err());
+        let took = self.context.clock.monotonic().saturating_sub(began);
+        pass.done(took, result.as_ref().err());
+        let failed = result.as_ref().is_err_and(Error::retryable);
+        if failed {
+            self.meters.failed.increment()
+        } else {
+            self.meters.well.increment()
+        }
         result
+    }
+
+    fn counted<T>(&self, held: Result<T>) -> Result<T> {
+        held.inspect_err(|_| self.meters.refused.increment())
+    }
+
+    fn over_budget(&self, wait: Duration) -> Error {
+        let message = "enough was repeated for now: retries are a small share of all requests to a system";
+        let (_, last) = self.breaker.state();
+        Error::new(ErrorKind::Unavailable, "retry_budget", message)
+            .with("system", &self.name)
+            .with("wait_ms", wait.as_millis())
+            .with("last_failure", last.as_deref().unwrap_or("unknown"))
     }
 
     fn timed_out(&self, verb: &'static str) -> Error {

@@ -67,7 +67,7 @@ fn recorded(entry: &Entry) -> String {
 
 fn wishes(default: bool) -> Wishes {
     let rules = vec![(program("has(input.balance) && input.balance > 13.5"), 0.5)];
-    let fallback = FallbackPlan { rules, default: default.then_some(0.2) };
+    let fallback = FallbackPlan { rules, default: default.then_some(0.2), ..FallbackPlan::default() };
     Wishes { explain: ExplainPlan::When(program("output > 0.6")), fallback, ..Wishes::default() }
 }
 

@@ -112,7 +112,7 @@ fn the_ladder_answers_for_the_model() {
         (Outcome::Failed, "model_unavailable", true)
     );
 
-    let fallback = FallbackPlan { rules: Vec::new(), default: Some(0.1) };
+    let fallback = FallbackPlan { default: Some(0.1), ..FallbackPlan::default() };
     bench.engine.install(runtime(Wishes { fallback, ..Wishes::default() }, None));
     let answer = one(&sim, &bench, json(r#"{"n": 1}"#)).unwrap();
     assert_eq!((answer.decision.degraded, answer.decision.output), (Some(Rung::Default), Some(0.1)));

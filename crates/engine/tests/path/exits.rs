@@ -101,7 +101,7 @@ fn run(seed: u64) -> u64 {
     let bench = Arc::new(bench(&sim.context(), seed, Wishes::default()));
     let failing = rng.chance(1, 2);
     let commit_fails = if failing { 20 } else { 0 };
-    bench.ledger.set(Faults { commit_fails, read_fails: commit_fails / 4, slow: true });
+    bench.ledger.set(Faults { commit_fails, read_fails: commit_fails / 4, slow: true, ..Faults::default() });
     let seen = Arc::new(Mutex::new(BTreeMap::new()));
     let mut count = 0;
     for caller in 0..10 {
@@ -160,7 +160,7 @@ fn a_run_can_be_repeated() {
     let hash = |seed| {
         let sim = Sim::new(seed);
         let bench = bench(&sim.context(), seed, Wishes::default());
-        bench.ledger.set(Faults { commit_fails: 20, read_fails: 5, slow: true });
+        bench.ledger.set(Faults { commit_fails: 20, read_fails: 5, slow: true, ..Faults::default() });
         let engine = Arc::clone(&bench.engine);
         sim.run(async move {
             for n in 0..20 {

@@ -5,7 +5,9 @@
 mod batch_is_n;
 mod by_example;
 mod common;
+mod crowding;
 mod exits;
+mod ladder;
 mod lookups;
 mod operations;
 mod real_model;

@@ -110,7 +110,7 @@ fn a_request_under_way_ends_with_the_plan_it_began_with() {
     let (sim, bench) = world();
     bench.ledger.set(Faults { slow: true, ..Faults::default() });
     let engine = Arc::clone(&bench.engine);
-    let fallback = FallbackPlan { rules: Vec::new(), default: Some(0.1) };
+    let fallback = FallbackPlan { default: Some(0.1), ..FallbackPlan::default() };
     let (before, after) = sim
         .run(async move {
             let under_way = engine.decide(ask(vec![json(r#"{"n": 1}"#)]));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use tendon_engine::{
     Engine, Parts, Runtime, Slot,
-    ask::{Ask, Input, Item},
+    ask::{Ask, Input, Item, Priority},
     stored,
 };
 use tendon_kernel::{
@@ -147,6 +147,7 @@ fn check(path: &str) {
         caller: caller(),
         door,
         integration: INTEGRATION.into(),
+        priority: Priority::Live,
         explain: true,
         deadline: None,
         items: items.collect(),

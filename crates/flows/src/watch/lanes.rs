@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tendon_engine::{
-    ask::{Ask, Caller, Input, Item, SourceRow},
+    ask::{Ask, Caller, Input, Item, Priority, SourceRow},
     outbox::PassedOver,
     systems::System,
 };
@@ -24,6 +24,9 @@ use super::{
 
 /// Rows of one page: one request to the system, one batch through the path.
 const PAGE: usize = 500;
+
+/// Pause of the sweep when there is no room for it.
+const CROWDED: Duration = Duration::from_millis(500);
 
 /// Nobody waits for these answers, and giving up on one would ask about its row a second time: so the watch waits for the
 /// truth, however slow the ledger is.
@@ -252,7 +255,14 @@ impl<'a> Lanes<'a> {
         let last = rows.last().map(|row| row.key.clone());
         let changes: Vec<Change> = rows.into_iter().map(|row| Change { mark: Value::Null, row }).collect();
         let (looked_at, asked) = (changes.len(), self.state.asked);
-        self.decide(changes, Door::Batch).await?;
+        match self.decide(changes, Door::Batch).await {
+            // Live questions need the room: the page is read again later, and nothing else waits with it.
+            Err(error) if error.kind() == ErrorKind::Overloaded => {
+                self.next_page = self.parts.context.clock.monotonic().saturating_add(CROWDED);
+                return Ok(());
+            }
+            other => other?,
+        }
         let asked = self.state.asked - asked;
         self.next_page = self.parts.context.clock.monotonic().saturating_add(self.backfill.pace(PAGE, looked_at).1);
         if asked_for {
@@ -342,6 +352,7 @@ impl<'a> Lanes<'a> {
             caller: Caller { id: name.clone(), scope: name, integrations: None },
             door,
             integration: self.plan.name.to_string(),
+            priority: Priority::of(door),
             explain: false,
             deadline: Some(self.parts.context.deadline_in(PATIENCE)),
             items,

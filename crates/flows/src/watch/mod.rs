@@ -220,6 +220,11 @@ impl Desk {
         let mut lanes = Lanes::new(&self.parts, &self.plan, events, &self.system, &self.backfill);
         let mut failures = 0;
         while !*stop.borrow() {
+            // Nothing is tried before the system's retry budget and its breaker allow it: what failed stays said meanwhile.
+            if failures > 0 && self.system.retry().is_err() {
+                self.rest(self.system.retry_ready_in().max(FIRST_WAIT)).await;
+                continue;
+            }
             let keys = std::mem::take(&mut *self.again.lock().unwrap_or_else(PoisonError::into_inner));
             let passed_over = std::mem::take(&mut *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner));
             let result = lanes.round(keys, &passed_over, stop).await;
@@ -242,11 +247,16 @@ impl Desk {
                     backoff(failures, FIRST_WAIT, LONGEST_WAIT, &self.parts.context).max(self.system.retry_in())
                 }
             };
-            tokio::select! {
-                biased;
-                () = self.wake.notified() => {}
-                () = self.parts.context.clock.sleep(wait) => {}
-            }
+            self.rest(wait).await;
+        }
+    }
+
+    /// Waits until somebody wakes it, but no longer than this.
+    async fn rest(&self, longest: Duration) {
+        tokio::select! {
+            biased;
+            () = self.wake.notified() => {}
+            () = self.parts.context.clock.sleep(longest) => {}
         }
     }
 

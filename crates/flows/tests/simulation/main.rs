@@ -12,6 +12,7 @@ mod people;
 mod plants;
 mod requests;
 mod town;
+mod trouble;
 
 use std::{
     collections::BTreeMap,

@@ -8,7 +8,7 @@ use std::{
 
 use tendon_engine::{
     Engine,
-    ask::{Ask, Caller, Input, Item},
+    ask::{Ask, Caller, Input, Item, Priority},
 };
 use tendon_kernel::{
     Value,
@@ -66,6 +66,7 @@ pub async fn call(engine: Arc<Engine>, context: Context, client: Arc<Mutex<Clien
             caller: Caller { id: name.clone(), scope: name, integrations: None },
             door: Door::Api,
             integration: "score".into(),
+            priority: Priority::Live,
             explain: false,
             deadline: Some(context.deadline_in(Duration::from_millis(500))),
             items: vec![Item { input: Input::Json(text.into()), idempotency_key: Some(key.clone()), row: None }],

@@ -9,7 +9,7 @@ use std::{
 
 use tendon_engine::{
     Engine,
-    ask::{Ask, Caller, Input, Item},
+    ask::{Ask, Caller, Input, Item, Priority},
     requests::Request,
 };
 use tendon_kernel::{
@@ -53,6 +53,7 @@ async fn ask(engine: Arc<Engine>, context: Context, promised: Promised, mut rng:
                 caller: caller(),
                 door: Door::Api,
                 integration: "score".into(),
+                priority: Priority::Live,
                 explain: false,
                 deadline: Some(context.deadline_in(Duration::from_millis(500))),
                 items: vec![Item { input: Input::Json(text(x).into()), idempotency_key: Some(key.clone()), row: None }],

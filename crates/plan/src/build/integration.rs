@@ -111,7 +111,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     work.labels(raw);
     notes(raw, mark, work);
     let chosen = work.model(raw.model.as_ref()?);
-    let route = work.route(raw, &chosen);
+    let (route, previous) = (work.route(raw, &chosen), work.fallback_previous(raw, &chosen));
     let Chosen { model, alias, signature, known } = chosen;
     let input_raw = raw.input.as_ref().map(|input| &input.value);
     let output_range = work.output_range(raw, &signature);
@@ -133,7 +133,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     };
     let lookups = work.lookups(found, input_raw.and_then(|input| input.quality.as_ref()), &names);
     let subject = work.subject(raw.subject.as_ref(), &names);
-    let fallback = FallbackPlan { rules: work.fallback_rules(raw, &names), default: fallback_at };
+    let fallback = FallbackPlan { previous, rules: work.fallback_rules(raw, &names), default: fallback_at };
     let explain = work.explain(raw.explain.as_ref(), &names);
     let watched = Watched { candidates: &candidates, names: &names };
     let doors = raw.doors.as_ref().map(|doors| &doors.value);

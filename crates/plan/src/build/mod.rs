@@ -6,6 +6,7 @@ mod events;
 mod expressions;
 mod features;
 mod grpc;
+mod guard;
 mod input;
 mod integration;
 mod lookup_parts;

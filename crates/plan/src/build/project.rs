@@ -170,6 +170,8 @@ impl SystemCheck<'_> {
         if let Some(rate) = limits.rate.as_ref().filter(|rate| rate.value <= 0.0) {
             self.findings.add(rate.mark, "bad_limit", "rate must be above 0", plain);
         }
+        let timeout = limits.timeout.map_or(Duration::from_secs(10), |Span(timeout)| timeout);
+        let guard = super::guard::guard(&limits, timeout, self.findings);
         SystemPlan {
             name: Arc::from(self.name.text()),
             kind: Arc::from(kind.map_or("", |kind| kind.name)),
@@ -177,7 +179,8 @@ impl SystemCheck<'_> {
             allowed,
             concurrency: limits.concurrency.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(4),
             rate: limits.rate.map(|rate| rate.value),
-            timeout: limits.timeout.map_or(Duration::from_secs(10), |Span(timeout)| timeout),
+            timeout,
+            guard,
         }
     }
 

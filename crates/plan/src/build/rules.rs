@@ -5,14 +5,18 @@ use std::sync::Arc;
 use super::{
     Work,
     integration::{Moment, Names},
+    model::{Chosen, version},
 };
 use crate::{
     expr::{Env, Program},
+    finding::Finding,
     plan::{BandPlan, QualityRule, Threshold},
     raw::{IntegrationRaw, RuleRaw},
     yaml::At,
 };
 
+/// Alias of the version before.
+const PREVIOUS: &str = "previous";
 const BAND_FORMS: &str = "\">= 0.7\", \"> 0.7\", \"<= 0.3\", \"< 0.3\" or otherwise";
 
 /// What outputs are left for the bands that follow: an interval, because each band cuts off one end.
@@ -115,6 +119,30 @@ impl Work<'_> {
                 .add(raw.mark, "bands_incomplete", message, |finding| finding.allow("a last band NAME: otherwise"));
         }
         bands
+    }
+
+    /// Whether the version before is asked; it must have the same contract.
+    pub(super) fn fallback_previous(&mut self, raw: &IntegrationRaw, chosen: &Chosen) -> bool {
+        let Some(wanted) = raw.fallback.as_ref().and_then(|fallback| fallback.previous.as_ref()) else { return false };
+        let facts = self.facts.models.get(chosen.model.as_ref()).filter(|_| wanted.value && chosen.known);
+        let Some(facts) = facts else { return wanted.value };
+        match facts.aliases.contains_key(PREVIOUS).then(|| version(facts, PREVIOUS)).flatten() {
+            Some(before)
+                if before.signature.features != chosen.signature.features
+                    || before.signature.outputs != chosen.signature.outputs =>
+            {
+                let message = format!("version {} has another signature than {}", before.version, chosen.alias);
+                self.findings.add(wanted.mark, "signature_differs", message, |finding| {
+                    finding.allow("a version with the same features in the same order, and as many outputs")
+                });
+            }
+            Some(_) => {}
+            None => {
+                let message = format!("model {} has no version before yet: this rung answers nothing", chosen.model);
+                self.findings.add(wanted.mark, "no_previous", message, Finding::info);
+            }
+        }
+        true
     }
 
     /// The fallback's numbers; gives the default.

@@ -62,6 +62,8 @@ pub(crate) struct OutputRaw {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct FallbackRaw {
+    /// Whether the model's version before (alias `previous`) is asked first; for a canary or an arm, the integration's own.
+    pub(crate) previous: Option<At<bool>>,
     /// The first rule that is true answers.
     pub(crate) rules: Vec<FallbackRuleRaw>,
     /// The answer when no rule is true; without it the decision fails.

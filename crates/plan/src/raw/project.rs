@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthRaw, CacheStoreRaw, CorsRaw, GrpcRaw, Span, TelemetryRaw, TlsRaw};
+use super::{AuthRaw, CacheStoreRaw, CorsRaw, GrpcRaw, LimitsRaw, TelemetryRaw, TlsRaw};
 use crate::yaml::{At, Ordered};
 
 /// `tendon.yaml`: the systems, the models and the limits of a project.
@@ -53,19 +53,6 @@ pub(crate) struct SystemRaw {
     pub(crate) write: Ordered<Vec<At<String>>>,
     /// How hard the system may be used, all integrations together.
     pub(crate) limits: Option<LimitsRaw>,
-}
-
-/// How hard a system may be used.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct LimitsRaw {
-    /// Requests under way at once (default 4).
-    #[schemars(range(min = 1))]
-    pub(crate) concurrency: Option<u32>,
-    /// Rows per second at the most (default: no limit).
-    pub(crate) rate: Option<At<f64>>,
-    /// Longest wait for one request (default 10s).
-    pub(crate) timeout: Option<Span>,
 }
 
 /// A model.

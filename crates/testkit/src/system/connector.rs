@@ -10,6 +10,7 @@ use tendon_kernel::{
 
 use super::{
     FakeSystem, State,
+    faults::print,
     table::{Key, StoredRow, Table, order},
 };
 use crate::lock;
@@ -36,8 +37,12 @@ fn no_table(resource: &str) -> Error {
 
 impl FakeSystem {
     /// A call: takes its time, may fail, runs on the state.
-    async fn call<T>(&self, writes: bool, run: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
-        let time = lock(&self.state).arrive();
+    async fn call<T>(&self, writes: bool, prints: Vec<u64>, run: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        let time = {
+            let mut state = lock(&self.state);
+            state.attempt(&prints);
+            state.arrive()
+        };
         let _under_way = UnderWay(self);
         if !time.is_zero() {
             self.context.clock.sleep(time).await;
@@ -51,6 +56,7 @@ impl FakeSystem {
         if writes && let Some(error) = state.loses() {
             return Err(error);
         }
+        state.well(&prints);
         Ok(value)
     }
 
@@ -117,7 +123,7 @@ impl Connector for FakeSystem {
     }
 
     fn catalog(&self) -> BoxFuture<'_, Result<Catalog>> {
-        Box::pin(self.call(false, |state| {
+        Box::pin(self.call(false, Vec::new(), |state| {
             let tables = state.tables.iter();
             let resource = |(name, table): (&String, &Table)| Resource {
                 name: name.clone(),
@@ -129,7 +135,7 @@ impl Connector for FakeSystem {
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.call(false, |_| Ok(())))
+        Box::pin(self.call(false, Vec::new(), |_| Ok(())))
     }
 
     fn read<'a>(
@@ -141,7 +147,8 @@ impl Connector for FakeSystem {
     ) -> BoxFuture<'a, Result<Vec<Row>>> {
         Box::pin(async move {
             self.may_read(resource, key.iter().chain(fields))?;
-            self.call(false, |state| {
+            let prints = vec![print(&("read", resource, fields, keys))];
+            self.call(false, prints, |state| {
                 let table = state.find(resource, key)?;
                 let rows = keys.iter().filter_map(|key| table.rows.get(&Key(key.clone())));
                 Ok(rows.map(|row| row_of(table, row, fields)).collect())
@@ -153,7 +160,8 @@ impl Connector for FakeSystem {
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<Row>>> {
         Box::pin(async move {
             self.may_read(&scan.resource, scan.key.iter().chain(&scan.fields))?;
-            self.call(false, |state| {
+            let prints = vec![print(&("scan", &scan.resource, &scan.fields, &scan.after))];
+            self.call(false, prints, |state| {
                 let table = state.find(&scan.resource, &scan.key)?;
                 let after = Key(scan.after.clone());
                 let rows = table.rows.iter().filter(|(key, _)| after.0.is_empty() || **key > after).take(scan.limit);
@@ -166,7 +174,8 @@ impl Connector for FakeSystem {
     fn watch(&self, watch: Watch) -> BoxFuture<'_, Result<Vec<Change>>> {
         Box::pin(async move {
             self.may_read(&watch.resource, watch.key.iter().chain(&watch.fields).chain([&watch.watermark]))?;
-            self.call(false, |state| Ok(changes(state.find(&watch.resource, &watch.key)?, &watch))).await
+            let prints = vec![print(&("watch", &watch.resource, &watch.fields))];
+            self.call(false, prints, |state| Ok(changes(state.find(&watch.resource, &watch.key)?, &watch))).await
         })
     }
 
@@ -174,7 +183,8 @@ impl Connector for FakeSystem {
         Box::pin(async move {
             self.may_write(&batch)?;
             let now = self.now();
-            self.call(true, |state| {
+            let prints = batch.writes.iter().map(|write| print(&(&batch.resource, &write.key, &write.set))).collect();
+            self.call(true, prints, |state| {
                 state.find(&batch.resource, &batch.key)?;
                 let refused: Vec<bool> = batch.writes.iter().map(|_| state.refuses()).collect();
                 let table = state.tables.get_mut(&batch.resource).ok_or_else(|| no_table(&batch.resource))?;

@@ -1,6 +1,10 @@
 //! What can go wrong between us and the fake system.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, hash_map::DefaultHasher},
+    hash::{Hash as _, Hasher as _},
+    time::Duration,
+};
 
 use tendon_kernel::error::{Error, ErrorKind};
 
@@ -33,13 +37,34 @@ pub(super) struct Weather {
     pub(super) calls: u64,
     pub(super) at_once: u32,
     pub(super) most_at_once: u32,
+    /// Requests that failed the last time they were made, and how often one of them came again.
+    pub(super) failed: BTreeSet<u64>,
+    pub(super) repeats: u64,
 }
 
 fn unavailable(code: &'static str, what: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, code, what)
 }
 
+/// Tells requests apart.
+pub(super) fn print(request: &impl std::fmt::Debug) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{request:?}").hash(&mut hasher);
+    hasher.finish()
+}
+
 impl State {
+    /// Counts a request that repeats one that failed; from here on it counts as failed until it is known to be well.
+    pub(super) fn attempt(&mut self, prints: &[u64]) {
+        let again = prints.iter().any(|print| self.weather.failed.contains(print));
+        self.weather.repeats += u64::from(again);
+        self.weather.failed.extend(prints);
+    }
+
+    pub(super) fn well(&mut self, prints: &[u64]) {
+        self.weather.failed.retain(|print| !prints.contains(print));
+    }
+
     /// A call arrives: how long it takes.
     pub(super) fn arrive(&mut self) -> Duration {
         self.weather.calls += 1;

@@ -173,6 +173,11 @@ impl FakeSystem {
         lock(&self.state).weather.calls
     }
 
+    /// How many of them repeated one that had failed: the same rows to write, the same read.
+    pub fn repeats(&self) -> u64 {
+        lock(&self.state).weather.repeats
+    }
+
     /// Most calls that were under way at the same time.
     pub fn most_at_once(&self) -> u32 {
         lock(&self.state).weather.most_at_once

@@ -2,6 +2,7 @@
 
 mod crm;
 mod http;
+pub(crate) mod postgres;
 mod process;
 
 use std::{fs, path::PathBuf, process::Output, time::Duration};

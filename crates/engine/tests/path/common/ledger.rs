@@ -18,6 +18,7 @@ use tendon_testkit::Rng;
 struct State {
     entries: Vec<Entry>,
     claims: BTreeMap<String, (u64, Id, [u8; 32])>,
+    busy_until: Duration,
 }
 
 /// How often something goes wrong, of 100.
@@ -26,6 +27,8 @@ pub(crate) struct Faults {
     pub(crate) commit_fails: u64,
     pub(crate) read_fails: u64,
     pub(crate) slow: bool,
+    /// Time that one entry takes, one after the other: what the path can do at the most.
+    pub(crate) service: Duration,
 }
 
 pub(crate) struct FakeLedger {
@@ -70,6 +73,21 @@ impl FakeLedger {
         Ok(())
     }
 
+    /// Stands in line and is served.
+    async fn serve(&self, entries: usize) {
+        let service = self.faults.lock().unwrap().service * u32::try_from(entries).unwrap();
+        if service.is_zero() {
+            return;
+        }
+        let now = self.context.clock.monotonic();
+        let end = {
+            let mut state = self.state();
+            state.busy_until = state.busy_until.max(now) + service;
+            state.busy_until
+        };
+        self.context.clock.sleep(end.saturating_sub(now)).await;
+    }
+
     async fn wait(&self) {
         if self.faults.lock().unwrap().slow {
             let micros = self.rng.lock().unwrap().below(3_000);
@@ -94,6 +112,7 @@ impl Ledger for FakeLedger {
     fn commit(&self, drafts: Vec<Draft>) -> BoxFuture<'_, Result<Vec<Committed>>> {
         Box::pin(async move {
             self.wait().await;
+            self.serve(drafts.len()).await;
             let faults = *self.faults.lock().unwrap();
             self.fails(faults.commit_fails)?;
             let committed = {

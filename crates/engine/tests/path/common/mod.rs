@@ -14,7 +14,7 @@ use std::{
 pub(crate) use ledger::{FakeLedger, Faults};
 use tendon_engine::{
     DeliverySink, Engine, Parts, Runtime, Slot,
-    ask::{Answer, Answers, Ask, Caller, Input, Item, SourceRow},
+    ask::{Answer, Answers, Ask, Caller, Input, Item, Priority, SourceRow},
 };
 use tendon_kernel::{
     Error, ErrorKind, Result, Timestamp, Type, Value,
@@ -108,6 +108,7 @@ impl Default for Wishes {
             explain: ExplainPlan::OnRequest,
             record: RecordPlan::Durable,
             fallback: FallbackPlan {
+                previous: false,
                 rules: vec![(program("has(input.balance) && input.balance > 5000.0"), 0.5)],
                 default: None,
             },
@@ -319,7 +320,8 @@ pub(crate) fn keyed(text: &str, key: &str) -> Item {
 }
 
 pub(crate) fn ask(items: Vec<Item>) -> Ask {
-    Ask { caller: caller(), door: Door::Api, integration: INTEGRATION.into(), explain: false, deadline: None, items }
+    let (integration, priority) = (INTEGRATION.into(), Priority::Live);
+    Ask { caller: caller(), door: Door::Api, integration, priority, explain: false, deadline: None, items }
 }
 
 pub(crate) fn decide(sim: &Sim, bench: &Bench, ask: Ask) -> Result<Answers> {
