@@ -16,7 +16,7 @@ use tendon_kernel::{
 
 use super::{RecallMeters, Use};
 use crate::{
-    ask::{Ask, Caller, Input, Item},
+    ask::{Ask, Caller, Input, Item, Priority},
     engine::Engine,
     path,
     runtime::Ready,
@@ -116,6 +116,7 @@ async fn decide(engine: &Arc<Engine>, ready: &Ready, caller: &str, items: Vec<It
         caller: Caller { id: caller.into(), scope: caller.into(), integrations: None },
         door: Door::Batch,
         integration: ready.plan.name.to_string(),
+        priority: Priority::Precompute,
         explain: false,
         deadline: None,
         items,

@@ -50,7 +50,7 @@ fn all_lanes_together_repeat_little_and_lose_nothing() {
             let process = start.up().await.unwrap();
             people::work(crm.clone(), context.clone(), Rng::stream(seed, "last edits"), 3).await;
             rest(&process, &context).await;
-            check::scored(&crm);
+            check::scored(&crm, None);
         };
         town.sim.run(end).done();
     });

@@ -114,6 +114,11 @@ impl Work<'_> {
                 "without a subject, reused answers cannot be erased one by one: they go when their time is over";
             self.findings.add(raw.cache.as_ref()?.mark, "cache_without_subject", message, Finding::info);
         }
+        if raw.input.as_ref().is_some_and(|input| input.value.lookups.iter().next().is_some()) {
+            let message = "answers made from looked-up rows are not reused: a row may change while the key stays the same; \
+                           leave out cache, or the input's lookups";
+            self.findings.add(raw.cache.as_ref()?.mark, "cache_with_lookups", message, plain);
+        }
         let key = cache.key.iter().map(|name| name.text().to_owned()).collect();
         let stale = cache.stale.map_or(Duration::ZERO, |Span(stale)| stale);
         let Span(ttl) = cache.ttl?;

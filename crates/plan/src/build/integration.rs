@@ -25,7 +25,6 @@ use crate::{
     expr::{Env, Looked, Parsed, Ty},
     facts::Facts,
     finding::{Findings, Mark, plain},
-    nearest::nearest,
     plan::{EmbedPlan, ExplainPlan, FallbackPlan, InputPlan, IntegrationPlan, RecordPlan},
     raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, RuleRaw, Span},
     yaml::At,

@@ -126,7 +126,7 @@ async fn redis_holds_nothing_readable_and_another_key_or_epoch_reads_nothing() {
 async fn speaks_tls_to_whom_it_trusts_only() {
     let place = Place::new();
     let folder = place.folder.path();
-    let authority = tendon_testkit::certs::Authority::new(folder, "ca");
+    let authority = tendon_testkit::certs::Authority::new(folder);
     authority.issue("redis", tendon_testkit::certs::Wanted::default());
     let file = |name: &str| folder.join(name).display().to_string();
     let (cert, key, ca) = (file("redis.pem"), file("redis.key"), file("ca.pem"));
