@@ -27,6 +27,7 @@ mod prefer;
 mod problem;
 mod query;
 mod router;
+mod schemas;
 mod serve;
 
 use std::{sync::Arc, time::Duration};

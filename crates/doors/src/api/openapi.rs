@@ -15,7 +15,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use super::{Api, answer::Asked, codes::CODES, counters::Route, groups, paths};
+use super::{Api, answer::Asked, counters::Route, groups, paths, schemas};
 
 /// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
 pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -198,8 +198,8 @@ fn components(plan: &Plan) -> Json {
     for one in plan.integrations.values().filter(|one| one.api.is_some()) {
         schemas.insert(input_name(one), input_schema(one));
     }
-    schemas.extend(fixed_schemas());
-    schemas.extend(later_schemas());
+    schemas.extend(schemas::fixed());
+    schemas.extend(schemas::later());
     schemas.extend(paths::schemas());
     let mut responses = Map::new();
     let mut codes = Map::new();
@@ -222,97 +222,6 @@ fn components(plan: &Plan) -> Json {
             "description": "An API key `tdn_…`, made by `tendon keys create`." } },
         "x-problem-codes": codes,
     })
-}
-
-fn fixed_schemas() -> Map<String, Json> {
-    let codes: Vec<_> = CODES.iter().map(|(code, ..)| *code).collect();
-    let text = || json!({ "type": "string" });
-    let Json::Object(schemas) = json!({
-        "Problem": {
-            "type": "object",
-            "required": ["type", "title", "status", "detail", "code", "retryable", "request_id"],
-            "properties": {
-                "type": { "type": "string", "format": "uri-reference" }, "title": text(),
-                "status": { "type": "integer" }, "detail": text(),
-                "code": { "type": "string", "description": "Stable. More codes may be added.", "examples": codes },
-                "retryable": { "type": "boolean", "description": "Whether the same request may succeed later." },
-                "request_id": text(),
-                "pointer": { "type": "string", "description": "JSON pointer into the request body." },
-                "hint": { "type": "string", "description": "What to do." },
-                "decision_id": { "type": "string", "format": "uuid", "description": "The recorded decision." },
-            },
-        },
-        "Decision": {
-            "type": "object", "required": ["id", "integration", "at", "door", "outcome", "route", "durable"],
-            "properties": {
-                "id": { "type": "string", "format": "uuid" }, "integration": text(),
-                "at": { "type": "string", "format": "date-time" },
-                "subject": text(), "door": { "enum": ["api", "events", "batch", "embed", "agents"] },
-                "outcome": { "enum": ["ok", "degraded", "rejected", "quarantined", "failed"] },
-                "output": { "type": ["number", "null"] },
-                "classes": { "type": "array", "items": { "type": "number" } },
-                "band": text(), "degraded": { "enum": ["replica", "previous", "rules", "default", "human"] },
-                "model": { "type": "object", "properties": { "name": text(), "version": text(), "digest": text() } },
-                "recalled": { "type": "object", "required": ["from", "at", "age_ms"], "description": "The earlier decision whose answer this is, when it came from the cache.", "properties": {
-                    "from": { "type": "string", "format": "uuid" }, "at": { "type": "string", "format": "date-time" },
-                    "age_ms": { "type": "integer" }, "stale": { "type": "boolean", "description": "Past its time: a new answer is being computed." } } },
-                "route": text(), "repaired": { "type": "array", "items": { "type": "object" } },
-                "lookups": { "type": "array", "items": { "type": "object", "properties": {
-                    "name": text(), "state": { "enum": ["fresh", "stale", "missing", "failed"] },
-                    "age_ms": { "type": "integer" }, "why": text() } } },
-                "error": { "type": "object" }, "durable": { "type": "boolean" },
-                "explanation": { "$ref": "#/components/schemas/Explanation" },
-            },
-        },
-        "Explanation": {
-            "type": "object", "required": ["method", "base", "margin", "reasons"],
-            "properties": {
-                "method": text(), "base": { "type": "number" }, "margin": { "type": "number" },
-                "reasons": { "type": "array", "items": { "type": "object", "properties": {
-                    "feature": text(), "value": {}, "contribution": { "type": "number" }, "text": text() } } },
-            },
-        },
-        "Recorded": {
-            "type": "object", "required": ["decision", "seq", "deliveries"],
-            "properties": {
-                "decision": { "$ref": "#/components/schemas/Decision" }, "seq": { "type": "integer" },
-                "deliveries": { "type": "array", "items": { "type": "object", "properties": {
-                    "system": text(), "resource": text(), "at": text(), "cause": text(),
-                    "state": { "enum": ["pending", "delivered", "superseded", "dead", "erased"] } } } },
-            },
-        },
-        "Integrations": {
-            "type": "object", "required": ["project", "plan", "integrations"],
-            "properties": { "project": text(), "plan": text(), "integrations": { "type": "array", "items": { "type": "object" } } },
-        },
-    }) else {
-        return Map::new();
-    };
-    schemas
-}
-
-/// What is answered before there is a decision.
-fn later_schemas() -> Map<String, Json> {
-    let text = || json!({ "type": "string" });
-    let Json::Object(schemas) = json!({
-        "Accepted": {
-            "type": "object", "required": ["id", "state", "integration"],
-            "properties": {
-                "id": { "type": "string", "format": "uuid", "description": "Id that the decision has, or will have." },
-                "state": { "enum": ["pending", "decided"] }, "integration": text(),
-            },
-        },
-        "Pending": {
-            "type": "object", "required": ["id", "state", "integration", "accepted_at"],
-            "properties": {
-                "id": { "type": "string", "format": "uuid" }, "state": { "enum": ["pending"] }, "integration": text(),
-                "accepted_at": { "type": "string", "format": "date-time" },
-            },
-        },
-    }) else {
-        return Map::new();
-    };
-    schemas
 }
 
 /// JSON Schema of an integration's input.
