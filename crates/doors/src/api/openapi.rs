@@ -15,7 +15,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use super::{Api, answer::Asked, counters::Route, groups, paths, schemas};
+use super::{Api, answer::Asked, codes::CODES, counters::Route, groups, paths, schemas};
 
 /// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
 pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
