@@ -106,18 +106,8 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let tls = server_tls(&installed, project, purpose)?;
     let sealed = sealed_keys(&state)?;
     let projected = open_projections(project)?;
-    let book = tendon_ledger::open(tendon_ledger::Parts {
-        context: context.clone(),
-        store: projected.clone(),
-        keys: sealed.clone(),
-        projections: projections(),
-        origin: format!("tendon.local/{}/main", installed.plan.project),
-        folder: LEDGER.to_owned(),
-        settings: tendon_ledger::Settings::default(),
-    })
-    .await?;
+    let book = open_book(&context, &projected, &sealed, &installed.plan.project).await?;
     let ledger: Arc<dyn Ledger> = book.clone();
-    settled(&*ledger).await?;
     if registry::finish(&project.folder, &*records, &*ledger, &context, &installed.plan.digest).await? {
         installed = judged(project, &context, &secrets, &*records).await?;
     }
@@ -174,6 +164,27 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
 fn sealed_keys(state: &Path) -> Result<Arc<dyn Keys>> {
     let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     Ok(Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?))
+}
+
+/// Opens the ledger of a project and waits until its projections have caught up.
+async fn open_book(
+    context: &Context,
+    store: &Arc<dyn Store>,
+    keys: &Arc<dyn Keys>,
+    project: &str,
+) -> Result<Arc<Book>> {
+    let book = tendon_ledger::open(tendon_ledger::Parts {
+        context: context.clone(),
+        store: store.clone(),
+        keys: keys.clone(),
+        projections: projections(),
+        origin: format!("tendon.local/{project}/main"),
+        folder: LEDGER.to_owned(),
+        settings: tendon_ledger::Settings::default(),
+    })
+    .await?;
+    settled(&*book).await?;
+    Ok(book)
 }
 
 /// Reads and judges a project with its aliases; keeps plan and models by digest.

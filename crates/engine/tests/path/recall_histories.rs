@@ -176,8 +176,7 @@ fn history(seed: u64) -> (u32, u32, u32) {
     sim.run_for(Duration::from_secs(200));
     assert!(sim.tasks().is_empty(), "seed {seed}: still running: {:?}", sim.tasks());
     replays(&town, seed);
-    let seen = *town.seen.lock().unwrap();
-    seen
+    *town.seen.lock().unwrap()
 }
 
 /// Every recalled decision that can still be opened names one that can be opened too, and replays against it.
