@@ -71,11 +71,20 @@ fn crm(sim: &Sim, seed: u64) -> FakeSystem {
 }
 
 fn found(seed: u64, plant: Plant) -> Town {
+    settle(seed, plant, books::has(seed))
+}
+
+/// A town whose decisions follow from its rows alone.
+fn without_books(seed: u64) -> Town {
+    settle(seed, Plant::None, false)
+}
+
+fn settle(seed: u64, plant: Plant, has_books: bool) -> Town {
     let sim = Sim::new(seed);
     let crm = crm(&sim, seed);
     let connector: Arc<dyn Connector> = Arc::new(crm.clone());
     let catalog = sim.run(async move { connector.catalog().await }).done().unwrap();
-    let books = books::has(seed).then(|| books::found(&sim, seed));
+    let books = has_books.then(|| books::found(&sim, seed));
     let asked = books.clone();
     let asked = async move {
         match asked {

@@ -21,9 +21,9 @@ use tendon_kernel::{
 use tendon_testkit::Rng;
 
 use crate::{
-    check, found,
-    plants::Plant,
+    check,
     town::{Process, Start, Tiny},
+    without_books,
 };
 
 /// What callers were promised; it outlives our power cuts. Key → input and id.
@@ -118,7 +118,7 @@ fn decided(entries: &[Entry]) -> BTreeMap<Id, &Entry> {
 }
 
 fn live(seed: u64) -> (usize, usize) {
-    let town = found(seed, Plant::None);
+    let town = without_books(seed);
     let mut rng = Rng::stream(seed, "requests");
     let promised = Promised::default();
     for day_number in 0..1 + rng.below(3) {
@@ -202,7 +202,7 @@ async fn erase(process: &Process, context: &Context, subject: &str) {
 fn what_is_erased_while_it_waits_is_never_decided() {
     let mut ended = 0;
     for seed in 0..200 {
-        let town = found(seed, Plant::None);
+        let town = without_books(seed);
         town.sim.disk().sync_latency(Duration::from_micros(500), Duration::from_millis(5));
         let (start, context) = (town.start(), town.sim.context());
         let mut rng = Rng::stream(seed, "erasing");

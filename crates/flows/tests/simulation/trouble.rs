@@ -5,13 +5,13 @@ use std::time::Duration;
 use tendon_kernel::Value;
 use tendon_testkit::{Rng, sweep, system::Faults};
 
-use crate::{check, found, people, plants::Plant, process, rest};
+use crate::{check, people, process, rest, without_books};
 
 #[test]
 fn all_lanes_together_repeat_little_and_lose_nothing() {
     let lasts = Duration::from_secs(120);
     sweep(20, |seed| {
-        let town = found(seed, Plant::None);
+        let town = without_books(seed);
         let mut rng = Rng::stream(seed, "trouble");
         let before = 100 + rng.below(500) as u16;
         town.crm.faults(Faults {
