@@ -77,8 +77,9 @@ fn dump(redis: &Redis) -> Vec<u8> {
         out.stdout
     };
     let keys = String::from_utf8(cli(&["KEYS", "*"])).unwrap();
-    let mut all = keys.clone().into_bytes();
-    for key in keys.lines() {
+    // Of no keys the client prints an empty line.
+    let mut all = keys.trim_end().to_owned().into_bytes();
+    for key in keys.lines().filter(|key| !key.is_empty()) {
         all.extend(cli(&["--raw", "HGETALL", key]));
     }
     all
