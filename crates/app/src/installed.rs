@@ -137,7 +137,10 @@ impl Installed {
         ledger.commit(vec![Draft { facts, body: Body { more, ..Body::default() }, claim: None }]).await?;
         let mut batch = Batch::default();
         batch.put(PROCESS, IN_FORCE, digest.into_bytes());
-        store.write(batch).await?;
+        if let Err(error) = store.write(batch).await {
+            // The entry stands, so it is in force; the next start records it once more.
+            tracing::warn!(code = error.code(), "what is in force was recorded and not noted: {error}");
+        }
         Ok(true)
     }
 }

@@ -158,6 +158,8 @@ impl Batch {
     pub(crate) fn end_if_late(&mut self, clock: &dyn Clock) {
         if self.deadline.passed(clock) {
             for case in self.open() {
+                // A recalled answer that comes too late is none.
+                (case.output, case.classes, case.recall.hit) = (None, None, None);
                 case.end(Outcome::Failed, late());
             }
         }

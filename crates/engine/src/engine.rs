@@ -149,7 +149,12 @@ impl Engine {
     /// Puts another plan and models in place; requests under way end with the ones they began with.
     pub fn install(&self, runtime: Runtime) {
         runtime.count_in(&self.context.metrics);
+        let other_plan = self.runtime().plan().digest != runtime.plan().digest;
         self.runtime.store(Arc::new(runtime));
+        if other_plan {
+            // The same name may be another database now, or another type.
+            self.copies.clear();
+        }
         self.requests.unpark();
     }
 

@@ -99,6 +99,8 @@ pub(crate) async fn run(inner: Arc<Inner>, mut projector: Projector) {
         }
         if let Err(error) = inner.project_some(&mut projector).await {
             tracing::error!(%error, detail = error.private_detail(), "projections are behind; trying again");
+            // What was remembered of the batch that was not written is not true.
+            projector.blocks.clear();
             inner.context.clock.sleep(RETRY).await;
         }
     }
