@@ -114,9 +114,10 @@ fn a_running_process_pauses_and_goes_on() {
     assert_eq!(nothing.code, 1, "{nothing:?}");
     let server = project.up();
     until("all leads are scored", || (unscored(&crm) == 0).then_some(()));
+    let state = || server.part("watch:lead-score")["detail"]["sweeping"] == true;
+    until("the process's own first sweep is over", || (!state()).then_some(()));
     // A slow run over rows that are known already: nothing is decided, but it takes its time.
     let running = Running::start(&project, &["--rate", "6"]);
-    let state = || server.part("watch:lead-score")["detail"]["sweeping"] == true;
     until("it is under way", || state().then_some(()));
     let paused = project.json(&["backfill", "lead-score", "--pause"]);
     assert_eq!(paused["paused"], true, "{paused}");
