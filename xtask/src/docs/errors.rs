@@ -66,7 +66,7 @@ fn made_in(content: &str) -> Vec<Code> {
 }
 
 /// A string literal up to its closing quote, with escapes of quotes and line ends undone.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let mut out = String::new();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fs};
 
+use super::errors::literal;
 use crate::run::{files, root};
 
 /// One metric as a place in the source makes it.
@@ -116,24 +117,6 @@ fn names(code: &str, labels: &mut Vec<String>) {
             labels.push(name.to_owned());
         }
     }
-}
-
-/// A string literal up to its closing quote, with escapes of quotes and line ends undone.
-fn literal(text: &str) -> String {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => break,
-            '\\' => match chars.next() {
-                Some('\n') => chars = chars.as_str().trim_start().chars(),
-                Some(escaped) => out.push(escaped),
-                None => break,
-            },
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
