@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Access(access::Args),
     /// Show the kinds of systems, and what each can do.
     Kinds,
+    /// Show the kinds of caches, and what each promises.
+    Caches,
 }
 
 /// Runs it.
@@ -54,13 +56,24 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, command: Co
         Command::Discover(args) => discover::run(&find()?, &args, format).await,
         Command::Access(args) => access::run(&find()?, &args, format).await,
         Command::Kinds => Ok(kinds(format)),
+        Command::Caches => Ok(caches(format)),
     }
 }
 
 fn kinds(format: Format) -> ExitCode {
     let kinds = tendon_connectors::ALL.iter();
     let list = kinds.map(|kind| json!({ "kind": kind.name, "can": kind.capability, "summary": kind.summary }));
-    output::document(format, &list.collect(), |list| {
+    shown(format, &list.collect())
+}
+
+fn caches(format: Format) -> ExitCode {
+    let caches = tendon_platform::caches::ALL.iter();
+    shown(format, &caches.map(|cache| json!({ "kind": cache.kind, "can": cache, "summary": cache.summary })).collect())
+}
+
+/// Kinds of one family, with what each can.
+fn shown(format: Format, kinds: &Json) -> ExitCode {
+    output::document(format, kinds, |list| {
         let can = |kind: &Json| {
             let can = kind["can"].as_object().into_iter().flatten().filter(|(_, can)| **can == true);
             can.map(|(name, _)| name.replace('_', " ")).collect::<Vec<_>>().join(", ")

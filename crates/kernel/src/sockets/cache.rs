@@ -30,15 +30,29 @@ pub struct CacheEntry {
 /// What was found, key by key.
 pub type Found = Vec<Option<Arc<[u8]>>>;
 
-/// What a cache is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a cache is, and what it promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct CacheCapability {
     /// Kind (`memory`).
     pub kind: &'static str,
+    /// What it is, in one sentence.
+    pub summary: &'static str,
+    /// Whether it keeps within a declared number of bytes by itself; if not, whoever runs its server bounds it.
+    pub bounded: bool,
+    /// Whether other processes find what one has kept.
+    pub shared: bool,
     /// Whether entries outlive this process: then only what is durable may be kept.
     pub outlives: bool,
     /// Whether asking it may take long: then nobody waits for a put.
     pub remote: bool,
+    /// Whether what it holds is encrypted, so that whoever else reads it learns nothing.
+    pub sealed: bool,
+    /// Whether the line to it can be encrypted; of no meaning where there is no line.
+    pub tls: bool,
+    /// Whether a removal that has returned is certain.
+    pub confirms: bool,
+    /// Whether it gives up all it holds where it cannot confirm a removal.
+    pub gives_up: bool,
 }
 
 /// How a cache does.

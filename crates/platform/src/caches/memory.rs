@@ -16,6 +16,20 @@ use tendon_kernel::{
 
 use super::shelf::Shelf;
 
+/// What it promises.
+pub const CAPABILITY: CacheCapability = CacheCapability {
+    kind: "memory",
+    summary: "The process's own memory: nothing to run, gone with the process.",
+    bounded: true,
+    shared: false,
+    outlives: false,
+    remote: false,
+    sealed: false,
+    tls: false,
+    confirms: true,
+    gives_up: false,
+};
+
 /// See the module's head.
 pub struct MemoryCache {
     clock: Arc<dyn Clock>,
@@ -68,7 +82,7 @@ impl MemoryCache {
 
 impl Cache for MemoryCache {
     fn capability(&self) -> CacheCapability {
-        CacheCapability { kind: "memory", outlives: false, remote: false }
+        CAPABILITY
     }
 
     fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Found>> {

@@ -33,6 +33,20 @@ use super::{
     sealing::Sealing,
 };
 
+/// What it promises.
+pub const CAPABILITY: CacheCapability = CacheCapability {
+    kind: "redis",
+    summary: "Redis or Valkey: found by all processes, kept over a restart, readable by nobody else.",
+    bounded: false,
+    shared: true,
+    outlives: true,
+    remote: true,
+    sealed: true,
+    tls: true,
+    confirms: true,
+    gives_up: true,
+};
+
 /// Connections at once; who finds none free waits for its time.
 const LINES: usize = 8;
 /// Failures in a row after which it is left alone.
@@ -336,7 +350,7 @@ impl Drop for Puts<'_> {
 
 impl Cache for RedisCache {
     fn capability(&self) -> CacheCapability {
-        CacheCapability { kind: "redis", outlives: true, remote: true }
+        CAPABILITY
     }
 
     fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Found>> {

@@ -42,4 +42,7 @@ fn tells_its_bytes_entries_and_evictions() {
     let emptied = Arc::clone(&cache);
     sim.run(async move { emptied.remove(&[0; 16]).await.and(emptied.remove(&[1; 16]).await) }).done().unwrap();
     assert_eq!((cache.state().entries, cache.state().bytes), (Some(0), Some(0)));
+    let told = cache.capability();
+    assert!(told.bounded && told.confirms, "as is shown here: {told:?}");
+    assert!(!(told.shared || told.outlives || told.remote || told.sealed || told.tls || told.gives_up), "{told:?}");
 }

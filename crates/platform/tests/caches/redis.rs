@@ -69,13 +69,26 @@ async fn until_back(cache: &RedisCache, clock: &dyn Clock) {
     }
 }
 
+fn cli(redis: &Redis, arguments: &[&str]) -> Vec<u8> {
+    let port = redis.port().to_string();
+    let out = std::process::Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
+    out.stdout
+}
+
+/// What the server says that it is.
+pub(crate) fn version() -> String {
+    let told = String::from_utf8(cli(&Redis::start(&[]), &["INFO", "server"])).unwrap();
+    let line = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let (name, number) = match line("valkey_version:") {
+        Some(number) => ("Valkey", number),
+        None => ("Redis", line("redis_version:").unwrap_or_else(|| panic!("no version: {told}"))),
+    };
+    format!("{name} {}", tendon_testkit::tested::version(number, 2))
+}
+
 /// All bytes that lie in the server.
 fn dump(redis: &Redis) -> Vec<u8> {
-    let cli = |arguments: &[&str]| {
-        let port = redis.port().to_string();
-        let out = std::process::Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
-        out.stdout
-    };
+    let cli = |arguments: &[&str]| cli(redis, arguments);
     let keys = String::from_utf8(cli(&["KEYS", "*"])).unwrap();
     // Of no keys the client prints an empty line.
     let mut all = keys.trim_end().to_owned().into_bytes();
@@ -111,6 +124,8 @@ async fn redis_holds_nothing_readable_and_another_key_or_epoch_reads_nothing() {
     by_address.put(vec![entry(1, b"Johanna Muster")]).await.unwrap();
     let cache = place.open(&url, Some(PASSWORD)).await;
     assert_eq!(found(&cache, 1).await.unwrap(), b"Johanna Muster", "the next process, or another one, finds it");
+    let told = cache.capability();
+    assert!(told.shared && told.outlives && told.sealed && told.remote && !told.bounded, "{told:?}");
     let open = Redis::start(&[]);
     let plain = place.open(&format!("redis://127.0.0.1:{}", open.port()), None).await;
     plain.put(vec![entry(1, b"Johanna Muster"), entry(2, b"Johanna Muster")]).await.unwrap();
@@ -138,6 +153,7 @@ async fn speaks_tls_to_whom_it_trusts_only() {
     let cache = place.open(&format!("rediss://localhost:{port}/1"), None).await;
     cache.put(vec![entry(1, b"over TLS")]).await.unwrap();
     assert_eq!(found(&cache, 1).await.unwrap(), b"over TLS");
+    assert!(cache.capability().tls);
     let stranger = Place::new().open(&format!("rediss://localhost:{port}"), None).await;
     assert_eq!(stranger.get(&[entry(1, b"").key]).await.unwrap_err().code(), "cache_tls");
     drop(redis);
@@ -195,6 +211,7 @@ async fn an_erasure_that_redis_cannot_confirm_gives_everything_up() {
     // Confirmed: gone, and from Redis too.
     cache.remove(&TAG).await.unwrap();
     assert!(dump(&redis).is_empty() && found(&cache, 1).await.is_none());
+    assert!(cache.capability().confirms && cache.capability().gives_up, "as is shown here");
     // Lost with the answer: whether it took effect is not known, so nothing that lies there is ever read again.
     cache.put(vec![entry(1, b"again")]).await.unwrap();
     proxy.set(Fault::CutAt { request: b"UNLINK".to_vec(), delivered: false });
