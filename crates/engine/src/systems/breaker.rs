@@ -102,6 +102,8 @@ struct State {
     last_failure: Option<String>,
     /// Whether the last call went well.
     well: bool,
+    /// Begin of the oldest call that was given up since the system last answered.
+    silent_since: Option<Duration>,
 }
 
 struct Meters {
@@ -116,10 +118,13 @@ pub(super) struct Breaker {
     state: Mutex<State>,
 }
 
-/// Leave to call once; must be told how it went. Dropped without a word (the caller gave up), it frees the probe.
+/// Leave to call once; must be told how it went. Dropped without a word (the caller gave up), it frees the probe; once the
+/// system has answered nobody for as long as a slow call takes, it counts as bad. So a system that hangs is found out also by
+/// callers who all give up early, and a caller in a hurry says nothing against one that answers others.
 pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
     generation: u64,
+    began: Duration,
     told: bool,
 }
 
@@ -134,8 +139,14 @@ impl Breaker {
             let help = "Times that a system's circuit breaker changed its state.";
             context.metrics.counter("tendon_system_breaker_transitions_total", help, &labels)
         });
-        let closed =
-            State { phase: Phase::Closed(VecDeque::new()), generation: 0, opened: 0, last_failure: None, well: true };
+        let closed = State {
+            phase: Phase::Closed(VecDeque::new()),
+            generation: 0,
+            opened: 0,
+            last_failure: None,
+            well: true,
+            silent_since: None,
+        };
         Self { context, limits, meters: Meters { state, changes }, state: Mutex::new(closed) }
     }
 
@@ -165,7 +176,7 @@ impl Breaker {
             Phase::HalfOpen { under_way, well } if *under_way + *well < self.limits.probes.max(1) => *under_way += 1,
             Phase::Open { .. } | Phase::HalfOpen { .. } => return Err(open(system, &state)),
         }
-        Ok(Pass { breaker: self, generation: state.generation, told: false })
+        Ok(Pass { breaker: self, generation: state.generation, began: now, told: false })
     }
 
     pub(super) fn state(&self) -> (BreakerState, Option<String>) {
@@ -181,6 +192,23 @@ impl Breaker {
         match self.lock().phase {
             Phase::Open { until } => until.saturating_sub(now),
             Phase::Closed(_) | Phase::HalfOpen { .. } => Duration::ZERO,
+        }
+    }
+
+    /// A call was given up before it ended.
+    fn given_up(&self, generation: u64, began: Duration) {
+        let mut state = self.lock();
+        let since = state.silent_since.map_or(began, |since| since.min(began));
+        state.silent_since = Some(since);
+        let silent = self.context.clock.monotonic().saturating_sub(since);
+        if silent >= self.limits.slow {
+            drop(state);
+            return self.settle(generation, Some(format!("it has answered nobody for {silent:?}")));
+        }
+        if state.generation == generation
+            && let Phase::HalfOpen { under_way, .. } = &mut state.phase
+        {
+            *under_way = under_way.saturating_sub(1);
         }
     }
 
@@ -271,6 +299,9 @@ impl Pass<'_> {
     /// The call ended after this time, with this failure if any.
     pub(super) fn done(mut self, took: Duration, failure: Option<&Error>) {
         self.told = true;
+        if failure.is_none_or(|error| error.kind() != ErrorKind::Timeout) {
+            self.breaker.lock().silent_since = None;
+        }
         // An error that a retry cannot mend is the request's fault, not the system's: it answered.
         let bad = match failure.filter(|error| error.retryable()) {
             Some(error) => Some(error.to_string()),
@@ -283,14 +314,8 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.told {
-            return;
-        }
-        let mut state = self.breaker.lock();
-        if state.generation == self.generation
-            && let Phase::HalfOpen { under_way, .. } = &mut state.phase
-        {
-            *under_way = under_way.saturating_sub(1);
+        if !self.told {
+            self.breaker.given_up(self.generation, self.began);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{cell::Cell, sync::Arc, time::Duration};
 use tendon_engine::systems::{BreakerLimits, BreakerState, Limits, System};
 use tendon_testkit::{Rng, Sim, sweep};
 
-use crate::{End, Gave, Scripted, start};
+use crate::{End, Gave, Scripted, start_until};
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -20,6 +20,8 @@ struct Model {
     changes: usize,
     until: Duration,
     openings: u32,
+    /// When the oldest call began that was given up since the last answer.
+    silent: Option<Duration>,
 }
 
 impl Model {
@@ -69,12 +71,24 @@ impl Model {
         }
         opens
     }
+
+    /// A call was given up; whether it opened the breaker.
+    fn given_up(&mut self, changes: usize, began: Duration, now: Duration) -> bool {
+        let silent = self.silent.map_or(began, |silent| silent.min(began));
+        self.silent = Some(silent);
+        if now - silent >= self.limits.slow {
+            return self.ends(changes, true);
+        }
+        self.under_way -= usize::from(changes == self.changes);
+        false
+    }
 }
 
-/// A call under way: its handle, when it began, in which period of the model.
+/// A call under way: its handles, when it began, in which period of the model.
 struct Call {
     gave: Gave,
     end: tokio::sync::oneshot::Sender<End>,
+    quit: tokio::sync::oneshot::Sender<()>,
     began: Duration,
     changes: usize,
 }
@@ -90,6 +104,7 @@ struct History {
     /// Failures among a hundred calls.
     trouble: u64,
     openings: u32,
+    silent_openings: u32,
     well_again: u32,
 }
 
@@ -112,18 +127,31 @@ impl History {
         let system = Arc::new(System::new("crm", connector.clone(), whole, sim.context()));
         let state = BreakerState::Closed;
         let until = Duration::ZERO;
-        let model = Model { limits, state, ended: Vec::new(), under_way: 0, changes: 0, until, openings: 0 };
+        let model =
+            Model { limits, state, ended: Vec::new(), under_way: 0, changes: 0, until, openings: 0, silent: None };
         let trouble = rng.below(100);
-        Self { sim, rng, connector, system, model, open: Vec::new(), trouble, openings: 0, well_again: 0 }
+        Self {
+            sim,
+            rng,
+            connector,
+            system,
+            model,
+            open: Vec::new(),
+            trouble,
+            openings: 0,
+            silent_openings: 0,
+            well_again: 0,
+        }
     }
 
     fn begin(&mut self) {
         let began = self.sim.now();
-        let gave = start(&self.sim, &self.system);
+        let (quit, quits) = tokio::sync::oneshot::channel();
+        let gave = start_until(&self.sim, &self.system, async move { drop(quits.await) });
         self.sim.run_for(TICK);
         if self.model.begins(began) {
             let end = self.connector.call().unwrap_or_else(|| panic!("refused: {:?}", gave.lock().unwrap()));
-            self.open.push(Call { gave, end, began, changes: self.model.changes });
+            self.open.push(Call { gave, end, quit, began, changes: self.model.changes });
         } else {
             assert_eq!(*gave.lock().unwrap(), Some(Err("circuit_open".to_owned())));
         }
@@ -139,6 +167,7 @@ impl History {
         let (at, before) = (self.sim.now(), self.model.openings);
         call.end.send(end).unwrap();
         let slow = at - call.began > self.model.limits.slow;
+        self.model.silent = None;
         let opened = self.model.ends(call.changes, end == End::Fails || slow);
         self.sim.run_for(TICK);
         let code = match end {
@@ -147,6 +176,20 @@ impl History {
             End::Refuses => Err("wrong_request".to_owned()),
         };
         assert_eq!(*call.gave.lock().unwrap(), Some(code));
+        self.settled(at, before, opened);
+    }
+
+    fn give_up(&mut self) {
+        let call = self.open.swap_remove(self.rng.index(self.open.len()));
+        let (at, before) = (self.sim.now(), self.model.openings);
+        call.quit.send(()).unwrap();
+        let opened = self.model.given_up(call.changes, call.began, at);
+        self.sim.run_for(TICK);
+        self.silent_openings += u32::from(opened);
+        self.settled(at, before, opened);
+    }
+
+    fn settled(&mut self, at: Duration, before: u32, opened: bool) {
         if opened {
             // The wait is drawn: it must lie in its range, and then holds.
             let limits = self.model.limits;
@@ -162,13 +205,14 @@ impl History {
 
 #[test]
 fn it_does_what_counting_from_scratch_says() {
-    let (openings, well_again) = (Cell::new(0), Cell::new(0));
+    let (openings, silent, well_again) = (Cell::new(0), Cell::new(0), Cell::new(0));
     sweep(300, |seed| {
         let mut history = History::new(seed);
         for _ in 0..200 {
             match history.rng.below(10) {
                 0..=4 if history.open.len() < 8 => history.begin(),
-                0..=7 if !history.open.is_empty() => history.end(),
+                0..=6 if !history.open.is_empty() => history.end(),
+                7 if !history.open.is_empty() => history.give_up(),
                 _ => {
                     let pause = Duration::from_millis(history.rng.below(2_500));
                     history.sim.run_for(pause);
@@ -179,9 +223,43 @@ fn it_does_what_counting_from_scratch_says() {
             assert!(state == BreakerState::Closed || failure.is_some(), "an open breaker says why");
         }
         openings.set(openings.get() + history.openings);
+        silent.set(silent.get() + history.silent_openings);
         well_again.set(well_again.get() + history.well_again);
     });
-    let (openings, well_again) = (openings.get(), well_again.get());
-    println!("{openings} openings, {well_again} times well again");
-    assert!(openings > 500 && well_again > 50, "the histories are too tame: {openings} {well_again}");
+    let (openings, silent, well_again) = (openings.get(), silent.get(), well_again.get());
+    println!("{openings} openings, {silent} by silence, {well_again} times well again");
+    assert!(openings > 500 && silent > 20 && well_again > 50, "too tame: {openings} {silent} {well_again}");
+}
+
+/// What callers in a hurry see of a system: each waits so long, `turns` times. Where the breaker stands then.
+fn hurried(wait: Duration, turns: u32, answers: impl Fn(u32) -> bool) -> BreakerState {
+    let sim = Sim::new(1);
+    let connector = Arc::new(Scripted::default());
+    let system = Arc::new(System::new("crm", connector.clone(), Limits::default(), sim.context()));
+    for turn in 0..turns {
+        let (clock, begun) = (sim.context().clock, sim.now());
+        let gave = start_until(&sim, &system, async move { clock.sleep(wait).await });
+        if answers(turn) {
+            sim.run_for(TICK);
+            // Those that were given up stand before it.
+            while connector.call().unwrap().send(End::Well).is_err() {}
+        }
+        sim.run_until(begun + wait + TICK);
+        assert_eq!(gave.lock().unwrap().is_some(), answers(turn));
+    }
+    system.breaker().0
+}
+
+#[test]
+fn a_system_that_hangs_is_found_out_by_callers_who_wait_for_less_than_a_slow_call() {
+    let (second, slow) = (Duration::from_secs(1), BreakerLimits::default().slow);
+    assert!(slow == 5 * second && BreakerLimits::default().calls == 5);
+    // Silent for as long as a slow call takes after five of them; then five bad ones in a row.
+    assert_eq!(hurried(second, 8, |_| false), BreakerState::Closed);
+    assert_eq!(hurried(second, 9, |_| false), BreakerState::Open);
+    // One who waits for that long itself says so at once.
+    assert_eq!(hurried(slow, 4, |_| false), BreakerState::Closed);
+    assert_eq!(hurried(slow, 5, |_| false), BreakerState::Open);
+    // It answers others: then hurry is the callers' own affair.
+    assert_eq!(hurried(second, 60, |turn| turn % 5 == 0), BreakerState::Closed);
 }

@@ -97,10 +97,23 @@ impl Connector for Scripted {
 type Gave = Arc<Mutex<Option<Result<(), String>>>>;
 
 fn start(sim: &tendon_testkit::Sim, system: &Arc<tendon_engine::systems::System>) -> Gave {
+    start_until(sim, system, std::future::pending())
+}
+
+/// The same for a caller who may give up.
+fn start_until(
+    sim: &tendon_testkit::Sim,
+    system: &Arc<tendon_engine::systems::System>,
+    given_up: impl Future<Output = ()> + Send + 'static,
+) -> Gave {
     let gave = Gave::default();
     let (system, told) = (system.clone(), gave.clone());
     sim.spawn("call", async move {
-        let result = system.read("rows", &[], &[], &[]).await;
+        let result = tokio::select! {
+            biased;
+            () = given_up => return,
+            result = system.read("rows", &[], &[], &[]) => result,
+        };
         *told.lock().unwrap() = Some(result.map(drop).map_err(|error| error.code().to_owned()));
     });
     gave
