@@ -103,8 +103,10 @@ async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Opt
     batch.end_if_late(clock);
     infer::run(batch);
     laps.end("infer");
-    // Right after infer, for the cases without an output; a passed deadline does not stop it: it costs microseconds.
-    fall_back::run(batch);
+    // Right after infer, for the cases without an output; a passed deadline stops its models, not its rules: they cost
+    // microseconds.
+    let deadline = batch.deadline;
+    fall_back::run(batch, &|| deadline.passed(clock));
     // After model or ladder: a fallback's output has a band too.
     judge::run(batch);
     laps.end("judge");

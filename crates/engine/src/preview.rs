@@ -97,7 +97,7 @@ fn taken_in(runtime: &Runtime, integration: &str, at: Timestamp, rows: Vec<Previ
 fn answered(mut batch: Batch) -> Vec<Preview> {
     enrich::features(&mut batch);
     infer::run(&mut batch);
-    fall_back::run(&mut batch);
+    fall_back::run(&mut batch, &|| false);
     judge::run(&mut batch);
     deliver::prepare(&mut batch);
     batch.cases.into_iter().map(shown).collect()

@@ -12,13 +12,14 @@ use tendon_plan::IntegrationPlan;
 use super::infer;
 use crate::batch::{Batch, Case, scope};
 
-/// Answers the open cases without an output, or ends them.
-pub(crate) fn run(batch: &mut Batch) {
+/// Answers the open cases without an output, or ends them. `late`: whether the answer comes too late by now; then no model is
+/// asked any more.
+pub(crate) fn run(batch: &mut Batch, late: &dyn Fn() -> bool) {
     let ready = Arc::clone(&batch.ready);
     if ready.plan.fallback.previous {
         // What a canary or an arm could not answer, the integration's own version may.
         for slot in [&ready.champion, &ready.previous].into_iter().flatten() {
-            infer::instead(&ready.plan, slot, batch);
+            infer::instead(&ready.plan, slot, batch, late);
         }
     }
     declared(batch);

@@ -84,28 +84,52 @@ fn ask(plan: &IntegrationPlan, slot: &Arc<Slot>, matrix: &Matrix, batch: &mut Ba
     }
 }
 
-/// Asks another version about the open cases that have no output, unless it is the one that failed: row by row, because
-/// they are few, or speed is not what is missing.
-pub(crate) fn instead(plan: &IntegrationPlan, slot: &Arc<Slot>, batch: &mut Batch) {
+/// Asks another version about the open cases that have no output, unless it is the one that failed: in one call, and one by
+/// one where that fails for all. Not when it is too late: nobody waits for the answer.
+pub(crate) fn instead(plan: &IntegrationPlan, slot: &Arc<Slot>, batch: &mut Batch, late: &dyn Fn() -> bool) {
     let width = plan.signature.outputs.max(1);
     let matrix = std::mem::take(&mut batch.matrix);
-    for case in batch.open().filter(|case| case.output.is_none()) {
+    let row = |case: &Case| {
         let failed = case.slot.as_ref().is_some_and(|asked| asked.reference.digest == slot.reference.digest);
-        let Some(row) = case.row.filter(|_| !failed) else { continue };
-        let one = Matrix { values: matrix.row(row).to_vec(), columns: matrix.columns };
-        let cause = case.attempt.take();
-        take(plan, case, predict(&*slot.model, &one, width).as_deref().map_err(Clone::clone));
-        if case.output.is_some() {
-            let cause = cause.as_ref().map_or("the model gave no output", |error| error.message());
-            case.why = Some(format!("{cause}; version {} answered", slot.reference.version));
-            case.slot = Some(Arc::clone(slot));
-            case.rung = Some(Rung::Previous);
-        } else {
-            // What is told is why the version that should have answered did not.
-            case.attempt = cause.or(case.attempt.take());
+        case.row.filter(|_| case.output.is_none() && !failed).map(|row| matrix.row(row))
+    };
+    let some = Matrix {
+        values: batch.open().filter_map(|case| row(case)).flatten().copied().collect(),
+        columns: matrix.columns,
+    };
+    if some.rows() > 0 && !late() {
+        let whole = predict(&*slot.model, &some, width);
+        for (at, case) in batch.open().filter(|case| row(case).is_some()).enumerate() {
+            let alone;
+            let answer = match &whole {
+                Ok(outputs) => outputs.get(at * width..(at + 1) * width).ok_or_else(wrong_shape),
+                Err(error) if some.rows() == 1 => Err(error.clone()),
+                Err(_) if late() => break,
+                Err(_) => {
+                    let one = Matrix { values: some.row(at).to_vec(), columns: some.columns };
+                    alone = predict(&*slot.model, &one, width);
+                    alone.as_deref().map_err(Clone::clone)
+                }
+            };
+            took(plan, slot, case, answer);
         }
     }
     batch.matrix = matrix;
+}
+
+/// Takes another version's answer, where it is one.
+fn took(plan: &IntegrationPlan, slot: &Arc<Slot>, case: &mut Case, answer: Result<&[f64]>) {
+    let cause = case.attempt.take();
+    take(plan, case, answer);
+    if case.output.is_some() {
+        let cause = cause.as_ref().map_or("the model gave no output", |error| error.message());
+        case.why = Some(format!("{cause}; version {} answered", slot.reference.version));
+        case.slot = Some(Arc::clone(slot));
+        case.rung = Some(Rung::Previous);
+    } else {
+        // What is told is why the version that should have answered did not.
+        case.attempt = cause.or(case.attempt.take());
+    }
 }
 
 pub(crate) fn predict(model: &dyn Model, matrix: &Matrix, width: usize) -> Result<Vec<f64>> {

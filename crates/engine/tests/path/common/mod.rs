@@ -215,11 +215,14 @@ pub(crate) struct FnModel {
     pub(crate) down: AtomicBool,
     /// Rows scored so far.
     pub(crate) scored: AtomicU64,
+    /// Calls so far.
+    pub(crate) calls: AtomicU64,
 }
 
 impl FnModel {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { signature: signature(), down: AtomicBool::new(false), scored: AtomicU64::new(0) })
+        let (scored, calls) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { signature: signature(), down: AtomicBool::new(false), scored, calls })
     }
 
     fn terms(row: &[f64]) -> Vec<f64> {
@@ -234,6 +237,7 @@ impl Model for FnModel {
     }
 
     fn predict(&self, rows: &Matrix) -> Result<Vec<f64>> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         self.scored.fetch_add(u64::try_from(rows.rows()).unwrap(), Ordering::Relaxed);
         let all = || (0..rows.rows()).map(|index| rows.row(index));
         #[expect(clippy::float_cmp, reason = "the very values that tests send")]
