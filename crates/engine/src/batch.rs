@@ -127,6 +127,8 @@ impl Case {
     }
 
     pub(crate) fn end(&mut self, outcome: Outcome, failure: Failure) {
+        // A recalled answer that came too late, or that a rule refuses, is none.
+        (self.output, self.classes, self.recall.hit) = (None, None, None);
         self.state = State::Ended(outcome, failure);
     }
 
@@ -157,11 +159,7 @@ impl Batch {
     /// Ends every open case when the deadline passed: nobody waits for the answer, so none is computed.
     pub(crate) fn end_if_late(&mut self, clock: &dyn Clock) {
         if self.deadline.passed(clock) {
-            for case in self.open() {
-                // A recalled answer that comes too late is none.
-                (case.output, case.classes, case.recall.hit) = (None, None, None);
-                case.end(Outcome::Failed, late());
-            }
+            self.open().for_each(|case| case.end(Outcome::Failed, late()));
         }
     }
 }

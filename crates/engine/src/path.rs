@@ -63,7 +63,7 @@ pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask, how: Use) -> Result<A
 }
 
 /// Takes a batch through all stages. Every way out passes `record`.
-async fn pass(engine: &Arc<Engine>, batch: &mut Batch, laps: &mut Laps, how: Use) {
+async fn pass(engine: &Arc<Engine>, batch: &mut Batch, laps: &mut Laps, how: &Use) {
     let clock = &*engine.context.clock;
     // Before anything is computed: what was answered once is not decided again, and who waits for the first pays nothing.
     dedupe::run(engine, batch).await;
@@ -98,6 +98,7 @@ async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Opt
     let clock = &*engine.context.clock;
     batch.end_if_late(clock);
     // After validate: expressions rely on the schema. The first stage that asks systems: their rows are found by the input.
+    // After recall: a hit brings its rows along and asks nobody.
     enrich::run(&engine.world(), batch).await;
     laps.end("enrich");
     batch.end_if_late(clock);
@@ -152,7 +153,7 @@ async fn travel(engine: &Arc<Engine>, ask: Ask, admitted: Admitted, mut laps: La
             matrix: Matrix::default(),
             cases,
         };
-        pass(engine, &mut batch, &mut laps, how).await;
+        pass(engine, &mut batch, &mut laps, &how).await;
         for case in batch.cases {
             let answer = match case.state {
                 State::Answered(answer) => answer,
@@ -176,7 +177,7 @@ pub(crate) async fn carry(engine: &Arc<Engine>, batch: &mut Batch) {
     let mut trail = Trail::begin(engine);
     let mut laps = Laps::start(&engine.context.clock, trail.stages());
     trail.admitted(&batch.ready, batch.door, batch.cases.len());
-    trace::within(trail.scope(), pass(engine, batch, &mut laps, Use::Fully)).await;
+    trace::within(trail.scope(), pass(engine, batch, &mut laps, &Use::Fully)).await;
     let answers = batch.cases.iter().map(|case| match &case.state {
         State::Answered(answer) => Some(answer.clone()),
         _ => None,

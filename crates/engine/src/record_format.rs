@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The rest of a decision's entry (`request` first, where it answers an accepted one):
-/// `{"row":{"key":[7],"mark":{"time":1}},"deliveries":[…],"letter":{…},"why":"…"}`, each part only when there is one.
+/// `{"row":{"key":[7],"mark":{"time":1}},"deliveries":[…],"letter":{…},"why":"…","mark":{"time":1}}`, each part only when there is one.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct More {
     /// Position of the accepted request that this decision answers. First, so that [`More::answers_request`] need not look
@@ -40,6 +40,9 @@ pub struct More {
     /// Why a fallback answered: the failed attempt and the rung, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Watermark of the row whose answer this decision renews in the cache; it comes from no row itself.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "wire::maybe")]
+    pub mark: Option<Value>,
 }
 
 /// A record of a system that could not go on, or whose write-back could not be made.
@@ -64,6 +67,7 @@ impl More {
             && self.deliveries.is_empty()
             && self.letter.is_none()
             && self.why.is_none()
+            && self.mark.is_none()
     }
 
     /// Whether these bytes are of a decision that answers an accepted request.

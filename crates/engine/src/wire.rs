@@ -81,6 +81,27 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
+/// A value that may not be there at all.
+pub mod maybe {
+    use super::{Deserialize as _, Deserializer, In, Out, Serialize as _, Serializer, Value};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(value: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(Out).serialize(serializer)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The deserializer's.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+        In::deserialize(deserializer).map(|In(value)| Some(value))
+    }
+}
+
 /// Named values, in order, as a JSON object.
 pub mod pairs {
     use super::{Deserializer, In, MapAccess, Out, Serializer, Value, Visitor};

@@ -57,7 +57,7 @@ proptest! {
         let cause = Failure { code: "c".into(), message: "m".into(), pointer: None, hint: Some("h".into()), retryable: true };
         let letter = Letter { cause, system: "crm".into(), resource: "leads".into(), key };
         let row = SourceRow { key: vec![mark.clone()], mark: mark.clone(), digest: [7; 16] };
-        let more = More { request: Some(7), row: Some(row), deliveries, letter: Some(letter), why: Some("because".into()) };
+        let more = More { request: Some(7), row: Some(row), deliveries, letter: Some(letter), why: Some("because".into()), mark: Some(mark.clone()) };
         let back = More::parse(&more.to_bytes()).unwrap();
         prop_assert!(back == more);
         prop_assert!(same(&back.row.unwrap().mark, &mark));

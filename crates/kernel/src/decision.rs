@@ -133,7 +133,7 @@ pub struct Recalled {
 pub enum LookupState {
     /// The row was read for this decision, or so shortly before that it counts as such.
     Fresh,
-    /// The system failed or was late: a row that was read before was used.
+    /// A row that was read before was used beyond its time: the system failed or was late, or the answer was recalled as stale.
     Stale,
     /// There is no such row.
     Missing,
@@ -151,7 +151,7 @@ pub struct LookupNote {
     /// How old the row was, when it had been read before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
-    /// Why the system's own answer was not used: a code.
+    /// Why the system's own answer was not used: a code (`recalled`: the answer was).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Arc<str>>,
 }

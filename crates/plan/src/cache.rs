@@ -37,7 +37,7 @@ pub struct RedisPlan {
 /// Which answers may be reused, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachePlan {
-    /// Fields that must be equal.
+    /// Fields that must be equal: those that are declared, then those by which rows are looked up.
     pub key: Vec<String>,
     /// The same, as places.
     pub parts: Vec<KeyPart>,

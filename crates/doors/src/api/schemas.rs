@@ -40,7 +40,8 @@ pub(super) fn fixed() -> Map<String, Json> {
                 "route": text(), "repaired": { "type": "array", "items": { "type": "object" } },
                 "lookups": { "type": "array", "items": { "type": "object", "properties": {
                     "name": text(), "state": { "enum": ["fresh", "stale", "missing", "failed"] },
-                    "age_ms": { "type": "integer" }, "why": text() } } },
+                    "age_ms": { "type": "integer", "description": "How old the row was, when it had been read before." },
+                    "why": { "type": "string", "description": "Why the system was not asked, or its answer not used: a code; `recalled` where the whole answer was." } } } },
                 "error": { "type": "object" }, "durable": { "type": "boolean" },
                 "explanation": { "$ref": "#/components/schemas/Explanation" },
             },

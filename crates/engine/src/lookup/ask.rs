@@ -12,7 +12,7 @@ use super::{
     copies::{Copied, Token},
 };
 use crate::{
-    batch::{Batch, scope},
+    batch::{Batch, Case, scope},
     record_format::write_json,
     runtime::Ready,
     systems::System,
@@ -56,8 +56,8 @@ impl<'a> Asking<'a> {
             keys: BTreeMap::new(),
             keyless: Vec::new(),
         };
-        for (place, case) in batch.cases.iter().enumerate().filter(|(_, case)| case.is_open() && case.attempt.is_none())
-        {
+        let asks = |case: &Case| case.is_open() && case.attempt.is_none() && case.recall.hit.is_none();
+        for (place, case) in batch.cases.iter().enumerate().filter(|(_, case)| asks(case)) {
             let Some(record) = &case.record else { continue };
             let scope = scope(record, batch.at, None, None);
             let part = |part: &tendon_plan::lookup::KeyPart| fitted(part.program.eval(&scope).ok()?, part.kind);

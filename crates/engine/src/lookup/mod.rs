@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tendon_kernel::{context::Context, decision::LookupNote};
+use tendon_plan::lookup::LookupsPlan;
 
 use crate::batch::{Batch, Case};
 
@@ -37,6 +38,12 @@ pub(crate) async fn run(world: &World<'_>, batch: &mut Batch) {
         return;
     }
     settle::begin(plan, batch);
+    for case in batch.open() {
+        // A recalled answer comes with its rows.
+        if let Some(hit) = &case.recall.hit {
+            give_back(plan, &hit.looked, &mut case.looked);
+        }
+    }
     for wave in 0..plan.waves() {
         let lookups = plan.list.iter().enumerate().filter(|(_, lookup)| lookup.wave == wave);
         let asking: Vec<Asking<'_>> = lookups.map(|(index, _)| Asking::new(&ready, index, batch)).collect();
@@ -58,15 +65,18 @@ pub(crate) fn restore(recorded: &[LookedUp], batch: &mut Batch) {
         return;
     }
     settle::begin(plan, batch);
-    for case in batch.open() {
-        for (place, lookup) in case.looked.iter_mut().zip(&plan.list) {
-            *place = recorded.iter().find(|found| found.name == lookup.name).cloned();
-        }
-    }
+    batch.open().for_each(|case| give_back(plan, recorded, &mut case.looked));
     for wave in 0..plan.waves() {
         settle::wave(plan, wave, batch);
     }
     settle::end(plan, batch);
+}
+
+/// Puts what was found before where it would have been found.
+fn give_back(plan: &LookupsPlan, found: &[LookedUp], places: &mut [Option<LookedUp>]) {
+    for (place, lookup) in places.iter_mut().zip(&plan.list) {
+        *place = found.iter().find(|found| found.name == lookup.name).cloned();
+    }
 }
 
 /// What a decision says of its lookups.

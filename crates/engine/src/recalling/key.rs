@@ -8,7 +8,7 @@ use tendon_kernel::{
     Value,
     sockets::{cache::CacheKey, ledger::Tokens},
 };
-use tendon_plan::cache::{CachePlan, KeyPart};
+use tendon_plan::{IntegrationPlan, cache::KeyPart};
 
 use crate::{batch::Case, runtime::Ready, wire};
 
@@ -18,7 +18,7 @@ pub(crate) fn tag(tokens: &dyn Tokens, subject: &str) -> [u8; 16] {
 }
 
 /// Name of a case's answer; `None` when no model would be asked.
-pub(crate) fn key(tokens: &dyn Tokens, ready: &Ready, plan: &CachePlan, case: &Case) -> Option<CacheKey> {
+pub(crate) fn key(tokens: &dyn Tokens, ready: &Ready, case: &Case) -> Option<CacheKey> {
     let slot = case.slot.as_ref()?;
     let mut text = String::with_capacity(384);
     let fixed = [&*ready.plan.name, &*ready.digest, &*slot.reference.digest, &*case.route];
@@ -26,7 +26,7 @@ pub(crate) fn key(tokens: &dyn Tokens, ready: &Ready, plan: &CachePlan, case: &C
         // With its length: no other parts give the same text.
         let _ = write!(text, "{}:{part},", part.len());
     }
-    for value in inputs(plan, case)? {
+    for value in inputs(&ready.plan, case)? {
         let value = serde_json::to_string(&wire::Out(value)).ok()?;
         let _ = write!(text, "{}:{value},", value.len());
     }
@@ -36,13 +36,20 @@ pub(crate) fn key(tokens: &dyn Tokens, ready: &Ready, plan: &CachePlan, case: &C
 }
 
 /// The values that must be equal: the declared fields, or the whole input where one of them cannot be given.
-pub(crate) fn inputs<'a>(plan: &CachePlan, case: &'a Case) -> Option<Vec<&'a Value>> {
-    let record = case.record.as_ref()?;
+pub(crate) fn inputs<'a>(plan: &IntegrationPlan, case: &'a Case) -> Option<Vec<&'a Value>> {
+    let (cache, record) = (plan.cache.as_ref()?, case.record.as_ref()?);
     let part = |part: &KeyPart| match part {
         KeyPart::Field(position) => record.values.get(*position),
-        KeyPart::Mark => case.source.as_ref().map(|row| &row.mark).filter(|mark| !mark.is_null()),
+        KeyPart::Mark => mark(case),
         KeyPart::Unknown(_) => None,
     };
-    let declared: Option<Vec<&Value>> = plan.parts.iter().map(part).collect();
-    Some(declared.unwrap_or_else(|| record.values.iter().collect()))
+    let declared: Option<Vec<&Value>> = cache.parts.iter().map(part).collect();
+    // Behind the input's fields may stand what was looked up.
+    Some(declared.unwrap_or_else(|| record.values.iter().take(plan.input.schema.fields.len()).collect()))
+}
+
+/// The watermark of the row that a case is about.
+fn mark(case: &Case) -> Option<&Value> {
+    let own = case.source.as_ref().map(|row| &row.mark);
+    own.or(case.recall.mark.as_ref()).filter(|mark| !mark.is_null())
 }

@@ -3,6 +3,7 @@
 //! A batch that uses the cache holds a [`Pass`] until its answers are recorded and kept. An erasure waits for all of them
 //! and keeps new ones out meanwhile: whatever was recalled or kept before it is recorded before it, and goes with it.
 
+mod age;
 mod cached;
 mod flight;
 mod key;
@@ -12,22 +13,24 @@ mod renew;
 use std::sync::{Arc, OnceLock};
 
 use tendon_kernel::{
-    Id, Result, Timestamp,
+    Result, Timestamp, Value,
     decision::Recalled,
     sockets::{
         cache::{Cache, CacheKey, CacheState},
         ledger::{Erased, Facts},
     },
 };
+use tendon_plan::IntegrationPlan;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
+pub(crate) use age::{age_ms, aged, life};
 pub(crate) use cached::Cached;
 pub(crate) use flight::{Follow, Lead, Taken, Waited};
 pub(crate) use key::{inputs, key};
 pub(crate) use meters::RecallMeters;
 pub(crate) use renew::{Renewal, offer};
 
-use crate::engine::Engine;
+use crate::{engine::Engine, lookup::LookedUp};
 
 /// Everything about recalling; one for the engine.
 #[derive(Default)]
@@ -46,12 +49,12 @@ pub(crate) struct Pass {
 }
 
 /// How a batch uses the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Use {
     /// Answers are recalled and kept.
     Fully,
-    /// Answers are computed anew and kept.
-    Renew,
+    /// Answers are computed anew and kept: each under the watermark of the row whose answer it renews, if that has one.
+    Renew(Vec<Option<Value>>),
 }
 
 /// What recall found out about a case.
@@ -59,6 +62,8 @@ pub(crate) enum Use {
 pub(crate) struct Recall {
     /// Its place in the batch, to which it comes back.
     pub(crate) turn: usize,
+    /// Watermark of the row whose answer it renews; it comes from no row itself.
+    pub(crate) mark: Option<Value>,
     /// Under which name its answer is kept.
     pub(crate) key: Option<CacheKey>,
     /// Others wait for its answer.
@@ -74,18 +79,19 @@ pub(crate) struct Hit {
     pub(crate) recalled: Recalled,
     /// The row that it was computed from.
     pub(crate) features: Vec<f64>,
+    /// What had been looked up for it, as old as it is now.
+    pub(crate) looked: Vec<LookedUp>,
 }
 
 impl Hit {
-    /// What a found answer is at a time; `None` when it is too old, or from another time than ours.
-    pub(crate) fn of(cached: &Cached, at: Timestamp, plan: &tendon_plan::cache::CachePlan) -> Option<Self> {
-        // A wall clock that was set back makes an answer new, never a new answer old.
-        let micros = u64::try_from(at.0.saturating_sub(cached.at.0)).unwrap_or(0);
-        let age = std::time::Duration::from_micros(micros);
-        let stale = age >= plan.ttl;
-        (age < plan.ttl.saturating_add(plan.stale)).then(|| Self {
-            recalled: Recalled { from: cached.from, at: cached.at, age_ms: micros / 1000, stale },
+    /// What a found answer is at a time; `None` when it, or a row that it was made from, is too old.
+    pub(crate) fn of(cached: &Cached, at: Timestamp, plan: &IntegrationPlan) -> Option<Self> {
+        let life = life(plan, cached.at, &cached.looked)?;
+        let age_ms = age_ms(cached.at, at);
+        (at < life.kept).then(|| Self {
+            recalled: Recalled { from: cached.from, at: cached.at, age_ms, stale: at >= life.good },
             features: cached.features.clone(),
+            looked: aged(plan, &cached.looked, at),
         })
     }
 }
@@ -126,9 +132,4 @@ impl Engine {
         }
         self.ledger.erase(subject, facts).await
     }
-}
-
-/// A decision that was answered, as it is kept.
-pub(crate) fn kept(id: Id, at: Timestamp, output: f64, classes: Option<&[f64]>, features: &[f64]) -> Cached {
-    Cached { from: id, at, output, classes: classes.map(<[f64]>::to_vec), features: features.to_vec() }
 }

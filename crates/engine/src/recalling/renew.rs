@@ -35,6 +35,8 @@ pub(crate) struct Renewal {
     pub(crate) ready: Arc<Ready>,
     pub(crate) key: CacheKey,
     pub(crate) input: Input,
+    /// Watermark of the row that was asked about.
+    pub(crate) mark: Option<Value>,
 }
 
 #[derive(Default)]
@@ -97,8 +99,8 @@ async fn work(engine: &Arc<Engine>) {
         let Some(first) = group.first() else { return };
         let ready = Arc::clone(&first.ready);
         let keys: Vec<CacheKey> = group.iter().map(|renewal| renewal.key).collect();
-        let items = group.into_iter().map(|renewal| Item { input: renewal.input, idempotency_key: None, row: None });
-        let done = decide(engine, &ready, "cache:renew", items.collect()).await;
+        let wanted = group.into_iter().map(|renewal| (renewal.input, renewal.mark)).collect();
+        let done = decide(engine, &ready, "cache:renew", wanted).await;
         count(&ready, |meters| {
             meters.renewed.add(done);
             meters.not_renewed.add((keys.len() as u64).saturating_sub(done));
@@ -111,7 +113,9 @@ async fn work(engine: &Arc<Engine>) {
 }
 
 /// Asks the path for answers that are computed and kept; how many were.
-async fn decide(engine: &Arc<Engine>, ready: &Ready, caller: &str, items: Vec<Item>) -> u64 {
+async fn decide(engine: &Arc<Engine>, ready: &Ready, caller: &str, wanted: Vec<(Input, Option<Value>)>) -> u64 {
+    let (inputs, marks): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
+    let items = inputs.into_iter().map(|input| Item { input, idempotency_key: None, row: None }).collect();
     let ask = Ask {
         caller: Caller { id: caller.into(), scope: caller.into(), integrations: None },
         door: Door::Batch,
@@ -121,7 +125,7 @@ async fn decide(engine: &Arc<Engine>, ready: &Ready, caller: &str, items: Vec<It
         deadline: None,
         items,
     };
-    match path::decide(engine, ask, Use::Renew).await {
+    match path::decide(engine, ask, Use::Renew(marks)).await {
         Ok(answers) => {
             let well = |decision: &tendon_kernel::decision::Decision| decision.outcome == Outcome::Ok;
             answers.items.iter().flatten().filter(|answer| well(&answer.decision)).count() as u64
@@ -164,12 +168,11 @@ impl Engine {
         // Without it, nothing could be kept. Held to the end, as by every batch.
         let Some(pass) = self.recalling.enter() else { return Ok(0) };
         let wanted = recall::missing(self, ready, &pass, inputs).await;
-        let items: Vec<Item> =
-            wanted.into_iter().map(|input| Item { input, idempotency_key: None, row: None }).collect();
-        if items.is_empty() {
+        if wanted.is_empty() {
             return Ok(0);
         }
-        Ok(decide(self, ready, "cache:precompute", items).await)
+        let wanted = wanted.into_iter().map(|input| (input, None)).collect();
+        Ok(decide(self, ready, "cache:precompute", wanted).await)
     }
 }
 

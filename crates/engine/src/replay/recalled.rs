@@ -11,6 +11,7 @@ use tendon_kernel::{
 use super::{Difference, ReplayReport, again, bits, compare, hidden, replay, told};
 use crate::{
     batch::{Batch, Case},
+    lookup::{self, LookedUp},
     recalling,
     record_format::{More, Snapshot, hex},
     runtime::Runtime,
@@ -30,10 +31,13 @@ pub fn replay_recalled(entry: &Entry, source: &Entry, runtime: &Runtime) -> Resu
     let mut before = again(&original, &computed, runtime)?;
     for (batch, body) in [(&mut batch, body), (&mut before, source_body)] {
         if let Some(case) = batch.cases.first_mut() {
-            case.source = More::parse(&body.more)?.row;
+            let more = More::parse(&body.more)?;
+            (case.source, case.recall.mark) = (more.row, more.mark);
         }
         validate::run(batch);
     }
+    // The rows that came with the answer: no system is asked again.
+    lookup::restore(&snapshot.lookups, &mut batch);
     if let Some(case) = batch.cases.first_mut().filter(|case| case.is_open()) {
         case.output = original.output;
         case.classes.clone_from(&original.classes);
@@ -44,9 +48,10 @@ pub fn replay_recalled(entry: &Entry, source: &Entry, runtime: &Runtime) -> Resu
     let shown = Snapshot { features: Vec::new(), ..snapshot.clone() };
     compare(&recorded, &shown, &batch, &mut differences);
     against(&recorded, &original, &mut differences);
-    rows(&snapshot, &computed, &mut differences);
+    rows(&snapshot, &computed, &batch, &mut differences);
     if let (Some(case), Some(earlier)) = (batch.cases.first(), before.cases.first()) {
-        keys(&batch, case, earlier, &recorded, &mut differences);
+        keys(&batch, case, earlier, &mut differences);
+        age(&batch, &recorded, &computed, &mut differences);
     }
     if entry.facts.plan != source.facts.plan {
         differences.push(difference("source: plan", &source.facts.plan, &entry.facts.plan));
@@ -79,36 +84,55 @@ fn length(decision: &Decision) -> String {
     decision.classes.as_ref().map_or(0, Vec::len).to_string()
 }
 
-/// The row that was recorded with the recalled answer is the source's.
-fn rows(snapshot: &Snapshot, computed: &Snapshot, differences: &mut Vec<Difference>) {
+/// The row that was recorded with the recalled answer is the source's, and so is what had been looked up for it, as old as it
+/// was by then.
+fn rows(snapshot: &Snapshot, computed: &Snapshot, batch: &Batch, differences: &mut Vec<Difference>) {
     let all = |features: &[f64]| features.iter().map(|number| bits(Some(*number))).collect::<Vec<_>>().join(", ");
     let (was, is) = (all(&snapshot.features), all(&computed.features));
     if was != is {
         differences.push(difference("source: features", &was, &is));
     }
+    let text = |looked: &[LookedUp]| serde_json::to_string(looked).unwrap_or_default();
+    let aged = recalling::aged(&batch.ready.plan, &computed.lookups, batch.at);
+    let (was, is) = (text(&snapshot.lookups), text(&aged));
+    if was != is {
+        differences.push(difference("source: looked-up rows", &digest(&was), &digest(&is)));
+    }
 }
 
-/// What had to be equal for the answer to be reused, and its age.
-fn keys(batch: &Batch, case: &Case, earlier: &Case, recorded: &Decision, differences: &mut Vec<Difference>) {
-    // A plan without a cache is another than the recorded one, and said so.
-    let (Some(plan), Some(recalled)) = (&batch.ready.plan.cache, &recorded.recalled) else { return };
+/// Of personal values, only whether they are the same may be told.
+fn digest(text: &str) -> String {
+    hex(&ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref()[..8])
+}
+
+/// What had to be equal for the answer to be reused.
+fn keys(batch: &Batch, case: &Case, earlier: &Case, differences: &mut Vec<Difference>) {
     let digest = |case: &Case| {
-        let values = recalling::inputs(plan, case).unwrap_or_default();
+        let values = recalling::inputs(&batch.ready.plan, case).unwrap_or_default();
         let texts = values.into_iter().map(|value| serde_json::to_string(&wire::Out(value)).unwrap_or_default());
-        let text = texts.map(|text| format!("{}:{text},", text.len())).collect::<String>();
-        // Personal values: only whether they are the same may be told.
-        hex(&ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref()[..8])
+        digest(&texts.map(|text| format!("{}:{text},", text.len())).collect::<String>())
     };
     let (was, is) = (digest(case), digest(earlier));
     if was != is {
         differences.push(difference("cache key", &was, &is));
     }
-    let millis = u64::try_from(recorded.at.0.saturating_sub(recalled.at.0)).unwrap_or(0) / 1000;
-    let limit = plan.ttl.saturating_add(plan.stale).as_millis();
-    let stale = u128::from(millis) >= plan.ttl.as_millis();
-    if recalled.age_ms != millis || u128::from(millis) >= limit || recalled.stale != stale {
-        let is = format!("{millis} ms of {limit} ms{}", if stale { ", stale" } else { "" });
-        let was = format!("{} ms{}", recalled.age_ms, if recalled.stale { ", stale" } else { "" });
+}
+
+/// How old the answer was, and how old it and its rows may have been.
+fn age(batch: &Batch, recorded: &Decision, computed: &Snapshot, differences: &mut Vec<Difference>) {
+    let Some(recalled) = &recorded.recalled else { return };
+    let millis = recalling::age_ms(recalled.at, recorded.at);
+    let told = |age_ms: u64, how: &str| format!("{age_ms} ms, {how}");
+    let life = recalling::life(&batch.ready.plan, recalled.at, &computed.lookups);
+    let is = match life {
+        // A plan without a cache is another than the recorded one, and said so.
+        None if batch.ready.plan.cache.is_none() => return,
+        Some(life) if recorded.at < life.good => told(millis, "good"),
+        Some(life) if recorded.at < life.kept => told(millis, "stale"),
+        Some(_) | None => told(millis, "not to be given"),
+    };
+    let was = told(recalled.age_ms, if recalled.stale { "stale" } else { "good" });
+    if was != is {
         differences.push(difference("age", &was, &is));
     }
 }

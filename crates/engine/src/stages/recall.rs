@@ -1,21 +1,18 @@
 //! Recall: answers that were given already. A hit is a decision of its own, with its own id, time and input, that says from
 //! which decision its answer is. Its place: behind route, because an answer belongs to one version of a model; before enrich
-//! and infer, which it spares.
+//! and infer, which it spares: no system is asked for a hit. The rows that its answer was made from come with it, and what
+//! looks at them (rules, `explain`, write-backs) sees them as the answer's own decision did.
 //!
-//! Only answers of a model are kept: what is degraded or failed would outlive its cause.
+//! Only answers of a model are kept, made from rows that were read: what is degraded or failed would outlive its cause.
 
 use std::{mem, sync::Arc, time::Duration};
 
 use futures_util::future::FutureExt as _;
 use tendon_kernel::{
-    Id, Value,
+    Id, Timestamp, Value,
     decision::{Door, Outcome},
-    sockets::{
-        cache::{CacheEntry, CacheKey},
-        model::Matrix,
-    },
+    sockets::{cache::CacheEntry, model::Matrix},
 };
-use tendon_plan::cache::CachePlan;
 
 use super::{route, validate};
 use crate::{
@@ -42,17 +39,19 @@ pub(crate) fn enter(engine: &Engine, batch: &Batch) -> Option<Pass> {
 
 /// Answers the cases whose answer is known. Gives back the cases that wait for an answer that is being computed; they are out
 /// of the batch then, because those that lead go on first.
-pub(crate) async fn run(engine: &Arc<Engine>, batch: &mut Batch, pass: &Pass, how: Use) -> Vec<Case> {
+pub(crate) async fn run(engine: &Arc<Engine>, batch: &mut Batch, pass: &Pass, how: &Use) -> Vec<Case> {
     let ready = Arc::clone(&batch.ready);
-    let Some(plan) = &ready.plan.cache else { return Vec::new() };
     let tokens = engine.ledger.tokens();
     let mut keys = Vec::with_capacity(batch.cases.len());
     batch.cases.iter_mut().enumerate().for_each(|(turn, case)| case.recall.turn = turn);
     for case in batch.open() {
-        case.recall.key = recalling::key(&*tokens, &ready, plan, case);
+        if let Use::Renew(marks) = how {
+            case.recall.mark = marks.get(case.place).cloned().flatten();
+        }
+        case.recall.key = recalling::key(&*tokens, &ready, case);
         keys.extend(case.recall.key);
     }
-    if keys.is_empty() || how == Use::Renew {
+    if keys.is_empty() || *how != Use::Fully {
         return Vec::new();
     }
     let found = tokio::select! {
@@ -66,7 +65,7 @@ pub(crate) async fn run(engine: &Arc<Engine>, batch: &mut Batch, pass: &Pass, ho
     let mut renewals = Vec::new();
     for case in batch.open().filter(|case| case.recall.key.is_some()) {
         let cached = found.next().flatten().and_then(|bytes| Cached::parse(&bytes));
-        let hit = cached.and_then(|cached| Some((Hit::of(&cached, at, plan)?, cached)));
+        let hit = cached.and_then(|cached| Some((Hit::of(&cached, at, &ready.plan)?, cached)));
         match hit {
             Some((hit, cached)) => {
                 count(
@@ -74,7 +73,8 @@ pub(crate) async fn run(engine: &Arc<Engine>, batch: &mut Batch, pass: &Pass, ho
                     |meters| if hit.recalled.stale { meters.stale.increment() } else { meters.hit.increment() },
                 );
                 if let Some(key) = case.recall.key.filter(|_| hit.recalled.stale) {
-                    renewals.push(Renewal { ready: Arc::clone(&ready), key, input: case.input.clone() });
+                    let mark = case.source.as_ref().map(|row| row.mark.clone()).filter(|mark| !mark.is_null());
+                    renewals.push(Renewal { ready: Arc::clone(&ready), key, input: case.input.clone(), mark });
                 }
                 answer(case, hit, &cached);
             }
@@ -98,7 +98,6 @@ pub(crate) async fn run(engine: &Arc<Engine>, batch: &mut Batch, pass: &Pass, ho
 
 /// The inputs for which no good answer is kept, by the same stages as a question's.
 pub(crate) async fn missing(engine: &Engine, ready: &Arc<Ready>, pass: &Pass, inputs: Vec<Vec<Value>>) -> Vec<Input> {
-    let Some(plan) = &ready.plan.cache else { return Vec::new() };
     let case = |(place, values)| Case::new(place, Id([0; 16]), Input::Values(values));
     let mut batch = Batch {
         ready: Arc::clone(ready),
@@ -117,14 +116,14 @@ pub(crate) async fn missing(engine: &Engine, ready: &Arc<Ready>, pass: &Pass, in
     let (mut keys, mut wanted) = (Vec::new(), Vec::new());
     for case in batch.open() {
         // What is asked through the door `batch` without a row has the key of a caller who gives the same input.
-        let Some(key) = recalling::key(&*tokens, ready, plan, case) else { continue };
+        let Some(key) = recalling::key(&*tokens, ready, case) else { continue };
         keys.push(key);
         wanted.push(case.input.clone());
     }
     // A cache that cannot be asked keeps nothing either.
     let Ok(found) = pass.cache.get(&keys).await else { return Vec::new() };
     let good = |bytes: Option<Arc<[u8]>>| {
-        let hit = bytes.and_then(|bytes| Hit::of(&Cached::parse(&bytes)?, at, plan));
+        let hit = bytes.and_then(|bytes| Hit::of(&Cached::parse(&bytes)?, at, &ready.plan));
         hit.is_some_and(|hit| !hit.recalled.stale)
     };
     wanted.into_iter().zip(found).filter_map(|(input, found)| (!good(found)).then_some(input)).collect()
@@ -133,14 +132,13 @@ pub(crate) async fn missing(engine: &Engine, ready: &Arc<Ready>, pass: &Pass, in
 /// Waits for the answers that others compute; who fails is not waited for twice.
 pub(crate) async fn join(engine: &Engine, batch: &mut Batch) {
     let ready = Arc::clone(&batch.ready);
-    let Some(plan) = &ready.plan.cache else { return };
     let (at, deadline) = (batch.at, batch.deadline);
     for case in batch.open() {
         let Some(follow) = case.recall.follow.take() else { continue };
         match follow.wait(deadline, &*engine.context.clock).await {
             Waited::Late => case.end(Outcome::Failed, late()),
             Waited::Failed => count(&ready, |meters| meters.miss.increment()),
-            Waited::Told(cached) => match Hit::of(&cached, at, plan) {
+            Waited::Told(cached) => match Hit::of(&cached, at, &ready.plan) {
                 Some(hit) => {
                     count(&ready, |meters| meters.joined.increment());
                     answer(case, hit, &cached);
@@ -160,7 +158,6 @@ fn answer(case: &mut Case, hit: Hit, cached: &Cached) {
 /// Keeps what was computed, and tells it to who waits. After record: what a hit names must be in the record.
 pub(crate) async fn keep(engine: &Engine, batch: &mut Batch, pass: &Pass) {
     let ready = Arc::clone(&batch.ready);
-    let Some(plan) = &ready.plan.cache else { return };
     let able = pass.cache.capability();
     let (mut entries, mut leads) = (Vec::new(), Vec::new());
     for case in &mut batch.cases {
@@ -168,9 +165,17 @@ pub(crate) async fn keep(engine: &Engine, batch: &mut Batch, pass: &Pass) {
         let lead = case.recall.lead.take();
         let (Some(key), None, Some(row)) = (case.recall.key, &case.recall.hit, case.row) else { continue };
         let Some((cached, durable)) = computed(case, batch.matrix.row(row)) else { continue };
+        // What a row that had failed, or is as old as it may be, was used for is nobody else's answer.
+        let Some(ttl) = recalling::life(&ready.plan, cached.at, &cached.looked).map(|life| until(batch.at, life.kept))
+        else {
+            continue;
+        };
+        if ttl.is_zero() {
+            continue;
+        }
         let cached = Arc::new(cached);
         if durable || !able.outlives {
-            entries.push(entry(key, &cached, plan));
+            entries.push(CacheEntry { key, value: cached.to_bytes().into(), ttl });
         }
         if let Some(lead) = lead {
             lead.tell(&cached);
@@ -196,8 +201,8 @@ async fn put(pass: Pass, entries: Vec<CacheEntry>, leads: Vec<Lead>) {
     drop(leads);
 }
 
-fn entry(key: CacheKey, cached: &Cached, plan: &CachePlan) -> CacheEntry {
-    CacheEntry { key, value: cached.to_bytes().into(), ttl: plan.ttl.saturating_add(plan.stale) }
+fn until(now: Timestamp, end: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(end.0.saturating_sub(now.0)).unwrap_or(0))
 }
 
 fn computed(case: &Case, row: &[f64]) -> Option<(Cached, bool)> {
@@ -206,7 +211,14 @@ fn computed(case: &Case, row: &[f64]) -> Option<(Cached, bool)> {
     if decision.outcome != Outcome::Ok || answer.replayed {
         return None;
     }
-    let cached = recalling::kept(decision.id, decision.at, decision.output?, decision.classes.as_deref(), row);
+    let cached = Cached {
+        from: decision.id,
+        at: decision.at,
+        output: decision.output?,
+        classes: decision.classes.clone(),
+        features: row.to_vec(),
+        looked: case.looked.iter().flatten().cloned().collect(),
+    };
     Some((cached, decision.durable))
 }
 

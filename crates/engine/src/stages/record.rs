@@ -135,6 +135,7 @@ fn write(batch: &mut Batch, index: usize) -> (Written, Draft) {
         letter: case.letter.take(),
         why: case.why.take(),
         request: case.request,
+        mark: case.recall.mark.take(),
     };
     let body = Body { subject: case.subject.clone(), input, output, explanation, more: more.to_bytes() };
     case.deliveries = more.deliveries;

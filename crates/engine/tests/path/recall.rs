@@ -8,10 +8,11 @@ use std::{
 
 use tendon_engine::{
     ask::Answer,
-    record_format::Snapshot,
+    record_format::{More, Snapshot},
     replay::{replay, replay_recalled},
 };
 use tendon_kernel::{
+    Value,
     context::Context,
     decision::{Decision, Outcome},
     sockets::ledger::Entry,
@@ -20,7 +21,7 @@ use tendon_plan::cache::{CachePlan, KeyPart};
 use tendon_platform::MemoryCache;
 use tendon_testkit::{Rng, Sim};
 
-use crate::common::{Bench, Faults, Wishes, ask, bench, json, keyed, one};
+use crate::common::{Bench, Faults, Wishes, ask, bench, json, keyed, one, row};
 
 pub(crate) fn cache(ttl: Duration, stale: Duration) -> CachePlan {
     let parts = vec![KeyPart::Field(0), KeyPart::Field(1)];
@@ -86,6 +87,18 @@ fn a_hit_is_recorded_explained_and_replayed_against_its_source() {
     changed.output = changed.output.map(|output| output.next_up());
     forged.body.as_mut().unwrap().output = serde_json::to_vec(&changed).unwrap();
     assert!(!replay_recalled(&forged, &source, &runtime).unwrap().same);
+}
+
+#[test]
+fn an_answer_about_one_person_is_nobody_elses() {
+    let sim = Sim::new(1);
+    // The declared field is the same for both; the model looks at more.
+    let plan = CachePlan { parts: vec![KeyPart::Field(1)], ..cache(HOUR, Duration::ZERO) };
+    let bench = remembering(&sim.context(), 1, plan);
+    for text in [r#"{"n": 1, "balance": 5}"#, r#"{"n": 2, "balance": 5}"#] {
+        assert!(one(&sim, &bench, json(text)).unwrap().decision.recalled.is_none(), "{text}");
+    }
+    assert!(one(&sim, &bench, json(r#"{"n": 2, "balance": 5}"#)).unwrap().decision.recalled.is_some());
 }
 
 #[test]
@@ -210,4 +223,33 @@ fn who_follows_a_failing_leader_computes_itself() {
         }
     }
     assert!(failed > 500, "the ledger hardly failed: {failed}");
+}
+
+/// A watched row has the key of its watermark; a renewal comes from no row, and must still renew that very answer.
+#[test]
+fn a_stale_answer_about_a_row_is_renewed_under_its_own_watermark() {
+    let sim = Sim::new(1);
+    let parts = vec![KeyPart::Field(0), KeyPart::Mark];
+    let plan = CachePlan { parts, ..cache(Duration::from_secs(10), HOUR) };
+    let bench = remembering(&sim.context(), 1, plan);
+    let about = || row(1, Value::Float(7.0));
+    let first = one(&sim, &bench, about()).unwrap();
+    pass(&sim, Duration::from_secs(60));
+    let stale = one(&sim, &bench, about()).unwrap().decision.recalled.clone().unwrap();
+    assert!(stale.stale && stale.from == first.decision.id);
+    pass(&sim, Duration::from_secs(1));
+    let fresh = one(&sim, &bench, about()).unwrap();
+    let recalled = fresh.decision.recalled.clone().unwrap();
+    let renewal = bench.ledger.decisions().into_iter().find(|entry| &*entry.facts.caller == "cache:renew").unwrap();
+    assert_eq!((recalled.stale, recalled.from), (false, renewal.facts.id));
+    assert_eq!(scored(&bench), 2);
+    let more = More::parse(&renewal.body.as_ref().unwrap().more).unwrap();
+    assert!(more.row.is_none() && more.deliveries.is_empty(), "it writes nothing and moves no watch");
+    let report = replay_recalled(&entry(&bench, &fresh), &renewal, &bench.engine.runtime()).unwrap();
+    assert!(report.same, "{report:?}");
+    // Another watermark is another answer, and so is the same input from a caller without one.
+    let mut moved = about();
+    moved.row.as_mut().unwrap().mark = Value::Time(tendon_kernel::Timestamp(6));
+    assert!(one(&sim, &bench, moved).unwrap().decision.recalled.is_none());
+    assert!(one(&sim, &bench, json(r#"{"n": 1, "balance": 7.0}"#)).unwrap().decision.recalled.is_none());
 }

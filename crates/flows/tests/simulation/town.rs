@@ -214,13 +214,12 @@ pub fn plan(catalog: Catalog, books: Option<Catalog>) -> Arc<Plan> {
         broken: Vec::new(),
         aliases: BTreeMap::from([("champion".to_owned(), "1".to_owned())]),
     };
-    // With books, the model is asked about what stands there; answers made of other rows are not reused.
+    // With books, the model is asked about what stands there.
     let (mut project, mut score) =
         (include_str!("project/tendon.yaml").to_owned(), include_str!("project/score.yaml").to_owned());
     if books.is_some() {
         project = project.replace("models:\n", include_str!("project/books.yaml"));
         score = score.replace("  from: crm.leads\nbands", include_str!("project/lookups.yaml"));
-        score = score.lines().filter(|line| !line.starts_with("cache:")).map(|line| format!("{line}\n")).collect();
     }
     let mut catalogs = BTreeMap::from([("crm".to_owned(), catalog)]);
     catalogs.extend(books.map(|books| ("books".to_owned(), books)));

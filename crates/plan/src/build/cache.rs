@@ -1,13 +1,15 @@
 //! `cache`: where answers are kept (project), and which may be reused (integration).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tendon_kernel::schema::Schema;
 
-use super::{input::Candidates, integration::Work};
+use super::{input::Candidates, integration::Work, lookups::keys};
 use crate::{
     cache::{CachePlan, CacheStorePlan, KeyPart, PrecomputePlan, RedisPlan},
+    expr::Parsed,
     finding::{Finding, Findings, plain},
+    lookup::LookupsPlan,
     nearest::nearest,
     raw::{CacheStoreRaw, IntegrationRaw, PrecomputeRaw, RedisRaw, Size, Span},
     yaml::At,
@@ -74,6 +76,19 @@ fn redis(raw: &RedisRaw, findings: &mut Findings) -> CacheStorePlan {
     })
 }
 
+/// Adds the fields of the input by which rows are found: another key finds other rows, and they give another answer.
+fn by_rows(raw: &IntegrationRaw, schema: &Schema, key: &mut Vec<String>, parts: &mut Vec<KeyPart>) {
+    let expressions = keys(raw.input.as_ref().map(|input| &input.value));
+    let names: BTreeSet<String> =
+        expressions.filter_map(|cel| Parsed::new(cel.text()).ok()).flat_map(|parsed| parsed.fields()).collect();
+    for name in names.into_iter().filter(|name| !key.contains(name)).collect::<Vec<_>>() {
+        if let Some(position) = schema.position(&name) {
+            parts.push(KeyPart::Field(position));
+            key.push(name);
+        }
+    }
+}
+
 fn local(url: &str) -> bool {
     let host = url.trim_start_matches("redis://");
     ["127.", "localhost", "[::1]"].iter().any(|name| host.starts_with(name))
@@ -87,6 +102,7 @@ impl Work<'_> {
         candidates: &Candidates,
         schema: &Schema,
         mark: Option<&str>,
+        lookups: &LookupsPlan,
     ) -> Option<CachePlan> {
         let cache = &raw.cache.as_ref()?.value;
         for name in cache.key.iter().filter(|name| candidates.schema.field(name.text()).is_none()) {
@@ -114,20 +130,43 @@ impl Work<'_> {
                 "without a subject, reused answers cannot be erased one by one: they go when their time is over";
             self.findings.add(raw.cache.as_ref()?.mark, "cache_without_subject", message, Finding::info);
         }
-        if raw.input.as_ref().is_some_and(|input| input.value.lookups.iter().next().is_some()) {
-            let message = "answers made from looked-up rows are not reused: a row may change while the key stays the same; \
-                           leave out cache, or the input's lookups";
-            self.findings.add(raw.cache.as_ref()?.mark, "cache_with_lookups", message, plain);
-        }
-        let key = cache.key.iter().map(|name| name.text().to_owned()).collect();
+        let mut key: Vec<String> = cache.key.iter().map(|name| name.text().to_owned()).collect();
+        by_rows(raw, schema, &mut key, &mut parts);
         let stale = cache.stale.map_or(Duration::ZERO, |Span(stale)| stale);
         let Span(ttl) = cache.ttl?;
         if ttl.is_zero() {
             self.findings.add(raw.cache.as_ref()?.mark, "bad_ttl", "ttl must be above 0", plain);
         }
+        let fresh = self.fresh_rows(raw, ttl, lookups);
         let ahead = cache.precompute.as_ref();
-        let precompute = ahead.and_then(|ahead| self.precompute(ahead, candidates, schema, ttl));
+        let precompute = ahead.and_then(|ahead| self.precompute(ahead, candidates, schema, ttl.min(fresh)));
         Some(CachePlan { key, parts, ttl, stale, precompute })
+    }
+
+    /// How long all looked-up rows may be used again; without lookups, without end. No answer outlives the rows that it was
+    /// made from, so each lookup must say for how long they may be used.
+    fn fresh_rows(&mut self, raw: &IntegrationRaw, ttl: Duration, lookups: &LookupsPlan) -> Duration {
+        let Some(cache) = &raw.cache else { return Duration::MAX };
+        for lookup in lookups.list.iter().filter(|lookup| lookup.fresh.is_zero()) {
+            let all = raw.input.iter().flat_map(|input| input.value.lookups.iter());
+            let at = all.filter(|(name, _)| name.text() == &*lookup.name).map(|(name, _)| name.mark).next();
+            let message = format!(
+                "a row of {} is not used again without asking, so an answer made from it cannot be reused",
+                lookup.name
+            );
+            self.findings.add(at.unwrap_or(cache.mark), "cache_without_fresh", message, |finding| {
+                finding.allow("fresh: how long its rows may be used again; or no cache").suggest(Some("fresh: 1m"))
+            });
+        }
+        let shortest = lookups.list.iter().min_by_key(|lookup| lookup.fresh);
+        if let Some(lookup) = shortest.filter(|lookup| !lookup.fresh.is_zero() && lookup.fresh < ttl) {
+            let message = format!(
+                "answers are reused for {:?}, not for {ttl:?}: the rows of {} may not be used longer",
+                lookup.fresh, lookup.name
+            );
+            self.findings.add(cache.mark, "cache_outlives_rows", message, Finding::info);
+        }
+        shortest.map_or(Duration::MAX, |lookup| lookup.fresh)
     }
 
     fn precompute(

@@ -138,7 +138,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     let doors = raw.doors.as_ref().map(|doors| &doors.value);
     let events = doors.and_then(|doors| doors.events.as_ref()).map(|events| work.events(events, &watched));
     let mark = events.iter().flatten().next().map(|events| events.watermark.as_str());
-    let cache = work.cache(raw, &candidates, &names.schema, mark);
+    let cache = work.cache(raw, &candidates, &names.schema, mark, &lookups);
     let text = |value: &Option<At<String>>| value.as_ref().map(|value| Arc::<str>::from(value.text()));
     let mut plan = IntegrationPlan {
         name: text(&raw.integration)?,

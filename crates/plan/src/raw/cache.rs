@@ -46,14 +46,17 @@ pub(crate) struct RedisRaw {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["key", "ttl"]))]
 pub(crate) struct CacheRaw {
-    /// Fields that must be equal for an answer to be reused, beside the subject, the model's version and the plan. A caller who
-    /// cannot give one of them (a watermark) is recognised by its whole input.
+    /// Fields that must be equal for an answer to be reused, beside the subject, the model's version, the plan, and the fields
+    /// by which rows are looked up. A caller who cannot give one of them (a watermark) is recognised by its whole input.
     #[schemars(required)]
     pub(crate) key: Vec<At<String>>,
     /// How long an answer may be reused.
+    /// Never longer than `fresh` of each lookup, counted from when its row was read. An answer for which a lookup failed, or used
+    /// a stale row, is not reused.
     #[schemars(required)]
     pub(crate) ttl: Option<Span>,
-    /// How long after that it may still be given at once, marked stale, while a new one is computed (default: not at all).
+    /// How long after that it may still be given at once, marked stale, while a new one is computed (default: not at all); never
+    /// with a row older than its lookup's `stale`.
     pub(crate) stale: Option<Span>,
     /// Computes answers ahead for rows of `input.from`, while there is room to spare.
     pub(crate) precompute: Option<At<PrecomputeRaw>>,
@@ -68,7 +71,7 @@ pub(crate) struct PrecomputeRaw {
     /// Most rows (default 10000).
     #[schemars(range(min = 1))]
     pub(crate) limit: Option<u32>,
-    /// How often all of it is looked at again; answers that are still good stay (default: half of `ttl`).
+    /// How often all of it is looked at again; answers that are still good stay (default: half of the time that an answer lives).
     pub(crate) every: Option<Span>,
 }
 

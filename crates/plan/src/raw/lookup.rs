@@ -26,9 +26,10 @@ pub(crate) struct LookupRaw {
     pub(crate) defaults: Ordered<At<Scalar>>,
     /// Longest wait for the system; never longer than the request's own deadline (default 1s).
     pub(crate) deadline: Option<At<Span>>,
-    /// How long a row that was read may be used again without asking (default: not at all).
+    /// How long a row that was read may be used again without asking, alone or within a cached answer (default: not at all).
     pub(crate) fresh: Option<At<Span>>,
-    /// How old a row may be that is used when the system fails or is late; the decision says so (default: as `fresh`).
+    /// How old a row may be that is used when the system fails or is late, or within a cached answer that is given as stale; the
+    /// decision says so (default: as `fresh`).
     pub(crate) stale: Option<At<Span>>,
     /// What happens when there is no such row (default `continue`).
     pub(crate) missing: Option<At<WithoutRaw>>,

@@ -21,6 +21,7 @@ fn a_batch_asks_each_system_once_for_its_distinct_keys() {
     let answers = shop.decide(ask(items));
     // One read of customers and one of regions.
     assert_eq!(shop.books.calls() - 1, 2, "the catalog was the first call");
+    assert_eq!(shop.counted("customer", "asked"), "5", "each key once");
     for (n, answer) in answers.iter().enumerate() {
         let answer = answer.as_ref().unwrap();
         assert_eq!(notes(answer), [("customer", Fresh, None), ("region", Fresh, None)]);
@@ -213,12 +214,7 @@ fn what_is_asked_and_found_is_counted() {
     assert!(metrics.contains("tendon_lookup_rows_total"), "{metrics}");
     shop.one("3");
     shop.one("77");
-    let metrics = shop.sim.context().metrics.render();
-    let line = |result: &str| {
-        let labels = format!(r#"integration="lead-score",lookup="customer",result="{result}""#);
-        let found = metrics.lines().find(|line| line.contains(&labels)).unwrap_or_else(|| panic!("{metrics}"));
-        found.rsplit_once(' ').unwrap().1.to_owned()
-    };
+    let line = |result: &str| shop.counted("customer", result);
     assert_eq!(line("asked"), "2");
     assert_eq!(line("missing"), "1");
     assert_eq!(line("failed"), "0");

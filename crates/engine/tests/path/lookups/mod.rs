@@ -1,6 +1,8 @@
 //! Lookups: what is asked of a system and how often, what is used when it does not answer, and what a decision says of it.
 
 mod by_example;
+mod cached;
+mod histories;
 mod lying;
 mod same;
 
@@ -15,6 +17,8 @@ use tendon_engine::{
     ask::{Answer, Ask, Item},
     lookup::FoundRow,
     record_format::Snapshot,
+    replay::replay_recalled,
+    stored,
     systems::{Limits, System},
 };
 use tendon_kernel::{
@@ -177,11 +181,27 @@ impl Shop {
             self.books.remove("customers", &[Value::Int(no)]);
         }
         let calls = self.books.calls();
-        for entry in self.ledger.decisions() {
-            let report = self.engine.replay(&entry).unwrap();
+        let entries = self.ledger.decisions();
+        for entry in &entries {
+            let report = match stored::decision(entry).unwrap().recalled {
+                Some(recalled) => {
+                    let source = entries.iter().find(|source| source.facts.id == recalled.from).unwrap();
+                    replay_recalled(entry, source, &self.engine.runtime())
+                }
+                None => self.engine.replay(entry),
+            };
+            let report = report.unwrap();
             assert!(report.same, "{report:?}");
         }
         assert_eq!(self.books.calls(), calls, "a replay asks no system");
+    }
+
+    /// How many rows of a lookup were counted with this result.
+    fn counted(&self, lookup: &str, result: &str) -> String {
+        let metrics = self.sim.context().metrics.render();
+        let labels = format!(r#"integration="lead-score",lookup="{lookup}",result="{result}""#);
+        let found = metrics.lines().find(|line| line.contains(&labels)).unwrap_or_else(|| panic!("{metrics}"));
+        found.rsplit_once(' ').unwrap().1.to_owned()
     }
 
     /// The rows recorded for the last decision, by lookup.
