@@ -50,10 +50,14 @@ impl Model for Version {
     }
 }
 
-const TTL: Duration = Duration::from_secs(20);
 const STALE: Duration = Duration::from_secs(20);
 
-fn runtime(rng: &mut Rng) -> Runtime {
+/// How long answers are good in this history: in every second one so short that most of them are found stale.
+fn ttl(seed: u64) -> Duration {
+    Duration::from_secs([4, 20][usize::from(seed % 2 == 1)])
+}
+
+fn runtime(seed: u64, rng: &mut Rng) -> Runtime {
     let slot = |number: u32| Slot {
         reference: ModelRef {
             name: "score".into(),
@@ -68,7 +72,7 @@ fn runtime(rng: &mut Rng) -> Runtime {
     let arms = if rng.chance(1, 2) { vec![arm] } else { Vec::new() };
     let route = RoutePlan { arms, shadow: None };
     let digest = ["11", "22"][rng.index(2)];
-    let wishes = Wishes { route, digest, cache: Some(cache(TTL, STALE)), ..Wishes::default() };
+    let wishes = Wishes { route, digest, cache: Some(cache(ttl(seed), STALE)), ..Wishes::default() };
     let aliases = BTreeMap::from([("score".to_owned(), BTreeMap::from([("champion".to_owned(), champion)]))]);
     Runtime::new(plan(wishes), models, &aliases).unwrap()
 }
@@ -118,7 +122,7 @@ fn check(
             seen.1 += 1;
             seen.2 += u32::from(recalled.stale);
             assert!(!erased_before.contains(&recalled.from), "seed {seed}: recalled from an erased decision");
-            assert!(Duration::from_millis(recalled.age_ms) < TTL + STALE, "seed {seed}: {recalled:?}");
+            assert!(Duration::from_millis(recalled.age_ms) < ttl(seed) + STALE, "seed {seed}: {recalled:?}");
         }
         let entry = town.ledger.decisions().into_iter().find(|entry| entry.facts.id == decision.id).unwrap();
         if plans[0] == plans[1] {
@@ -146,7 +150,7 @@ fn history(seed: u64) -> (u32, u32, u32) {
     let mut rng = Rng::stream(seed, "recall histories");
     let ledger = FakeLedger::new(&context, seed);
     ledger.set(Faults { slow: true, ..Faults::default() });
-    let runtime_now = runtime(&mut rng);
+    let runtime_now = runtime(seed, &mut rng);
     let engine =
         Engine::new(Parts { context: context.clone(), ledger: ledger.clone(), runtime: runtime_now, deliveries: None });
     // Sometimes so small that entries keep leaving.
@@ -163,7 +167,7 @@ fn history(seed: u64) -> (u32, u32, u32) {
         for _ in 0..14 {
             clock.sleep(Duration::from_millis(rng.below(7_000))).await;
             if rng.chance(1, 2) {
-                changer.engine.install(runtime(&mut rng));
+                changer.engine.install(runtime(seed, &mut rng));
                 continue;
             }
             let subject = rng.below(4).to_string();
@@ -182,7 +186,7 @@ fn history(seed: u64) -> (u32, u32, u32) {
 /// Every recalled decision that can still be opened names one that can be opened too, and replays against it.
 fn replays(town: &Town, seed: u64) {
     let decisions = town.ledger.decisions();
-    let any = runtime(&mut Rng::stream(seed, "replays"));
+    let any = runtime(seed, &mut Rng::stream(seed, "replays"));
     for entry in decisions.iter().filter(|entry| entry.body.is_some()) {
         let Some(recalled) = stored::decision(entry).unwrap().recalled else { continue };
         let source = decisions.iter().find(|source| source.facts.id == recalled.from);
@@ -204,5 +208,5 @@ fn a_cache_never_changes_an_answer() {
         seen = (seen.0 + asked, seen.1 + recalled, seen.2 + stale);
     }
     println!("{} asked, {} recalled, {} of them stale", seen.0, seen.1, seen.2);
-    assert!(seen.1 * 5 > seen.0 && seen.2 * 200 > seen.0, "hardly anything was recalled: {seen:?}");
+    assert!(seen.1 * 5 > seen.0 && seen.2 * 30 > seen.0, "hardly anything was recalled: {seen:?}");
 }
