@@ -55,6 +55,7 @@ const PARTS: &[Part] = &[
     ("ledger", parts::ledger::measure),
     ("watch", parts::watch::measure),
     ("recall", parts::recall::measure),
+    ("lookups", parts::lookups::measure),
 ];
 
 fn main() -> ExitCode {

@@ -15,6 +15,11 @@ const PATH: &str = "/v1/integrations/bench/decisions";
 /// File with the address of the gRPC port.
 const GRPC: &str = "grpc.address";
 
+/// File with the address of the database that is looked up in.
+pub(crate) const BOOKS: &str = "books.url";
+/// How many people requests are about that are about the same ones again and again.
+pub(crate) const PEOPLE: u64 = 1000;
+
 /// What is different in the integration or in the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
@@ -32,6 +37,8 @@ pub(crate) enum Variant {
     Watched,
     /// A gRPC port beside HTTP.
     Grpc,
+    /// A feature of the same 1,000 people is looked up in another database (its address in [`BOOKS`]).
+    LookedUp,
 }
 
 /// A running program and how it is asked.
@@ -68,7 +75,8 @@ pub(crate) fn start(setting: &Setting, variant: Variant) -> Res<Started> {
     let log = fs::File::create(folder.join("up.log")).map_err(|error| error.to_string())?;
     command.stderr(log);
     let server = Server::start(command, address, Some("/readyz"))?;
-    let subjects = if matches!(variant, Variant::Known | Variant::Recalled) { 1000 } else { u64::MAX };
+    let known = matches!(variant, Variant::Known | Variant::Recalled | Variant::LookedUp);
+    let subjects = if known { PEOPLE } else { u64::MAX };
     let key = key.trim().to_owned();
     let grpc = fs::read_to_string(folder.join(GRPC)).ok().and_then(|address| address.parse().ok());
     let target = Target { address, request: Request::new(PATH, &key, 1, subjects) };
@@ -95,6 +103,9 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
         }
         // The load is over before the first answer is.
         Variant::Recalled => integration.push_str("cache: { key: [id], ttl: 1h }\n"),
+        Variant::LookedUp => project.push_str(
+            "systems:\n  books: { kind: postgres, url: \"${file:books.url}\", read: { people: [id, f00] } }\n",
+        ),
         Variant::Plain | Variant::Known | Variant::Watched => {}
     }
     if variant == Variant::Watched {
@@ -112,6 +123,10 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
         integration.push_str("input:\n  schema:\n    fields:\n      id: { type: text, required: true }\n");
         for feature in &features {
             let _ = writeln!(integration, "      {feature}: {{ type: float, required: true }}");
+        }
+        if variant == Variant::LookedUp {
+            integration.push_str("  lookups: { person: { from: books.people, key: { id: input.id }, deadline: 30s } }\n");
+            integration.push_str("  features: { f00: person.f00 }\n");
         }
         integration.push_str("doors: { api: {} }\n");
     }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Records of the measured batch.
-const RECORDS: usize = 40_000;
+pub(super) const RECORDS: usize = 40_000;
 /// Where gRPC asks.
 const DECIDE: &str = "/tendon.v1.Decisions/Decide";
 /// Connections over gRPC, and calls under way on each: 64 as over HTTP.
@@ -36,7 +36,7 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     let started = project::start(setting, Variant::Grpc)?;
     let single = closed(&started.target, 1, setting.time)?.rate;
     let many = closed(&started.target, CONNECTIONS * STREAMS, setting.time)?.rate;
-    let batch = block_on(batch(&started))?;
+    let batch = block_on(batch(&started, u64::MAX, "\"outcome\":\"ok\""))?;
     rows.push(Row::new("doors", "single calls, 1 connection", single, "rows/s"));
     rows.push(
         Row::new("doors", format!("a batch of {RECORDS}, 1 connection"), batch, "rows/s")
@@ -49,16 +49,17 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     Ok(())
 }
 
-fn block_on<T>(work: impl Future<Output = Res<T>>) -> Res<T> {
+pub(super) fn block_on<T>(work: impl Future<Output = Res<T>>) -> Res<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     LocalSet::new().block_on(&runtime.map_err(|error| error.to_string())?, work)
 }
 
-/// Sends all records over one request while the answers are read; rows per second from the first byte to the last.
-async fn batch(started: &Started) -> Res<f64> {
+/// Sends all records about so many people over one request while the answers are read, each of which must say `what`; rows per
+/// second from the first byte to the last.
+pub(super) async fn batch(started: &Started, people: u64, what: &str) -> Res<f64> {
     let failed = |error: std::io::Error| format!("the batch broke: {error}");
     let mut body = Vec::new();
-    let mut request = Request::new("/", "", 99, u64::MAX);
+    let mut request = Request::new("/", "", 99, people);
     for _ in 0..RECORDS {
         body.extend_from_slice(request.next_body());
         body.push(b'\n');
@@ -81,10 +82,10 @@ async fn batch(started: &Started) -> Res<f64> {
     let spent = begun.elapsed();
     send.await.map_err(|error| error.to_string())?.map_err(failed)?;
     let text = String::from_utf8_lossy(&answer);
-    let decided = text.matches("\"outcome\":\"ok\"").count();
+    let decided = text.matches(what).count();
     if decided != RECORDS {
         let start: String = text.chars().take(300).collect();
-        return Err(format!("{decided} of {RECORDS} records were decided: {start}"));
+        return Err(format!("{decided} of {RECORDS} records say {what}: {start}"));
     }
     Ok(RECORDS as f64 / spent.as_secs_f64())
 }

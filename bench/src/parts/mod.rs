@@ -3,6 +3,7 @@
 pub(crate) mod doors;
 pub(crate) mod http;
 pub(crate) mod ledger;
+pub(crate) mod lookups;
 pub(crate) mod recall;
 pub(crate) mod trees;
 pub(crate) mod watch;
