@@ -128,6 +128,37 @@ fn a_second_system_feeds_the_features_and_the_record_holds_its_rows() {
 }
 
 #[test]
+fn a_recalled_answer_asks_no_second_system_and_each_door_says_on_which_rows_it_stands() {
+    let sandbox = Sandbox::new(0);
+    let books = books(&sandbox, 2);
+    project(&sandbox, SQLITE, ", fresh: 1h");
+    let cached = format!("{}cache: {{ key: [id], ttl: 1h }}\n", integration(", fresh: 1h"));
+    sandbox.write("integrations/lead-score.yaml", &cached);
+    let key = sandbox.key("caller", &["decide:*", "read"]);
+    let running = sandbox.up();
+    let first = decide(&running, &key, 1);
+    books.execute_batch("UPDATE customers SET credit = 90000 WHERE no = 1; BEGIN EXCLUSIVE").unwrap();
+    let second = decide(&running, &key, 1);
+    books.execute_batch("ROLLBACK").unwrap();
+    assert_eq!((&second["recalled"]["from"], &second["output"]), (&first["id"], &first["output"]), "{second}");
+    assert_eq!((state(&first), state(&second)), (("fresh", None), ("fresh", Some("recalled"))));
+    let shown = sandbox.json(&["decisions", "show", second["id"].as_str().unwrap()]);
+    assert_eq!(shown["looked_up"][0]["row"]["credit"], 100, "{shown}");
+    let replay = sandbox.json(&["decisions", "replay", second["id"].as_str().unwrap()]);
+    assert_eq!(replay["same"], true, "{replay}");
+    let query =
+        "query ($id: ID!) { decision(id: $id) { recalled { from at ageMs stale } lookups { name state ageMs why } } }";
+    let asked = serde_json::json!({ "query": query, "variables": { "id": second["id"] } }).to_string();
+    let bearer = format!("Bearer {key}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let told = running.request("POST", "/graphql", &headers, &asked).json();
+    let (recalled, note) = (&told["data"]["decision"]["recalled"], &told["data"]["decision"]["lookups"][0]);
+    assert_eq!((&recalled["from"], &recalled["stale"]), (&first["id"], &Json::Bool(false)), "{told}");
+    assert_eq!((&note["ageMs"], &note["why"]), (&second["lookups"][0]["age_ms"], &"recalled".into()), "{told}");
+    assert!(running.stop().success());
+}
+
+#[test]
 fn a_missing_customer_may_be_refused_and_a_dry_run_asks_the_books_too() {
     let sandbox = Sandbox::new(3);
     let _books = books(&sandbox, 2);

@@ -235,6 +235,10 @@ fn decision(recorded: Value, explanation: Option<&Explanation>) -> Result<Map<St
     let mut shown = members(recorded);
     shown.insert("erased".to_owned(), Value::Bool(false));
     shown.entry("repaired").or_insert_with(|| json!([]));
+    shown.entry("lookups").or_insert_with(|| json!([]));
+    if let Some(recalled) = shown.get_mut("recalled").and_then(Value::as_object_mut) {
+        recalled.entry("stale").or_insert(Value::Bool(false));
+    }
     if let Some(explanation) = explanation {
         shown.insert("explanation".to_owned(), written(explanation)?);
     }
