@@ -125,7 +125,8 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
             let _ = writeln!(integration, "      {feature}: {{ type: float, required: true }}");
         }
         if variant == Variant::LookedUp {
-            integration.push_str("  lookups: { person: { from: books.people, key: { id: input.id }, deadline: 30s } }\n");
+            integration
+                .push_str("  lookups: { person: { from: books.people, key: { id: input.id }, deadline: 30s } }\n");
             integration.push_str("  features: { f00: person.f00 }\n");
         }
         integration.push_str("doors: { api: {} }\n");
