@@ -1,6 +1,9 @@
 //! The connection: the session that is made, what is sent and read, and what the server's errors mean.
 
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use mysql_async::{Conn, Error, OptsBuilder, Params, Row, SslOpts, Value, prelude::Queryable as _};
 use tokio::runtime::Runtime;
@@ -61,6 +64,13 @@ fn texts(row: Row) -> Result<Texts, Fault> {
     row.unwrap().into_iter().map(text).collect()
 }
 
+/// Runs what the library does with a server's answers. It takes some of them on trust (an empty packet ends in a panic), and
+/// what a broken or hostile server sends must cost this connection, not the session's thread and all that waits for it.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Fault::new(Cause::Lost, "an answer that the protocol does not know")))
+}
+
 impl Connection {
     pub(super) fn open(endpoint: &Endpoint) -> Result<Self, Fault> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -104,11 +114,11 @@ impl Connection {
             connection.query_drop(limit).await?;
             Ok::<_, Error>(connection)
         };
-        let limited = runtime.block_on(async { tokio::time::timeout(endpoint.connect, connecting).await });
-        let connection = match limited {
-            Ok(connection) => connection.map_err(|error| fault(&error))?,
-            Err(_) => return Err(Fault::new(Cause::Lost, "no connection in time")),
-        };
+        let connection =
+            guarded(|| match runtime.block_on(async { tokio::time::timeout(endpoint.connect, connecting).await }) {
+                Ok(connection) => connection.map_err(|error| fault(&error)),
+                Err(_) => Err(Fault::new(Cause::Lost, "no connection in time")),
+            })?;
         // The server gives up first; who hears nothing at all gives up a little later.
         let patience = endpoint.statement + endpoint.connect;
         Ok(Self { connection, runtime, patience })
@@ -116,11 +126,10 @@ impl Connection {
 
     fn wait<T>(&mut self, answer: impl AsyncFnOnce(&mut Conn) -> Result<T, Error>) -> Result<T, Fault> {
         let (connection, patience) = (&mut self.connection, self.patience);
-        let waited = self.runtime.block_on(async { tokio::time::timeout(patience, answer(connection)).await });
-        match waited {
+        guarded(|| match self.runtime.block_on(async { tokio::time::timeout(patience, answer(connection)).await }) {
             Ok(answer) => answer.map_err(|error| fault(&error)),
             Err(_) => Err(Fault::new(Cause::Slow, "no answer in time")),
-        }
+        })
     }
 }
 

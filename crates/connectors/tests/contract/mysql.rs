@@ -31,8 +31,15 @@ pub(crate) fn server() -> &'static MariaDb {
     SERVER.get_or_init(MariaDb::start)
 }
 
+/// A server beside it, for what counts by the whole server or may do it harm.
+pub(crate) fn apart() -> &'static MariaDb {
+    static APART: OnceLock<MariaDb> = OnceLock::new();
+    APART.get_or_init(MariaDb::start)
+}
+
 /// See the module.
 pub(crate) struct MysqlFixture {
+    pub(crate) server: &'static MariaDb,
     pub(crate) database: String,
     pub(crate) proxy: Arc<Proxy>,
     tables: RefCell<Vec<String>>,
@@ -79,8 +86,8 @@ pub(crate) struct Session(Child, BufReader<std::process::ChildStdout>);
 
 impl Session {
     /// Runs SQL in a new session and waits until all of it has run.
-    pub(crate) fn start(database: &str, sql: &str) -> Self {
-        let words = server().client(database);
+    fn start(server: &MariaDb, database: &str, sql: &str) -> Self {
+        let words = server.client(database);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env("MYSQL_PWD", PASSWORD).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -128,16 +135,26 @@ impl Drop for Healed {
 impl MysqlFixture {
     /// An empty database.
     pub(crate) fn new() -> Self {
+        Self::on(server())
+    }
+
+    /// An empty database on a server.
+    pub(crate) fn on(server: &'static MariaDb) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let database = format!("s{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        server().sql("mysql", &format!("CREATE DATABASE {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;"));
-        let proxy = Arc::new(Proxy::start(server().port()));
-        Self { database, proxy, tables: RefCell::default() }
+        server.sql("mysql", &format!("CREATE DATABASE {database} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;"));
+        let proxy = Arc::new(Proxy::start(server.port()));
+        Self { server, database, proxy, tables: RefCell::default() }
+    }
+
+    /// Opens a session and waits until it has run this.
+    pub(crate) fn session(&self, sql: &str) -> Session {
+        Session::start(self.server, &self.database, sql)
     }
 
     /// Runs SQL in the database.
     pub(crate) fn sql(&self, sql: &str) -> String {
-        server().sql(&self.database, &format!("SET time_zone = '+00:00';\n{sql}"))
+        self.server.sql(&self.database, &format!("SET time_zone = '+00:00';\n{sql}"))
     }
 
     /// Settings of a connection with a login.
@@ -229,7 +246,7 @@ impl Fixture for MysqlFixture {
     fn lock(&self) -> Box<dyn Any> {
         let select = |table: &String| format!("SELECT COUNT(*) FROM {table} FOR UPDATE;");
         let all: String = self.tables.borrow().iter().map(select).collect();
-        Box::new(Session::start(&self.database, &format!("BEGIN; {all}")))
+        Box::new(self.session(&format!("BEGIN; {all}")))
     }
 
     fn vanish(&self) -> Box<dyn Any> {
@@ -252,7 +269,7 @@ impl Fixture for MysqlFixture {
     }
 
     fn tested(&self) -> Option<String> {
-        let told = server().sql("mysql", "SELECT VERSION();");
+        let told = self.server.sql("mysql", "SELECT VERSION();");
         let name = if told.contains("MariaDB") { "MariaDB" } else { "MySQL" };
         Some(format!("{name} {}", version(&told, 2)))
     }

@@ -1,11 +1,13 @@
 //! A server program held by a shell that outlives nobody: see the room's `servers`.
 
 use std::{
+    collections::VecDeque,
     fs,
-    io::{self, BufRead as _, BufReader, Read, Write as _},
+    io::{BufRead, BufReader, Read, Write as _},
     os::unix::fs::{MetadataExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -13,6 +15,8 @@ use crate::peer::free_port;
 
 /// Another program may take a port that was free a moment ago: so often a new one is tried.
 const ATTEMPTS: usize = 8;
+/// Lines of a server's log that are kept, for the message of a test that finds it gone.
+const LINES: usize = 200;
 
 /// Starts the server, lets go of its log, tells its id; ends it when the input ends, and removes the folder unless told
 /// to keep it.
@@ -34,7 +38,11 @@ pub(super) struct Guarded {
     pid: u32,
     /// Where it listens.
     pub(super) port: u16,
+    log: Tail,
 }
+
+/// The last lines of a log.
+type Tail = Arc<Mutex<VecDeque<String>>>;
 
 /// Where a server's log is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,10 +91,10 @@ impl Guarded {
         let mut pid = String::new();
         let read = out.read_line(&mut pid);
         let Ok(pid) = pid.trim().parse() else { panic!("no id of {words:?}: {pid} {read:?}") };
-        let server = Self { holder, pid, port };
+        let server = Self { holder, pid, port, log: Tail::default() };
         let ready = match plan.log {
-            Log::Out => wait_for(out, plan.ready),
-            Log::Err => wait_for(err, plan.ready),
+            Log::Out => wait_for(out, plan.ready, &server.log),
+            Log::Err => wait_for(err, plan.ready, &server.log),
         };
         match ready {
             Ok(()) => Ok(server),
@@ -95,6 +103,12 @@ impl Guarded {
                 Err(log)
             }
         }
+    }
+
+    /// What the server said last.
+    pub(super) fn log(&self) -> String {
+        let lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(String::as_str).collect()
     }
 
     fn stop(mut self, last: &str) {
@@ -124,8 +138,8 @@ impl Drop for Guarded {
     }
 }
 
-/// Reads a log up to a word, then throws the rest away so that the server never blocks.
-fn wait_for(mut log: BufReader<impl Read + Send + 'static>, ready: &str) -> Result<(), String> {
+/// Reads a log up to a word, then goes on reading, so that the server never blocks, and keeps the last lines.
+fn wait_for(mut log: BufReader<impl Read + Send + 'static>, ready: &str, tail: &Tail) -> Result<(), String> {
     let mut seen = String::new();
     loop {
         let mut line = Vec::new();
@@ -134,9 +148,22 @@ fn wait_for(mut log: BufReader<impl Read + Send + 'static>, ready: &str) -> Resu
         }
         seen.push_str(&String::from_utf8_lossy(&line));
         if seen.contains(ready) {
-            thread::spawn(move || io::copy(&mut log, &mut io::sink()));
+            let tail = Arc::clone(tail);
+            thread::spawn(move || keep(log, &tail));
             return Ok(());
         }
+    }
+}
+
+fn keep(mut log: impl BufRead, tail: &Tail) {
+    let mut line = Vec::new();
+    while log.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let mut lines = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LINES {
+            lines.pop_front();
+        }
+        lines.push_back(String::from_utf8_lossy(&line).into_owned());
+        line.clear();
     }
 }
 

@@ -109,9 +109,10 @@ impl MariaDb {
     /// As [`MariaDb::try_sql`].
     ///
     /// # Panics
-    /// When a statement fails.
+    /// When a statement fails; tells what the server said last.
     pub fn sql(&self, database: &str, sql: &str) -> String {
-        self.try_sql(database, sql).unwrap_or_else(|error| panic!("{error}"))
+        let told = || self.server.as_ref().map(Guarded::log).unwrap_or_default();
+        self.try_sql(database, sql).unwrap_or_else(|error| panic!("{error}\nthe server's log ends:\n{}", told()))
     }
 
     /// The command line of `mariadb`, reading SQL from its input; give it `MYSQL_PWD`.
