@@ -158,6 +158,23 @@ pub struct FallbackPlan {
     pub rules: Vec<(Program, f64)>,
     /// Answer when no rule is true.
     pub default: Option<f64>,
+    /// A person, when nothing else answers.
+    pub human: Option<HumanPlan>,
+}
+
+/// A person as the last rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HumanPlan {
+    /// Time until a review counts as overdue.
+    pub within: Duration,
+    /// Reviews that may wait at once.
+    pub most: usize,
+}
+
+impl Default for HumanPlan {
+    fn default() -> Self {
+        Self { within: Duration::from_secs(48 * 3600), most: 1000 }
+    }
 }
 
 /// When a decision is explained as it is made.

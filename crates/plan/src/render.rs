@@ -161,6 +161,9 @@ pub(crate) fn policy(plan: &IntegrationPlan) -> String {
     if let Some(default) = plan.fallback.default {
         line!(out, "  fallback answer {default}");
     }
+    if let Some(human) = plan.fallback.human {
+        line!(out, "  fallback human within={:?} most={}", human.within, human.most);
+    }
     match &plan.explain {
         ExplainPlan::OnRequest => line!(out, "  explain on_request"),
         ExplainPlan::Always => line!(out, "  explain always"),

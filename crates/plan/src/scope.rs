@@ -11,6 +11,10 @@ pub enum Scope {
     DecideAll,
     /// Ask one integration for decisions.
     Decide(String),
+    /// See and answer what waits for a person, of any integration.
+    ReviewAll,
+    /// The same, of one integration.
+    Review(String),
     /// Read decisions, integrations and explanations.
     Read,
     /// Everything.
@@ -18,7 +22,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Reads `decide:lead-score`, `decide:*`, `read` or `admin`.
+    /// Reads `decide:lead-score`, `decide:*`, `review:lead-score`, `review:*`, `read` or `admin`.
     ///
     /// # Errors
     /// `Invalid` for anything else.
@@ -27,11 +31,21 @@ impl Scope {
             "read" => Ok(Self::Read),
             "admin" => Ok(Self::Admin),
             "decide:*" => Ok(Self::DecideAll),
-            _ => match text.strip_prefix("decide:") {
-                Some(name) if !name.is_empty() => Ok(Self::Decide(name.to_owned())),
+            "review:*" => Ok(Self::ReviewAll),
+            _ => match text.split_once(':') {
+                Some(("decide", name)) if !name.is_empty() => Ok(Self::Decide(name.to_owned())),
+                Some(("review", name)) if !name.is_empty() => Ok(Self::Review(name.to_owned())),
                 _ => Err(Error::new(ErrorKind::Invalid, "unknown_scope", format!("`{text}` is no scope of a key"))
-                    .hint("a scope is decide:INTEGRATION, decide:*, read or admin")),
+                    .hint("a scope is decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read or admin")),
             },
+        }
+    }
+
+    /// The integration that it is about, where it names one.
+    pub fn integration(&self) -> Option<&str> {
+        match self {
+            Self::Decide(name) | Self::Review(name) => Some(name),
+            _ => None,
         }
     }
 }
@@ -41,6 +55,8 @@ impl fmt::Display for Scope {
         match self {
             Self::DecideAll => f.write_str("decide:*"),
             Self::Decide(name) => write!(f, "decide:{name}"),
+            Self::ReviewAll => f.write_str("review:*"),
+            Self::Review(name) => write!(f, "review:{name}"),
             Self::Read => f.write_str("read"),
             Self::Admin => f.write_str("admin"),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
-use tendon_doors::keys::{KeyRecord, NewKey, Scope};
+use tendon_doors::keys::{KeyRecord, NewKey};
 use tendon_kernel::{Error, ErrorKind, Result};
 
 use crate::wiring::Parts;
@@ -14,8 +14,8 @@ const BY: &str = "cli";
 pub(super) async fn create(parts: &Parts, wanted: NewKey) -> Result<Json> {
     let runtime = parts.engine.runtime();
     for scope in &wanted.scopes {
-        if let Scope::Decide(integration) = scope
-            && !runtime.plan().integrations.contains_key(integration.as_str())
+        if let Some(integration) = scope.integration()
+            && !runtime.plan().integrations.contains_key(integration)
         {
             let known: Vec<&str> = runtime.plan().integrations.keys().map(AsRef::as_ref).collect();
             return Err(Error::new(

@@ -132,7 +132,8 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     };
     let lookups = work.lookups(found, input_raw.and_then(|input| input.quality.as_ref()), &names);
     let subject = work.subject(raw.subject.as_ref(), &names);
-    let fallback = FallbackPlan { previous, rules: work.fallback_rules(raw, &names), default: fallback_at };
+    let (rules, human) = (work.fallback_rules(raw, &names), work.fallback_human(raw));
+    let fallback = FallbackPlan { previous, rules, default: fallback_at, human };
     let explain = work.explain(raw.explain.as_ref(), &names);
     let watched = Watched { candidates: &candidates, names: &names };
     let doors = raw.doors.as_ref().map(|doors| &doors.value);

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     expr::{Env, Program},
     finding::Finding,
-    plan::{BandPlan, QualityRule, Threshold},
-    raw::{IntegrationRaw, RuleRaw},
+    plan::{BandPlan, HumanPlan, QualityRule, Threshold},
+    raw::{IntegrationRaw, RuleRaw, Span},
     yaml::At,
 };
 
@@ -156,6 +156,28 @@ impl Work<'_> {
             self.findings.add(output.mark, "fallback_outside_range", message, |finding| finding.allow(allowed));
         }
         raw.default.as_ref().map(|default| default.value)
+    }
+
+    /// The person below all other rungs.
+    pub(super) fn fallback_human(&mut self, raw: &IntegrationRaw) -> Option<HumanPlan> {
+        let fallback = raw.fallback.as_ref()?;
+        let human = fallback.human.as_ref()?;
+        if fallback.default.is_some() {
+            let message = "nobody is ever asked: the default always answers first";
+            self.findings.add(human.mark, "human_unreachable", message, |finding| finding.allow("human or default"));
+        }
+        let usual = HumanPlan::default();
+        let within = human.value.within.map_or(usual.within, |Span(within)| within);
+        let most = human.value.most.map_or(usual.most, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        for (wrong, message) in [
+            (within.is_zero(), "within must be above 0: nobody answers in no time"),
+            (most == 0, "most must be above 0: with no place nobody is ever asked"),
+        ] {
+            if wrong {
+                self.say(human.mark, "bad_limit", message);
+            }
+        }
+        Some(HumanPlan { within, most })
     }
 
     /// The fallback's rules.

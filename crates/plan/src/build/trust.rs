@@ -229,15 +229,17 @@ impl Check<'_> {
         for text in list {
             match Scope::parse(text.text()) {
                 Ok(scope) => {
-                    if let Scope::Decide(name) = &scope {
-                        self.granted.push((text.mark, name.clone()));
+                    if let Some(name) = scope.integration() {
+                        self.granted.push((text.mark, name.to_owned()));
                     }
                     scopes.push(scope);
                 }
                 Err(_) => {
-                    let suggestion = crate::nearest::nearest(text.text(), ["read", "admin", "decide:*"]);
+                    let suggestion = crate::nearest::nearest(text.text(), ["read", "admin", "decide:*", "review:*"]);
                     self.findings.add(text.mark, "unknown_scope", format!("{} is no scope", text.text()), |finding| {
-                        finding.allow("decide:INTEGRATION, decide:*, read, admin").suggest(suggestion)
+                        finding
+                            .allow("decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, admin")
+                            .suggest(suggestion)
                     });
                 }
             }

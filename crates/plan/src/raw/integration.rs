@@ -66,8 +66,20 @@ pub(crate) struct FallbackRaw {
     pub(crate) previous: Option<At<bool>>,
     /// The first rule that is true answers.
     pub(crate) rules: Vec<FallbackRuleRaw>,
-    /// The answer when no rule is true; without it the decision fails.
+    /// The answer when no rule is true; without it, and without `human`, the decision fails.
     pub(crate) default: Option<At<f64>>,
+    /// The last rung, in place of a default: a person answers. The decision is recorded without an output and waits (`tendon reviews`, `/v1/reviews`).
+    pub(crate) human: Option<At<HumanRaw>>,
+}
+
+/// A person as the last rung. Who may answer: `tendon reviews` at the project, and callers with the scope `review:INTEGRATION` or `review:*`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HumanRaw {
+    /// Time until a review counts as overdue (default 48h). Nothing ends by itself: an overdue review still waits.
+    pub(crate) within: Option<Span>,
+    /// Reviews that may wait at once (default 1000); beyond that a decision fails, and asking again later may help.
+    pub(crate) most: Option<u32>,
 }
 
 /// One rule of the fallback.

@@ -47,7 +47,7 @@ pub(crate) struct ClientRaw {
     pub(crate) san: Option<At<String>>,
     /// SHA-256 of the certificate in hexadecimal digits, as `openssl x509 -fingerprint -sha256` prints it.
     pub(crate) fingerprint: Option<At<String>>,
-    /// What it may do: `decide:INTEGRATION`, `decide:*`, `read`, `admin`.
+    /// What it may do: `decide:INTEGRATION`, `decide:*`, `review:INTEGRATION`, `review:*`, `read`, `admin`.
     #[schemars(required)]
     pub(crate) scopes: Option<Vec<At<String>>>,
     /// Requests in a time, for example `100/s`.
