@@ -4,9 +4,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tendon_engine::{DeliverySink, outbox::Outbox};
-use tendon_kernel::decision::{Decision, Delivery};
+use tendon_kernel::{
+    decision::{Decision, Delivery},
+    sockets::ledger::Entry,
+};
 
-type Waiting = Vec<(u64, Decision, Vec<Delivery>)>;
+/// What was accepted while the outbox is exchanged.
+enum Accepted {
+    Of(u64, Decision, Vec<Delivery>),
+    Reviewed(Entry),
+}
+
+type Waiting = Vec<Accepted>;
 
 /// Hands accepted deliveries to the outbox in use.
 pub(crate) struct Deliveries {
@@ -34,8 +43,11 @@ impl Deliveries {
     /// Puts another outbox in use and gives it what was accepted meanwhile.
     pub(crate) fn resume(&self, outbox: Outbox) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for (seq, decision, deliveries) in waiting.take().unwrap_or_default() {
-            outbox.accepted(seq, &decision, &deliveries);
+        for accepted in waiting.take().unwrap_or_default() {
+            match accepted {
+                Accepted::Of(seq, decision, deliveries) => outbox.accepted(seq, &decision, &deliveries),
+                Accepted::Reviewed(verdict) => outbox.reviewed(&verdict),
+            }
         }
         self.current.store(Arc::new(outbox));
     }
@@ -48,10 +60,18 @@ impl DeliverySink for Deliveries {
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         match waiting.as_mut() {
-            Some(waiting) => waiting.push((seq, decision.clone(), deliveries.to_vec())),
+            Some(waiting) => waiting.push(Accepted::Of(seq, decision.clone(), deliveries.to_vec())),
             None => {
                 self.current.load().accepted(seq, decision, deliveries);
             }
+        }
+    }
+
+    fn reviewed(&self, verdict: &Entry) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match waiting.as_mut() {
+            Some(waiting) => waiting.push(Accepted::Reviewed(verdict.clone())),
+            None => self.current.load().reviewed(verdict),
         }
     }
 }

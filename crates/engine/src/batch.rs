@@ -16,6 +16,7 @@ use crate::{
     lookup::LookedUp,
     recalling::Recall,
     record_format::Letter,
+    reviews::Seat,
     running::Hold,
     runtime::{Ready, Slot},
     stages::route::champion,
@@ -86,6 +87,8 @@ pub(crate) struct Case {
     pub(crate) request: Option<u64>,
     /// Address to be told of the decision.
     pub(crate) callback: Option<String>,
+    /// Its place among what waits for people.
+    pub(crate) seat: Option<Seat>,
 }
 
 impl Case {
@@ -119,11 +122,17 @@ impl Case {
             letter: None,
             request: None,
             callback: None,
+            seat: None,
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
+    }
+
+    /// Whether only a person can answer it, and none has.
+    pub(crate) fn is_left_to_people(&self) -> bool {
+        self.rung == Some(Rung::Human) && self.output.is_none()
     }
 
     pub(crate) fn end(&mut self, outcome: Outcome, failure: Failure) {

@@ -10,7 +10,7 @@ use tendon_kernel::{
     Result, Timestamp,
     context::Context,
     decision::{Decision, Delivery},
-    sockets::ledger::{EntryKind, Ledger},
+    sockets::ledger::{Entry, EntryKind, Ledger},
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     recalling::{Recalling, Use},
     refusals::Refusals,
     requests::Requests,
+    reviews::Reviews,
     room::Rooms,
     running::Running,
     runtime::Runtime,
@@ -33,6 +34,9 @@ use crate::{
 pub trait DeliverySink: Send + Sync {
     /// The decision at this position causes these deliveries, in the order of its entry.
     fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]);
+
+    /// The verdict of a person, in this entry, causes the deliveries that stand in it.
+    fn reviewed(&self, verdict: &Entry);
 }
 
 /// Entries that are looked at for the latest decision's time: more than were under way at once when the record stopped.
@@ -61,6 +65,7 @@ pub struct Engine {
     pub(crate) meters: PathMeters,
     pub(crate) shadows: Arc<Shadows>,
     pub(crate) requests: Requests,
+    pub(crate) reviews: Arc<Reviews>,
     pub(crate) recalling: Recalling,
     /// Rows that were looked up.
     copies: Copies,
@@ -80,6 +85,7 @@ impl Engine {
             allowances: Allowances::new(parts.context.clone()),
             meters: PathMeters::new(&parts.context.metrics),
             requests: Requests::new(&parts.context.metrics),
+            reviews: Reviews::new(&parts.context.metrics),
             copies: Copies::new(parts.ledger.tokens()),
             context: parts.context,
             ledger: parts.ledger,

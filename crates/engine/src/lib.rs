@@ -17,6 +17,7 @@ pub mod record_format;
 mod refusals;
 pub mod replay;
 pub mod requests;
+pub mod reviews;
 mod room;
 mod running;
 pub mod runtime;

@@ -77,10 +77,10 @@ async fn pass(engine: &Arc<Engine>, batch: &mut Batch, laps: &mut Laps, how: &Us
     route::run(engine, batch);
     laps.end("route");
     // Before the costly stages it may spare.
-    let Some(memory) = recall::enter(engine, batch) else { return answer(engine, batch, laps, None).await };
+    let Some(memory) = recall::enter(engine, batch) else { return answer(engine, batch, laps, None, how).await };
     let waiting = recall::run(engine, batch, &memory, how).await;
     laps.end("recall");
-    answer(engine, batch, laps, Some(&memory)).await;
+    answer(engine, batch, laps, Some(&memory), how).await;
     if waiting.is_empty() {
         return;
     }
@@ -88,13 +88,13 @@ async fn pass(engine: &Arc<Engine>, batch: &mut Batch, laps: &mut Laps, how: &Us
     let answered = std::mem::replace(&mut batch.cases, waiting);
     recall::join(engine, batch).await;
     laps.end("recall");
-    answer(engine, batch, laps, Some(&memory)).await;
+    answer(engine, batch, laps, Some(&memory), how).await;
     batch.cases.extend(answered);
     batch.cases.sort_by_key(|case| case.recall.turn);
 }
 
 /// The stages that make and record answers.
-async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Option<&Pass>) {
+async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Option<&Pass>, how: &Use) {
     let clock = &*engine.context.clock;
     batch.end_if_late(clock);
     // After validate: expressions rely on the schema. The first stage that asks systems: their rows are found by the input.
@@ -108,6 +108,8 @@ async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Opt
     // microseconds.
     let deadline = batch.deadline;
     fall_back::run(batch, &|| deadline.passed(clock));
+    // The last rung: what nothing else answered waits for a person, as far as there is room to wait.
+    fall_back::ask_people(engine, batch, how);
     // After model or ladder: a fallback's output has a band too.
     judge::run(batch);
     laps.end("judge");

@@ -104,9 +104,16 @@ fn answered(mut batch: Batch) -> Vec<Preview> {
 }
 
 fn shown(case: Case) -> Preview {
-    let outcome = case.outcome();
+    let (outcome, left_to_people) = (case.outcome(), case.is_left_to_people());
     let error = match case.state {
         State::Ended(_, failure) => Some(failure),
+        _ if left_to_people => Some(Failure {
+            code: "review_pending".into(),
+            message: "nothing but a person could answer it".into(),
+            pointer: None,
+            hint: None,
+            retryable: false,
+        }),
         _ => None,
     };
     Preview {

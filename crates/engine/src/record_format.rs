@@ -28,6 +28,13 @@ pub struct More {
     /// further.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<u64>,
+    /// What is needed when a person has answered, where one is asked. Second, so that [`More::awaits_review`] need not look
+    /// further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Awaited>,
+    /// Of a verdict: position of the decision that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed: Option<u64>,
     /// The row that the input came from, as the watch read it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "source_row")]
     pub row: Option<SourceRow>,
@@ -43,6 +50,22 @@ pub struct More {
     /// Watermark of the row whose answer this decision renews in the cache; it comes from no row itself.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "wire::maybe")]
     pub mark: Option<Value>,
+}
+
+/// What a decision that waits for a person keeps for the time after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// When a person should have answered by, in microseconds.
+    pub due: i64,
+    /// Address to be told of the decision, once there is an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<String>,
+    /// System that the row came from, where it came from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Arc<str>>,
+    /// Resource that the row came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Arc<str>>,
 }
 
 /// A record of a system that could not go on, or whose write-back could not be made.
@@ -63,6 +86,8 @@ impl More {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.request.is_none()
+            && self.review.is_none()
+            && self.reviewed.is_none()
             && self.row.is_none()
             && self.deliveries.is_empty()
             && self.letter.is_none()
@@ -73,6 +98,15 @@ impl More {
     /// Whether these bytes are of a decision that answers an accepted request.
     pub fn answers_request(bytes: &[u8]) -> bool {
         bytes.starts_with(b"{\"request\":")
+    }
+
+    /// Whether these bytes are of a decision that waits for a person.
+    pub fn awaits_review(bytes: &[u8]) -> bool {
+        let rest = match bytes.strip_prefix(b"{\"request\":") {
+            Some(rest) => &rest[rest.iter().take_while(|byte| byte.is_ascii_digit()).count()..],
+            None => bytes,
+        };
+        rest.starts_with(b"{\"review\":{") || rest.starts_with(b",\"review\":{")
     }
 
     /// As JSON; no bytes at all when empty.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tendon_engine::{
     ask::{Input, SourceRow},
     lookup::{FoundRow, LookedUp},
-    record_format::{Letter, More, Raw, Snapshot},
+    record_format::{Awaited, Letter, More, Raw, Snapshot},
 };
 use tendon_kernel::{
     ErrorKind, Timestamp, Value,
@@ -52,14 +52,18 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn deliveries_come_back(deliveries in proptest::collection::vec(delivery(), 0..3), key in pairs(), mark in value()) {
+    fn deliveries_come_back(deliveries in proptest::collection::vec(delivery(), 0..3), key in pairs(), mark in value(), request: Option<u64>, due: Option<i64>) {
         let deliveries: Vec<Delivery> = deliveries.into_iter().map(|hidden| hidden.0).collect();
         let cause = Failure { code: "c".into(), message: "m".into(), pointer: None, hint: Some("h".into()), retryable: true };
         let letter = Letter { cause, system: "crm".into(), resource: "leads".into(), key };
         let row = SourceRow { key: vec![mark.clone()], mark: mark.clone(), digest: [7; 16] };
-        let more = More { request: Some(7), row: Some(row), deliveries, letter: Some(letter), why: Some("because".into()), mark: Some(mark.clone()) };
+        let review = due.map(|due| Awaited { due, callback: Some("https://a".into()), system: Some("crm".into()), resource: None });
+        let more =
+            More { request, review, reviewed: due.and(request), row: Some(row), deliveries, letter: Some(letter), why: Some("because".into()), mark: Some(mark.clone()) };
         let back = More::parse(&more.to_bytes()).unwrap();
         prop_assert!(back == more);
+        prop_assert_eq!(More::answers_request(&more.to_bytes()), request.is_some());
+        prop_assert_eq!(More::awaits_review(&more.to_bytes()), due.is_some());
         prop_assert!(same(&back.row.unwrap().mark, &mark));
         for (was, is) in more.deliveries.iter().zip(&back.deliveries) {
             prop_assert!(all_same(&was.set, &is.set) && all_same(&was.expect, &is.expect) && all_same(&was.key, &is.key));

@@ -49,6 +49,44 @@ pub enum Rung {
     Human,
 }
 
+/// Where a decision stands that a person has to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReviewState {
+    /// Waits for a person.
+    Pending,
+    /// A person confirmed the output.
+    Approved,
+    /// A person gave the output.
+    Overridden,
+    /// A person ended it without an output.
+    Rejected,
+}
+
+impl ReviewState {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Overridden => "overridden",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// A person's part in a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Review {
+    /// Where it stands.
+    pub state: ReviewState,
+    /// When a person should have answered by.
+    pub due: Timestamp,
+    /// When a person answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
 /// How a decision ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -200,6 +238,9 @@ pub struct Decision {
     /// Rung of the ladder, when degraded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub degraded: Option<Rung>,
+    /// A person's part in it, where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
     /// Model version asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelRef>,
@@ -222,6 +263,13 @@ pub struct Decision {
     /// Explanation, where it was made with the decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+}
+
+impl Decision {
+    /// Whether a person still has to answer it.
+    pub fn awaits_review(&self) -> bool {
+        self.review.is_some_and(|review| review.state == ReviewState::Pending)
+    }
 }
 
 /// Where a delivery stands.

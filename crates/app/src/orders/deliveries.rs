@@ -80,7 +80,9 @@ pub(super) async fn undo(parts: &Parts, id: &str, by: &str) -> Result<Json> {
     let mut done = Vec::new();
     for report in meant {
         let system = parts.flows.apart(&plan, &report.system)?;
-        let undone = parts.deliveries.current().undo(&decision, delivery_place(&report.id)?, &system, by).await?;
+        let place = delivery_place(&report.id)?;
+        let cause = entries.iter().find(|entry| entry.seq == place.0).ok_or_else(|| none_of(id))?;
+        let undone = parts.deliveries.current().undo(cause, place, &system, by).await?;
         done.push(json!({
             "delivery": undone.delivery, "decision": decision.facts.id, "system": report.system,
             "resource": report.resource, "now": fields(&undone.now), "by": by,
@@ -97,7 +99,8 @@ async fn find(parts: &Parts, id: &str) -> Result<(Entry, Vec<Entry>, Option<Stri
     parts.settle().await?;
     let (decision, only) = match delivery_place(id) {
         Ok((seq, _)) => {
-            let entry = parts.ledger.entry(seq).await?.filter(|entry| entry.facts.kind == EntryKind::Decision);
+            let causes = |entry: &Entry| matches!(entry.facts.kind, EntryKind::Decision | EntryKind::Review);
+            let entry = parts.ledger.entry(seq).await?.filter(causes);
             (entry.ok_or_else(|| none_of(id))?.facts.id, Some(id.to_owned()))
         }
         Err(wrong) => (Id::parse(id).map_err(|_| wrong)?, None),

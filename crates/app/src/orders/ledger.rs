@@ -36,11 +36,15 @@ pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
     };
     // No accepted request about the subject is decided from what was read before.
     let held = parts.engine.requests().hold().await;
+    // And no verdict about the subject is recorded from what was read before.
+    let reviews = parts.engine.reviews().hold().await;
     let erased = parts.engine.erase(subject, facts).await;
     drop(held);
     // Whatever came of it: the entry may be durable although its end failed.
     parts.engine.erased();
     let erased = erased?;
+    parts.engine.reviews_erased(&erased).await;
+    drop(reviews);
     // After the ledger: what waits for this subject ends, recorded as erased.
     parts.deliveries.current().erased(subject, erased.seq).await;
     Ok(json!({ "seq": erased.seq, "decisions": erased.decisions }))

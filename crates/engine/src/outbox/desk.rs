@@ -230,7 +230,7 @@ impl Shared {
         rest
     }
 
-    fn is_erased(&self, pending: &Pending) -> bool {
+    pub(super) fn is_erased(&self, pending: &Pending) -> bool {
         pending.subject.as_deref().is_some_and(|subject| self.was_erased(subject, pending.place.0))
     }
 

@@ -143,6 +143,22 @@ impl Outbox {
         }
     }
 
+    /// Takes over the deliveries of a verdict that was just recorded.
+    pub fn reviewed(&self, verdict: &Entry) {
+        // What cannot be read was written by this very process; the next start would say so.
+        let Ok(Some(pendings)) = pendings_of(verdict) else { return };
+        let trace = trail::origin();
+        for mut pending in pendings {
+            let Some(desk) = self.shared.desks.get(&pending.delivery.system) else { continue };
+            if self.shared.is_erased(&pending) {
+                self.shared.end_erased(vec![pending]);
+            } else {
+                pending.trace.clone_from(&trace);
+                desk.accept(pending);
+            }
+        }
+    }
+
     /// Ends what waits for a subject that was erased by the entry at `seq`, and waits for writes under way: when this
     /// returns, no decision from before writes anything about the subject. Call it after the ledger erased.
     pub async fn erased(&self, subject: &str, seq: u64) {
@@ -228,6 +244,10 @@ impl DeliverySink for Outbox {
     fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]) {
         Self::accepted(self, seq, decision, deliveries);
     }
+
+    fn reviewed(&self, verdict: &Entry) {
+        Self::reviewed(self, verdict);
+    }
 }
 
 /// Place of a decision's delivery.
@@ -238,11 +258,13 @@ fn place_at(seq: u64, index: usize) -> Place {
 /// The deliveries of a decision's entry as they wait; `None` when its subject was erased.
 fn pendings_of(entry: &Entry) -> Result<Option<Vec<Pending>>> {
     let Some(body) = &entry.body else { return Ok(None) };
-    let deliveries = More::parse(&body.more)?.deliveries;
+    let More { deliveries, reviewed, .. } = More::parse(&body.more)?;
     let origin = Origin::of_entry(entry);
     let pendings = deliveries.into_iter().enumerate();
-    let pendings =
-        pendings.map(|(index, delivery)| Pending::new(place_at(entry.seq, index), Lane::Live, &origin, delivery));
+    let pendings = pendings.map(|(index, delivery)| Pending {
+        decided: reviewed,
+        ..Pending::new(place_at(entry.seq, index), Lane::Live, &origin, delivery)
+    });
     Ok(Some(pendings.collect()))
 }
 
@@ -282,7 +304,7 @@ impl Shared {
     fn tell_passed_over(&self, pending: &Pending) {
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for listener in listeners {
-            let row = PassedOver { seq: pending.place.0, key: outcome::key_values(pending) };
+            let row = PassedOver { seq: pending.decided.unwrap_or(pending.place.0), key: outcome::key_values(pending) };
             listener.passed_over(&pending.integration, row);
         }
     }

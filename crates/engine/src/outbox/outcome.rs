@@ -16,6 +16,9 @@ use crate::wire;
 pub(super) struct OutcomeForm {
     pub(super) seq: u64,
     pub(super) index: u16,
+    /// Position of the decision, where a verdict about it caused the delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decided: Option<u64>,
     pub(super) system: Arc<str>,
     pub(super) resource: Arc<str>,
     pub(super) attempts: u32,
@@ -78,7 +81,7 @@ pub struct PassedOver {
 pub fn passed_over(entry: &Entry) -> Result<Option<PassedOver>> {
     let Some(body) = entry.body.as_ref().filter(|_| entry.facts.kind == EntryKind::Delivery) else { return Ok(None) };
     let form = OutcomeForm::decode(&body.more)?;
-    Ok(form.passed_over.map(|key| PassedOver { seq: form.seq, key: key.0 }))
+    Ok(form.passed_over.map(|key| PassedOver { seq: form.decided.unwrap_or(form.seq), key: key.0 }))
 }
 
 impl OutcomeForm {
@@ -180,6 +183,7 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
     let form = OutcomeForm {
         seq: pending.place.0,
         index: pending.place.1,
+        decided: pending.decided,
         system: pending.delivery.system.clone(),
         resource: pending.delivery.resource.clone(),
         attempts: pending.attempts,
@@ -209,4 +213,55 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
         ..Body::default()
     };
     Draft { facts, body, claim: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use tendon_kernel::{Id, decision::Delivery};
+
+    use super::*;
+    use crate::record_format::More;
+
+    fn entry(seq: u64, kind: EntryKind, body: Body) -> Entry {
+        let none: Arc<str> = "".into();
+        let facts = Facts {
+            kind,
+            id: Id([1; 16]),
+            at: Timestamp(0),
+            integration: none.clone(),
+            model: None,
+            route: none.clone(),
+            reason: none.clone(),
+            caller: none.clone(),
+            policy: none.clone(),
+            plan: none.clone(),
+            retention: none.clone(),
+            region: none,
+        };
+        Entry { seq, facts, body: Some(body) }
+    }
+
+    /// The watch remembers the row's decision, not the verdict about it: a row that the delivery of a verdict passed over is
+    /// that decision's.
+    #[test]
+    fn a_verdict_passes_over_the_row_of_its_decision() {
+        let delivery = Delivery {
+            system: "crm".into(),
+            resource: "leads".into(),
+            key: vec![("id".into(), Value::Int(7))],
+            set: vec![],
+            expect: vec![],
+            older: None,
+        };
+        for (kind, reviewed, decided) in [(EntryKind::Decision, None, 9), (EntryKind::Review, Some(3), 3)] {
+            let more = More { reviewed, deliveries: vec![delivery.clone()], ..More::default() };
+            let cause = entry(9, kind, Body { more: more.to_bytes(), ..Body::default() });
+            let pending = super::super::pendings_of(&cause).unwrap().unwrap().remove(0);
+            assert_eq!(pending.place, (9, 0));
+            let custody = Custody { retention: "".into(), region: "".into() };
+            let made = draft(&pending, Ending::Superseded, Timestamp(1), custody);
+            let row = passed_over(&entry(10, made.facts.kind, made.body)).unwrap().unwrap();
+            assert_eq!((row.seq, row.key), (decided, vec![Value::Int(7)]));
+        }
+    }
 }

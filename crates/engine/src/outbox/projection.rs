@@ -91,7 +91,7 @@ impl Projection for OutboxProjection {
     fn project(&self, entry: &Entry, _tokens: &dyn Tokens, batch: &mut Batch) -> Result<()> {
         let Some(body) = &entry.body else { return Ok(()) };
         match entry.facts.kind {
-            EntryKind::Decision => {
+            EntryKind::Decision | EntryKind::Review => {
                 if body.more.is_empty() {
                     return Ok(());
                 }

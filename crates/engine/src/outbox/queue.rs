@@ -17,7 +17,7 @@ use tendon_kernel::{
     trace::TraceContext,
 };
 
-/// Position of a delivery: its decision's entry, and which of that decision's deliveries it is.
+/// Position of a delivery: the entry that caused it (a decision's, or a person's verdict), and which of its deliveries it is.
 pub type Place = (u64, u16);
 
 /// Which deliveries go first.
@@ -33,6 +33,8 @@ pub(super) enum Lane {
 #[derive(Clone)]
 pub(super) struct Pending {
     pub(super) place: Place,
+    /// Position of the decision, where a verdict about it caused the delivery.
+    pub(super) decided: Option<u64>,
     pub(super) lane: Lane,
     pub(super) id: Id,
     pub(super) at: Timestamp,
@@ -79,6 +81,7 @@ impl Pending {
     pub(super) fn new(place: Place, lane: Lane, origin: &Origin<'_>, delivery: Delivery) -> Self {
         Self {
             place,
+            decided: None,
             lane,
             id: origin.id,
             at: origin.at,

@@ -47,7 +47,7 @@ pub fn report(entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
     for entry in entries {
         let Some(body) = &entry.body else { continue };
         match entry.facts.kind {
-            EntryKind::Decision => {
+            EntryKind::Decision | EntryKind::Review => {
                 for (index, delivery) in More::parse(&body.more)?.deliveries.into_iter().enumerate() {
                     reports.insert((entry.seq, index), report_pending(format!("{}-{index}", entry.seq), delivery));
                 }

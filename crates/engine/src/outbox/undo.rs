@@ -42,19 +42,19 @@ pub fn delivery_place(id: &str) -> Result<Place> {
 }
 
 impl Outbox {
-    /// Puts the values from before a delivery back. `system` must be allowed to read what it writes, because the values that
+    /// Puts the values from before a delivery back. `cause` is the entry that the delivery stands in. `system` must be allowed to read what it writes, because the values that
     /// stand there are the condition.
     ///
     /// # Errors
     /// `NotFound` when the entries hold no such delivery; `Gone` when its subject was erased; `Conflict` when it was not
     /// delivered, was undone before, or the row was written since; `Unsupported` when the values before are not known; the
     /// system's and the ledger's.
-    pub async fn undo(&self, decision: &Entry, place: Place, system: &System, by: &str) -> Result<Undo> {
+    pub async fn undo(&self, cause: &Entry, place: Place, system: &System, by: &str) -> Result<Undo> {
         let _one_at_a_time = self.shared.undoing.lock().await;
         let id = format!("{}-{}", place.0, place.1);
-        let pendings = pendings_of(decision)?.ok_or_else(|| gone(&id))?;
+        let pendings = pendings_of(cause)?.ok_or_else(|| gone(&id))?;
         let pending = pendings.into_iter().find(|pending| pending.place == place).ok_or_else(|| not_there(&id))?;
-        let entries = self.shared.ledger.entries_of(decision.facts.id).await?;
+        let entries = self.shared.ledger.entries_of(cause.facts.id).await?;
         let before = before(&entries, &pending, &id)?;
         let written = system.write(write(&pending, &before)).await?.pop();
         let old = match written {

@@ -27,7 +27,7 @@ pub use self::{
     accept::{Accepted, Request},
     projection::RequestsProjection,
 };
-use crate::{ask::Answer, batch::late_error, engine::Engine, stages::record::ledger_unavailable, stored};
+use crate::{ask::Answer, batch::late_error, engine::Engine, reviews, stages::record::ledger_unavailable, stored};
 
 /// The word in the leaf of a request that was accepted, and of one that ended without a decision.
 pub(crate) const ROUTE: &str = "requests";
@@ -202,7 +202,11 @@ impl Engine {
         }
         let entries = self.ledger.entries_of(id).await.map_err(|cause| ledger_unavailable(&cause))?;
         match entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision) {
-            Some(entry) => Ok(Answer { decision: stored::decision(entry)?.into(), seq: entry.seq, replayed: true }),
+            Some(entry) => {
+                let mut decision = stored::decision(entry)?;
+                reviews::stand(&mut decision, &entries)?;
+                Ok(Answer { decision: decision.into(), seq: entry.seq, replayed: true })
+            }
             None => Err(undecided(&entries)),
         }
     }

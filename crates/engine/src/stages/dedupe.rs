@@ -13,6 +13,7 @@ use crate::{
     ask::{Answer, Caller, Input},
     batch::{Batch, Case, State, late},
     engine::Engine,
+    reviews,
     runtime::Ready,
     stored, wire,
 };
@@ -90,7 +91,12 @@ pub(crate) async fn earlier(engine: &Engine, seq: u64, id: Id, same_input: bool,
     if entry.facts.kind == EntryKind::Request {
         return engine.promised(id, deadline).await;
     }
-    let decision = stored::decision(&entry)?;
+    let mut decision = stored::decision(&entry)?;
+    if decision.review.is_some() {
+        // Whoever asks again is told what a person has answered meanwhile.
+        let entries = engine.ledger.entries_of(id).await.map_err(|cause| super::record::ledger_unavailable(&cause))?;
+        reviews::stand(&mut decision, &entries)?;
+    }
     Ok(Answer { decision: decision.into(), seq, replayed: true })
 }
 

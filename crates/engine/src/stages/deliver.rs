@@ -32,6 +32,8 @@ pub(crate) fn prepare(batch: &mut Batch) {
         let letter = match &case.state {
             State::Answered(_) => continue,
             State::Ended(_, failure) => Some(failure.clone()),
+            // Delivered when a person has answered.
+            State::Open if case.is_left_to_people() => continue,
             State::Open => {
                 match events.target.as_ref().map(|target| delivery(&ready.plan, events, target, case, source, at)) {
                     None => None,
@@ -49,6 +51,9 @@ pub(crate) fn prepare(batch: &mut Batch) {
 
 /// The call that tells of a decision, however it ended. One whose address is not declared any more stays unmade.
 fn call(plan: &IntegrationPlan, case: &mut Case) {
+    if case.seat.is_some() {
+        return;
+    }
     let (Some(url), false) = (case.callback.take(), matches!(case.state, State::Answered(_))) else { return };
     match plan.api.as_ref().and_then(|api| api.may_call(&url)) {
         Some(receiver) => case.deliveries.push(Delivery::callback(&receiver.origin, &url, case.id)),
@@ -74,7 +79,11 @@ fn letter_of(events: &EventsPlan, source: &SourceRow, cause: Failure) -> Letter 
     Letter { cause, system: Arc::clone(&events.system), resource: Arc::clone(&events.resource), key }
 }
 
-fn delivery(
+/// The write-back of a case that has an output.
+///
+/// # Errors
+/// When an expression has no value for it.
+pub(crate) fn delivery(
     plan: &IntegrationPlan,
     events: &EventsPlan,
     target: &TargetPlan,

@@ -1,5 +1,6 @@
 //! Fall back: the ladder for cases that the model did not answer. The version before, rules in order, then the declared
-//! default; the decision is marked with the rung. Without a rung that answers, the decision failed, and asking again may help.
+//! default, then a person; the decision is marked with the rung. Without a rung that answers, the decision failed, and asking
+//! again may help.
 
 use std::sync::Arc;
 
@@ -10,7 +11,11 @@ use tendon_kernel::{
 use tendon_plan::IntegrationPlan;
 
 use super::infer;
-use crate::batch::{Batch, Case, scope};
+use crate::{
+    batch::{Batch, Case, scope},
+    engine::Engine,
+    recalling::Use,
+};
 
 /// Answers the open cases without an output, or ends them. `late`: whether the answer comes too late by now; then no model is
 /// asked any more.
@@ -25,6 +30,26 @@ pub(crate) fn run(batch: &mut Batch, late: &dyn Fn() -> bool) {
     declared(batch);
 }
 
+/// Takes a place among what waits for people, for each case that is left to one. There is none when too many wait, and none
+/// for a question that nobody asked.
+pub(crate) fn ask_people(engine: &Engine, batch: &mut Batch, how: &Use) {
+    let ready = Arc::clone(&batch.ready);
+    let Some(human) = &ready.plan.fallback.human else { return };
+    let at = batch.at;
+    for case in batch.open().filter(|case| case.is_left_to_people()) {
+        if matches!(how, Use::Renew(_)) {
+            case.rung = None;
+            case.end(Outcome::Failed, unavailable(&ready.plan));
+            continue;
+        }
+        case.seat = engine.reviews.take(case.id, &ready.plan.name, at, human);
+        if case.seat.is_none() {
+            case.rung = None;
+            case.end(Outcome::Failed, too_many(&ready.plan));
+        }
+    }
+}
+
 /// The rungs that need no model: those that a replay can climb again.
 pub(crate) fn declared(batch: &mut Batch) {
     let (ready, at) = (Arc::clone(&batch.ready), batch.at);
@@ -35,6 +60,10 @@ pub(crate) fn declared(batch: &mut Batch) {
                 case.output = Some(output);
                 case.rung = Some(rung);
                 case.why = Some(format!("{cause}; {how}"));
+            }
+            None if ready.plan.fallback.human.is_some() => {
+                case.rung = Some(Rung::Human);
+                case.why = Some(format!("{cause}; no other rung answered"));
             }
             None => {
                 case.end(Outcome::Failed, unavailable(&ready.plan));
@@ -61,6 +90,21 @@ fn unavailable(plan: &IntegrationPlan) -> Failure {
         message: format!("model {}@{} could not answer, and no fallback applies", plan.model, plan.alias),
         pointer: None,
         hint: Some("ask again later; a `fallback` in the integration would answer meanwhile".into()),
+        retryable: true,
+    }
+}
+
+fn too_many(plan: &IntegrationPlan) -> Failure {
+    Failure {
+        code: "too_many_reviews".into(),
+        message: format!(
+            "model {}@{} could not answer, and as many decisions wait for a person as may",
+            plan.model, plan.alias
+        ),
+        pointer: None,
+        hint: Some(
+            "ask again when some were answered; `fallback.human.most` in the integration sets how many may wait".into(),
+        ),
         retryable: true,
     }
 }

@@ -14,7 +14,8 @@ pub(crate) fn run(batch: &mut Batch) {
     }
 }
 
-fn band(bands: &[BandPlan], output: f64) -> Option<Arc<str>> {
+/// The band of an output.
+pub(crate) fn band(bands: &[BandPlan], output: f64) -> Option<Arc<str>> {
     let found = bands.iter().find(|band| match band.test {
         Threshold::AtLeast(limit) => output >= limit,
         Threshold::Above(limit) => output > limit,

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use tendon_kernel::{
     Error, ErrorKind,
-    decision::{Decision, Outcome, Rung},
+    decision::{Decision, Outcome, Review, ReviewState, Rung},
     sockets::ledger::{Body, Committed, Draft, EntryKind, Facts},
     trace::{self, Kind},
 };
@@ -17,11 +17,12 @@ use crate::{
     batch::{Batch, Case, State},
     engine::Engine,
     lookup::{self, LookedUp},
-    record_format::{More, Snapshot, write_json},
+    record_format::{Awaited, More, Snapshot, write_json},
 };
 
-static ROUTES: LazyLock<[Arc<str>; 3]> =
-    LazyLock::new(|| ["fallback:rules".into(), "fallback:default".into(), "fallback:previous".into()]);
+static ROUTES: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
+    ["fallback:rules".into(), "fallback:default".into(), "fallback:previous".into(), "fallback:human".into()]
+});
 static REASONS: LazyLock<Vec<(Outcome, Arc<str>)>> = LazyLock::new(|| {
     let all = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
     all.into_iter().map(|outcome| (outcome, outcome.name().into())).collect()
@@ -106,6 +107,9 @@ async fn commit(engine: &Engine, batch: &mut Batch, written: Vec<Written>, draft
 
 fn answer(case: &mut Case, mut decision: Decision, seq: u64) -> Answer {
     decision.explanation = case.explanation.take();
+    if let Some(seat) = case.seat.take() {
+        seat.keep(seq);
+    }
     Answer { decision: Arc::new(decision), seq, replayed: false }
 }
 
@@ -129,6 +133,8 @@ fn write(batch: &mut Batch, index: usize) -> (Written, Draft) {
         write_json(&mut explanation, made);
     }
     let case = &mut batch.cases[index];
+    let mut callback = case.callback.take();
+    let events = batch.ready.plan.events.as_ref().filter(|_| case.source.is_some());
     let more = More {
         row: case.source.take(),
         deliveries: std::mem::take(&mut case.deliveries),
@@ -136,6 +142,13 @@ fn write(batch: &mut Batch, index: usize) -> (Written, Draft) {
         why: case.why.take(),
         request: case.request,
         mark: case.recall.mark.take(),
+        review: case.seat.as_ref().map(|seat| Awaited {
+            due: seat.due().0,
+            callback: callback.take(),
+            system: events.map(|events| Arc::clone(&events.system)),
+            resource: events.map(|events| Arc::clone(&events.resource)),
+        }),
+        reviewed: None,
     };
     let body = Body { subject: case.subject.clone(), input, output, explanation, more: more.to_bytes() };
     case.deliveries = more.deliveries;
@@ -159,7 +172,8 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
     let buffered = plan.record == RecordPlan::Buffered
         && case.claim.is_none()
         && case.deliveries.is_empty()
-        && case.request.is_none();
+        && case.request.is_none()
+        && case.seat.is_none();
     Decision {
         id: case.id,
         integration: Arc::clone(&plan.name),
@@ -171,6 +185,7 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
         classes: case.classes.take(),
         band: case.band.take(),
         degraded: case.rung,
+        review: case.seat.as_ref().map(|seat| Review { state: ReviewState::Pending, due: seat.due(), at: None }),
         model: asked.then(|| case.slot.as_ref().map(|slot| slot.reference.clone())).flatten(),
         route: Arc::clone(&case.route),
         recalled: case.recall.hit.as_ref().map(|hit| hit.recalled.clone()),
@@ -187,6 +202,7 @@ fn facts(batch: &Batch, case: &Case, decision: &Decision) -> Facts {
     let route = match case.rung {
         Some(Rung::Rules) => Arc::clone(&ROUTES[0]),
         Some(Rung::Previous) => Arc::clone(&ROUTES[2]),
+        Some(Rung::Human) => Arc::clone(&ROUTES[3]),
         Some(_) => Arc::clone(&ROUTES[1]),
         None if decision.recalled.is_some() => format!("recall:{}", decision.route).into(),
         None => Arc::clone(&decision.route),

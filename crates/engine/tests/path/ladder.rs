@@ -44,7 +44,10 @@ fn ladder(loaded: bool) -> Ladder {
 fn build(sim: Sim, context: Context, loaded: bool, champion: Arc<FnModel>, asked: Arc<dyn Model>) -> Ladder {
     let previous = FnModel::new();
     let rules = vec![(program("has(input.balance) && input.balance > 5000.0"), 0.5)];
-    let wishes = Wishes { fallback: FallbackPlan { previous: true, rules, default: Some(0.25) }, ..Wishes::default() };
+    let wishes = Wishes {
+        fallback: FallbackPlan { previous: true, rules, default: Some(0.25), human: None },
+        ..Wishes::default()
+    };
     let slot = |version: &str, digest: &str, model: Arc<dyn Model>| {
         let reference = ModelRef { name: "score".into(), version: version.into(), digest: digest.repeat(32).into() };
         (("score".to_owned(), version.to_owned()), Slot { reference, model })

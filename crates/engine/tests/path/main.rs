@@ -14,5 +14,6 @@ mod real_model;
 mod recall;
 mod recall_histories;
 mod requests;
+mod reviews;
 mod routes;
 mod single_flight;

@@ -10,7 +10,9 @@ use futures_util::future::BoxFuture;
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     context::Context,
-    sockets::ledger::{Claim, Committed, Draft, Entry, EntryKind, Erased, Facts, Ledger, LedgerState, Query, Tokens},
+    sockets::ledger::{
+        Body, Claim, Committed, Draft, Entry, EntryKind, Erased, Facts, Ledger, LedgerState, Query, Tokens,
+    },
 };
 use tendon_testkit::Rng;
 
@@ -163,20 +165,22 @@ impl Ledger for FakeLedger {
         Box::pin(async move { Ok(self.entries()) })
     }
 
-    fn erase<'a>(&'a self, subject: &'a str, facts: Facts) -> BoxFuture<'a, Result<Erased>> {
+    fn erase<'a>(&'a self, subject: &'a str, mut facts: Facts) -> BoxFuture<'a, Result<Erased>> {
         Box::pin(async move {
             self.wait().await;
             let mut state = self.state();
-            let mut decisions = 0;
+            let mut decisions = Vec::new();
             for entry in &mut state.entries {
                 if entry.body.as_ref().is_some_and(|body| body.subject.as_deref() == Some(subject)) {
                     entry.body = None;
-                    decisions += u64::from(entry.facts.kind == EntryKind::Decision);
+                    decisions.extend((entry.facts.kind == EntryKind::Decision).then_some(entry.facts.id));
                 }
             }
             let seq = u64::try_from(state.entries.len()).unwrap();
-            state.entries.push(Entry { seq, facts, body: Some(tendon_kernel::sockets::ledger::Body::default()) });
-            Ok(Erased { seq, decisions })
+            facts.kind = EntryKind::Erasure;
+            let more = serde_json::json!({ "decisions": decisions, "slots": [] }).to_string().into_bytes();
+            state.entries.push(Entry { seq, facts, body: Some(Body { more, ..Body::default() }) });
+            Ok(Erased { seq, decisions: u64::try_from(decisions.len()).unwrap() })
         })
     }
 

@@ -22,7 +22,7 @@ use tendon_kernel::{
     decision::{Decision, Delivery, Door},
     schema::{Field, Schema},
     sockets::{
-        ledger::ModelRef,
+        ledger::{Entry, ModelRef},
         model::{Contributions, Feature, FeatureKind, Matrix, Model, OutputKind, Signature},
     },
 };
@@ -111,6 +111,7 @@ impl Default for Wishes {
                 previous: false,
                 rules: vec![(program("has(input.balance) && input.balance > 5000.0"), 0.5)],
                 default: None,
+                human: None,
             },
             in_flight: 10_000,
             same_row: true,
@@ -272,11 +273,15 @@ impl Model for FnModel {
 
 /// Remembers what was handed to the outbox.
 #[derive(Default)]
-pub(crate) struct Sink(pub(crate) Mutex<Vec<(u64, Decision, Vec<Delivery>)>>);
+pub(crate) struct Sink(pub(crate) Mutex<Vec<(u64, Decision, Vec<Delivery>)>>, pub(crate) Mutex<Vec<Entry>>);
 
 impl DeliverySink for Sink {
     fn accepted(&self, seq: u64, decision: &Decision, deliveries: &[Delivery]) {
         self.0.lock().unwrap().push((seq, decision.clone(), deliveries.to_vec()));
+    }
+
+    fn reviewed(&self, verdict: &Entry) {
+        self.1.lock().unwrap().push(verdict.clone());
     }
 }
 

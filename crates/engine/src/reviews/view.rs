@@ -1,0 +1,149 @@
+//! A review as people see it: what was asked, why nothing else answered, and what a person said.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result, Timestamp, Value,
+    decision::{Outcome, ReviewState},
+    schema::Schema,
+    sockets::ledger::{Entry, EntryKind, ModelRef},
+};
+
+use super::verdict::Said;
+use crate::{
+    engine::Engine,
+    record_format::{More, Raw, Snapshot},
+    stored,
+};
+
+/// A review.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ReviewView {
+    /// The decision.
+    pub id: Id,
+    /// Its integration.
+    pub integration: Arc<str>,
+    /// Where it stands.
+    pub state: ReviewState,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// When a person should have answered by.
+    pub due: Timestamp,
+    /// How the decision was recorded.
+    pub outcome: Outcome,
+    /// The output as it was recorded.
+    pub output: Option<f64>,
+    /// Its band.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub band: Option<Arc<str>>,
+    /// Whom it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Arc<str>>,
+    /// Model version asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    /// Why a person is asked, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The input, where it is wanted: an object; for a row that was read under another plan than today's, its values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Json>,
+    /// What a person said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Given>,
+}
+
+/// What a person said.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Given {
+    /// `approve`, `override` or `reject`.
+    pub verdict: String,
+    /// The output that stands.
+    pub output: Option<f64>,
+    /// Its band.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub band: Option<Arc<str>>,
+    /// Who, in their own words.
+    pub by: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// Id of the API key, or `cli`.
+    pub caller: Arc<str>,
+}
+
+impl Engine {
+    /// The review of a decision; with its input where that is wanted.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such decision or it was never under review; `Gone` when its subject was erased; the
+    /// ledger's.
+    pub async fn review_of(&self, id: Id, with_input: bool) -> Result<ReviewView> {
+        let entries = self.ledger.entries_of(id).await?;
+        let entry = entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision).ok_or_else(not_found)?;
+        let mut shown = view(entry, &entries)?;
+        if with_input {
+            let runtime = self.runtime();
+            let same = runtime.plan().digest == entry.facts.plan;
+            let ready = runtime.ready(&entry.facts.integration).filter(|_| same);
+            shown.input = Some(input(&stored::opened(entry)?.input, ready.map(|ready| &*ready.plan.input.schema))?);
+        }
+        Ok(shown)
+    }
+}
+
+fn view(entry: &Entry, entries: &[Entry]) -> Result<ReviewView> {
+    let body = stored::opened(entry)?;
+    let decision = stored::decision(entry)?;
+    let review = decision.review.ok_or_else(not_found)?;
+    let mut shown = ReviewView {
+        id: decision.id,
+        integration: decision.integration,
+        state: review.state,
+        at: decision.at,
+        due: review.due,
+        outcome: decision.outcome,
+        output: decision.output,
+        band: decision.band,
+        subject: decision.subject,
+        model: decision.model,
+        why: More::parse(&body.more)?.why,
+        input: None,
+        verdict: None,
+    };
+    for entry in entries {
+        let Some(said) = Said::of(entry)? else { continue };
+        shown.state = said.state();
+        let Said { verdict, output, band, by, note } = said;
+        let (at, caller) = (entry.facts.at, Arc::clone(&entry.facts.caller));
+        shown.verdict = Some(Given { verdict, output, band, by, note, at, caller });
+        break;
+    }
+    Ok(shown)
+}
+
+/// The input as a person reads it. `schema` is the one that it was given for, where that is still in force.
+fn input(snapshot: &[u8], schema: Option<&Schema>) -> Result<Json> {
+    let read = match Snapshot::parse(snapshot)?.raw {
+        Raw::Json(bytes) => serde_json::from_slice(&bytes).ok(),
+        Raw::Values(values) => {
+            let values = values.iter().map(Value::to_json);
+            Some(match schema {
+                Some(schema) => schema.fields.iter().map(|field| field.name.to_string()).zip(values).collect(),
+                None => values.collect(),
+            })
+        }
+    };
+    // What was sent may be no JSON; but then no decision waits for a person.
+    read.ok_or_else(|| {
+        Error::new(ErrorKind::Corrupt, "entry_unreadable", "the input of a recorded decision cannot be read")
+    })
+}
+
+fn not_found() -> Error {
+    Error::new(ErrorKind::NotFound, "review_not_found", "no decision with this id waits, or waited, for a person")
+        .hint("`tendon reviews list` shows what waits")
+}
