@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tendon_platform::telemetry::log;
 
 use crate::commands::{
-    backfill, check, decisions, deliveries, demo, init, keys, ledger, letters, models, new, systems, up,
+    backfill, check, decisions, deliveries, demo, init, keys, ledger, letters, models, new, reviews, systems, up,
 };
 
 /// Joins AI models to the systems a business already runs on: every prediction validated, explained, recorded, and written
@@ -91,6 +91,9 @@ pub(crate) enum Command {
     /// Dead letters: records and deliveries that could not go on.
     #[command(subcommand)]
     Letters(letters::Command),
+    /// Decisions that wait for a person: look at them, approve, override, reject.
+    #[command(subcommand)]
+    Reviews(reviews::Command),
     /// Verify the ledger, export proofs, erase a subject.
     #[command(subcommand)]
     Ledger(ledger::Command),

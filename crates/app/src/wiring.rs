@@ -12,6 +12,7 @@ use tendon_engine::{
     Engine,
     outbox::{Outbox, OutboxProjection},
     requests::RequestsProjection,
+    reviews::ReviewsProjection,
 };
 use tendon_flows::watch::WatchProjection;
 use tendon_kernel::{
@@ -80,7 +81,12 @@ pub(crate) struct Parts {
 
 /// What other rooms derive from the ledger.
 fn projections() -> Vec<Arc<dyn Projection>> {
-    vec![Arc::new(OutboxProjection), Arc::new(WatchProjection), Arc::new(RequestsProjection)]
+    vec![
+        Arc::new(OutboxProjection),
+        Arc::new(WatchProjection),
+        Arc::new(RequestsProjection),
+        Arc::new(ReviewsProjection),
+    ]
 }
 
 /// Opens a project: lock, configuration, stores, ledger (recovered, its projections caught up), path, outbox, keys. Flows
@@ -130,6 +136,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let needs = caches::Needs { project, context: &context, secrets: &*secrets, keys: &*sealed, records: &records };
     engine.keep_answers_in(caches::open(&installed.plan, needs).await?);
     engine.resume().await?;
+    engine.begin_reviews(&**flows.projections()).await?;
     if purpose == Purpose::Serve {
         engine.allowances().keep_in(records.clone()).await?;
         installed.record(&*records, &*ledger, &context).await?;

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use serde_json::json;
 use tendon_engine::{
-    stored,
+    reviews, stored,
     systems::{Limits, Patience, System},
 };
 use tendon_kernel::{
@@ -82,7 +82,8 @@ impl Callbacks {
         let Some(Value::Text(id)) = write.key.first() else { return Err(nameless()) };
         let entries = self.means.ledger.entries_of(Id::parse(id)?).await?;
         let entry = entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision).ok_or_else(nameless)?;
-        let decision = stored::decision(entry)?;
+        let mut decision = stored::decision(entry)?;
+        reviews::stand(&mut decision, &entries)?;
         let receiver = self.receivers.get(&entry.facts.integration).into_iter().flatten().find(|one| one.allows(url));
         let receiver = receiver.ok_or_else(undeclared)?;
         let body = json!({

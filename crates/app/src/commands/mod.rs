@@ -13,6 +13,7 @@ pub(crate) mod ledger;
 pub(crate) mod letters;
 pub(crate) mod models;
 pub(crate) mod new;
+pub(crate) mod reviews;
 pub(crate) mod systems;
 pub(crate) mod up;
 
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Decisions(command) => decisions::run(&find()?, command, cli.output).await,
         Command::Deliveries(command) => deliveries::run(&find()?, command, cli.output).await,
         Command::Letters(command) => letters::run(&find()?, command, cli.output).await,
+        Command::Reviews(command) => reviews::run(&find()?, command, cli.output).await,
         Command::Ledger(command) => ledger::run(find, command, cli.output).await,
         Command::Keys(command) => keys::run(&find()?, command, cli.output).await,
     }

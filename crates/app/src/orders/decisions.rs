@@ -19,6 +19,9 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
     if !looked_up.is_empty() {
         shown["looked_up"] = looked_up.into();
     }
+    if let Some(verdict) = parts.engine.review_of(entry.facts.id, false).await.ok().and_then(|review| review.verdict) {
+        shown["verdict"] = serde_json::to_value(verdict).unwrap_or_default();
+    }
     let after = entries.iter().filter(|after| after.seq != entry.seq);
     shown["entries"] =
         after.map(|after| json!({ "seq": after.seq, "kind": after.facts.kind, "reason": after.facts.reason, "at": after.facts.at })).collect();

@@ -8,6 +8,7 @@ mod keys;
 mod ledger;
 pub(crate) mod letters;
 mod models;
+mod reviews;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tendon_plan::trust::Limits;
 use crate::{failure::Failure, wiring::Parts};
 
 pub(crate) use models::ModelsOrder;
+pub(crate) use reviews::Said;
 
 /// One thing to do. All data in and out is JSON.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -62,6 +64,12 @@ pub(crate) enum Order {
     LettersShow { id: String },
     /// Tries a dead letter again.
     LettersRetry { id: String },
+    /// Lists what waits for a person.
+    ReviewsList { integration: Option<String>, limit: usize },
+    /// Shows one review with its input.
+    ReviewsShow { id: String },
+    /// Records a person's verdict.
+    ReviewsGive { id: String, verdict: Said, by: String, note: Option<String> },
     /// Changes a model's versions or aliases.
     Models(ModelsOrder),
     /// Makes the proof of one decision, opening the parts named.
@@ -108,6 +116,9 @@ async fn other(parts: &Parts, order: Order) -> Result<Json> {
         Order::LettersList { limit } => letters::list(parts, limit).await,
         Order::LettersShow { id } => letters::show(parts, &id).await,
         Order::LettersRetry { id } => letters::retry(parts, &id).await,
+        Order::ReviewsList { integration, limit } => reviews::list(parts, integration.as_deref(), limit).await,
+        Order::ReviewsShow { id } => reviews::show(parts, &id).await,
+        Order::ReviewsGive { id, verdict, by, note } => reviews::give(parts, &id, verdict, by, note).await,
         Order::LedgerProof { id, input, output, explanation } => {
             ledger::proof(parts, &id, Opening { input, output, explanation }).await
         }

@@ -146,6 +146,16 @@ impl Status for ProcessStatus {
             gauge("tendon_ledger_stopped", "1 while nothing can be recorded.", u64::from(state.stopped.is_some()));
             let in_flight = u64::try_from(self.parts.engine.in_flight()).unwrap_or(u64::MAX);
             gauge("tendon_decisions_in_flight", "Decisions under way.", in_flight);
+            let now = self.parts.context.clock.now();
+            let (_, overdue, oldest) = self.parts.engine.reviews().standing(now);
+            let waited = oldest.map_or(0, |oldest| now.0.saturating_sub(oldest.0) / 1_000_000);
+            let overdue = u64::try_from(overdue).unwrap_or(u64::MAX);
+            gauge("tendon_reviews_overdue", "Decisions that wait for a person longer than they should.", overdue);
+            gauge(
+                "tendon_reviews_oldest_seconds",
+                "Time that the oldest decision has waited for a person.",
+                u64::try_from(waited).unwrap_or(0),
+            );
             for (system, state) in self.parts.deliveries.current().states() {
                 let labels = [("system", &*system)];
                 let waiting = registry.gauge("tendon_outbox_waiting", "Deliveries waiting in memory.", &labels);

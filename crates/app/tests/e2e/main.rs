@@ -24,6 +24,7 @@ mod listening;
 mod lookups;
 mod registry;
 mod reload;
+mod reviews;
 mod rules;
 mod standing;
 mod support;

@@ -11,6 +11,7 @@ fn allowed(rule: &str, caller: &str) -> bool {
         "open" => true,
         "known" | "decide" => caller != "nobody" && caller != "forged",
         "read" => matches!(caller, "reader" | "admin"),
+        "review" => matches!(caller, "reviewer" | "admin"),
         "admin" => caller == "admin",
         _ => panic!("{rule} is no rule"),
     }
@@ -24,6 +25,7 @@ fn nobody_gets_further_than_the_rule_of_an_address_says() {
         ("forged", Some(format!("tdn_{}_{}", "a".repeat(12), "b".repeat(49)))),
         ("decider", Some(sandbox.key("decider", &["decide:lead-score"]))),
         ("reader", Some(sandbox.key("reader", &["read"]))),
+        ("reviewer", Some(sandbox.key("reviewer", &["review:lead-score"]))),
         ("admin", Some(sandbox.key("admin", &["admin"]))),
     ];
     let running = sandbox.up();

@@ -26,6 +26,7 @@ mod outages;
 mod predict;
 mod proof;
 mod recovery;
+mod reviewing;
 mod rows;
 mod sizes;
 mod transport;

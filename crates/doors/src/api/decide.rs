@@ -114,6 +114,9 @@ pub(super) fn respond(api: &Api, asked: &Asked, answer: &Answer) -> Response {
             asked.document(api, status, &Problem::of_decision(decision, &asked.id))
         }
     };
+    if decision.awaits_review() {
+        later::for_people(&mut response, decision.id);
+    }
     let headers = response.headers_mut();
     answer::set(headers, answer::DECISION_ID, &decision.id.to_string());
     if decision.outcome == Outcome::Failed {
@@ -162,7 +165,7 @@ fn callback_at_once() -> Error {
         .hint("send `Prefer: respond-async` with it, or leave it out")
 }
 
-fn json_only(headers: &HeaderMap) -> Result<()> {
+pub(super) fn json_only(headers: &HeaderMap) -> Result<()> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let kind = kind.to_str().unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();

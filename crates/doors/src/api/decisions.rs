@@ -34,11 +34,16 @@ pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> R
         };
         // What is shown only changes when another entry concerns the decision.
         let tag = format!("{}-{}{}", recorded.seq, recorded.entries, if explain { "-x" } else { "" });
-        Ok(Ok((write(&recorded)?, recorded.entry.facts.id.to_string(), tag)))
+        Ok(Ok((write(&recorded)?, recorded.entry.facts.id, tag, recorded.awaits_review())))
     };
     match found.await {
         Ok(Err(pending)) => asked.timed(&api, later::pending(&api, &asked, &pending), &[]),
-        Ok(Ok(found)) => finish(&api, &asked, &head, Ok(found)),
+        Ok(Ok((body, id, _, true))) => {
+            let mut response = asked.json(&api, StatusCode::ACCEPTED, body);
+            later::for_people(&mut response, id);
+            asked.timed(&api, response, &[])
+        }
+        Ok(Ok((body, id, tag, false))) => finish(&api, &asked, &head, Ok((body, id.to_string(), tag))),
         Err(error) => finish(&api, &asked, &head, Err(error)),
     }
 }

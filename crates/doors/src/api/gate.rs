@@ -35,6 +35,8 @@ pub(super) enum Rule {
     Known,
     /// Whoever may read.
     Read,
+    /// Whoever may answer what waits for a person.
+    Review,
     /// Whoever may do everything.
     Admin,
 }
@@ -124,6 +126,7 @@ async fn enter(api: &Api, rule: Rule, head: &Parts) -> Result<Arc<Known>> {
     match rule {
         Rule::Open | Rule::Decide | Rule::Known => {}
         Rule::Read => service::reader(&known)?,
+        Rule::Review => service::reviewer(&known)?,
         Rule::Admin => service::admin(&known)?,
     }
     Ok(known)

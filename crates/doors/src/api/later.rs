@@ -22,6 +22,8 @@ use crate::{
 
 /// Seconds after which looking again makes sense.
 const LOOK_AGAIN: HeaderValue = HeaderValue::from_static("1");
+/// The same where a person has to answer.
+const LOOK_FOR_PEOPLE: HeaderValue = HeaderValue::from_static("60");
 const LOCATION: HeaderName = header::LOCATION;
 
 /// A question that may be answered later.
@@ -73,6 +75,12 @@ pub(super) fn pending(api: &Api, asked: &Asked, pending: &Pending) -> Response {
         }
         Err(error) => asked.problem(api, &error),
     }
+}
+
+/// Says where a decision is, whose answer a person will give.
+pub(super) fn for_people(response: &mut Response, id: Id) {
+    tell(response, id);
+    response.headers_mut().insert(header::RETRY_AFTER, LOOK_FOR_PEOPLE);
 }
 
 fn tell(response: &mut Response, id: Id) {

@@ -26,6 +26,8 @@ mod paths;
 mod prefer;
 mod problem;
 mod query;
+mod reviews;
+mod reviews_paths;
 mod router;
 mod schemas;
 mod serve;

@@ -15,7 +15,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use super::{Api, answer::Asked, codes::CODES, counters::Route, groups, paths, schemas};
+use super::{Api, answer::Asked, codes::CODES, counters::Route, groups, paths, reviews_paths, schemas};
 
 /// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
 pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -41,7 +41,11 @@ pub fn document(plan: &Plan) -> Json {
         &["404", "410"],
     );
     get["parameters"] = json!([paths::flag("explain", "With the explanation.")]);
-    get["responses"]["202"] = later("The request is accepted, and not decided yet: look again.", "Pending");
+    get["responses"]["202"] = later(
+        "The answer is still to come: look again. `Pending`: the request is accepted, and not decided yet. `Recorded`: a \
+         person has to answer (`review`).",
+        &["Pending", "Recorded"],
+    );
     paths.insert("/v1/decisions/{id}".into(), json!({ "parameters": [id], "get": get }));
     paths.insert(
         "/v1/decisions/{id}/explanation".into(),
@@ -100,7 +104,11 @@ fn decide(one: &IntegrationPlan) -> Json {
     );
     responses.insert(
         "202".into(),
-        later("Accepted, with `Prefer: respond-async`: durable, to be decided later.", "Accepted"),
+        later(
+            "The answer is still to come. `Accepted`: with `Prefer: respond-async`, durable, to be decided later. `Decision`: \
+             recorded without an output, because a person has to answer (`review`).",
+            &["Accepted", "Decision"],
+        ),
     );
     json!({
         "operationId": format!("decide-{}", one.name),
@@ -141,7 +149,8 @@ fn members(one: &IntegrationPlan) -> Json {
 }
 
 /// An answer that says where the decision will be.
-fn later(about: &str, schema: &str) -> Json {
+fn later(about: &str, schemas: &[&str]) -> Json {
+    let schemas = schemas.iter().map(|schema| json!({ "$ref": format!("#/components/schemas/{schema}") }));
     let header = |about: &str| json!({ "description": about, "schema": { "type": "string" } });
     json!({
         "description": about,
@@ -151,7 +160,7 @@ fn later(about: &str, schema: &str) -> Json {
             "Preference-Applied": header("What was followed of `Prefer`."),
             "tendon-decision-id": header("Id that the decision has, or will have."),
         },
-        "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } },
+        "content": { "application/json": { "schema": { "anyOf": schemas.collect::<Vec<_>>() } } },
     })
 }
 
@@ -159,7 +168,7 @@ fn input_name(one: &IntegrationPlan) -> String {
     format!("{}-input", one.name)
 }
 
-fn read(operation: &str, about: &str, schema: &str, more: &[&str]) -> Json {
+pub(super) fn read(operation: &str, about: &str, schema: &str, more: &[&str]) -> Json {
     let mut responses = problems(&[&["400", "401", "403", "429"], more].concat());
     responses.insert(
         "200".into(),
@@ -201,6 +210,7 @@ fn components(plan: &Plan) -> Json {
     schemas.extend(schemas::fixed());
     schemas.extend(schemas::later());
     schemas.extend(paths::schemas());
+    schemas.extend(reviews_paths::schemas());
     let mut responses = Map::new();
     let mut codes = Map::new();
     for (code, statuses, about) in CODES {

@@ -3,7 +3,10 @@
 use serde_json::{Map, Value as Json, json};
 use tendon_plan::IntegrationPlan;
 
-use super::openapi::{example, problems};
+use super::{
+    openapi::{example, problems},
+    reviews_paths as reviews,
+};
 use crate::service::MOST_LISTED;
 
 /// Adds them.
@@ -24,6 +27,7 @@ pub(super) fn add(paths: &mut Map<String, Json>) {
     paths.insert("/v1/models".into(), list("listModels", "Models with their loaded versions", "Models", &[]));
     paths.insert("/v1/systems".into(), list("listSystems", "Systems and how they do", "Systems", &[]));
     paths.insert("/v1/letters/{id}/retry".into(), retry());
+    reviews::add(paths, &page());
     paths.insert("/graphql".into(), graphql());
 }
 

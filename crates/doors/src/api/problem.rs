@@ -65,6 +65,8 @@ pub fn status(kind: ErrorKind, code: &str) -> StatusCode {
 /// The status of a decision that was made, by its outcome.
 pub(super) fn status_of(decision: &Decision) -> StatusCode {
     match decision.outcome {
+        // Recorded, and the answer is still to come.
+        Outcome::Ok | Outcome::Degraded if decision.awaits_review() => StatusCode::ACCEPTED,
         Outcome::Ok | Outcome::Degraded => StatusCode::OK,
         Outcome::Rejected | Outcome::Quarantined => StatusCode::UNPROCESSABLE_ENTITY,
         Outcome::Failed => StatusCode::SERVICE_UNAVAILABLE,

@@ -12,7 +12,7 @@ use axum::{
 use super::{
     Api, answer, batch, decide, decisions, docs,
     gate::{self, Rule, Watch},
-    graphql, health, integrations, lists, observe, openapi,
+    graphql, health, integrations, lists, observe, openapi, reviews,
 };
 
 /// Every route, and what answers where there is none.
@@ -34,6 +34,11 @@ fn routes() -> Routes {
         .at("/v1/letters", &[(Method::GET, Rule::Read)], get(lists::letters))
         .at("/v1/letters/{id}/retry", &[(Method::POST, Rule::Admin)], post(lists::retry))
         .at("/v1/models", &[(Method::GET, Rule::Known)], get(lists::models))
+        .at("/v1/reviews", &[(Method::GET, Rule::Review)], get(reviews::list))
+        .at("/v1/reviews/{id}", &[(Method::GET, Rule::Review)], get(reviews::get))
+        .at("/v1/reviews/{id}/approve", &[(Method::POST, Rule::Review)], post(reviews::approve))
+        .at("/v1/reviews/{id}/override", &[(Method::POST, Rule::Review)], post(reviews::give))
+        .at("/v1/reviews/{id}/reject", &[(Method::POST, Rule::Review)], post(reviews::reject))
         .at("/v1/systems", &[(Method::GET, Rule::Read)], get(lists::systems))
         .at(
             "/graphql",

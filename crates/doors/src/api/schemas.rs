@@ -33,6 +33,7 @@ pub(super) fn fixed() -> Map<String, Json> {
                 "output": { "type": ["number", "null"] },
                 "classes": { "type": "array", "items": { "type": "number" } },
                 "band": text(), "degraded": { "enum": ["replica", "previous", "rules", "default", "human"] },
+                "review": { "$ref": "#/components/schemas/ReviewState" },
                 "model": { "type": "object", "properties": { "name": text(), "version": text(), "digest": text() } },
                 "recalled": { "type": "object", "required": ["from", "at", "age_ms"], "description": "The earlier decision whose answer this is, when it came from the cache.", "properties": {
                     "from": { "type": "string", "format": "uuid" }, "at": { "type": "string", "format": "date-time" },
@@ -58,9 +59,10 @@ pub(super) fn fixed() -> Map<String, Json> {
             "type": "object", "required": ["decision", "seq", "deliveries"],
             "properties": {
                 "decision": { "$ref": "#/components/schemas/Decision" }, "seq": { "type": "integer" },
+                "review": { "$ref": "#/components/schemas/ReviewState" },
                 "deliveries": { "type": "array", "items": { "type": "object", "properties": {
                     "system": text(), "resource": text(), "at": text(), "cause": text(),
-                    "state": { "enum": ["pending", "delivered", "superseded", "dead", "erased"] } } } },
+                    "state": { "enum": ["pending", "delivered", "superseded", "dead", "erased", "undone"] } } } },
             },
         },
         "Integrations": {

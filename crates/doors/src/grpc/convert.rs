@@ -165,6 +165,7 @@ pub(super) fn decision(decision: &Decision) -> pb::Decision {
         }),
         durable: decision.durable,
         explanation: decision.explanation.as_ref().map(explanation),
+        review: decision.review.map(|review| review.state.name().to_owned()),
     }
 }
 

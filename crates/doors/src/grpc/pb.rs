@@ -164,6 +164,9 @@ pub(super) struct Decision {
     /// Why it is what it is, where that was made with the decision.
     #[prost(message, optional, tag = "16")]
     pub(super) explanation: Option<Explanation>,
+    /// Where a person's part in it stands, where one was asked: pending, approved, overridden or rejected.
+    #[prost(string, optional, tag = "17")]
+    pub(super) review: Option<String>,
 }
 
 /// A version of a model.

@@ -8,6 +8,7 @@ mod decide;
 mod list;
 mod read;
 mod requests;
+mod reviews;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use decide::{Question, Questions, idempotency_key};
 pub use list::{Filter, MOST_LISTED, Page, Row};
 pub use read::{DeliveryView, Recorded};
 pub use requests::{Found, Pending};
+pub use reviews::{ReviewPage, Reviewed};
 
 /// Explains a decision from its entry, with the model version that made it, wherever that is kept.
 pub type Explain = Arc<dyn Fn(Entry) -> BoxFuture<'static, Result<Explanation>> + Send + Sync>;
@@ -78,6 +80,17 @@ pub fn reader(known: &Known) -> Result<()> {
     }
     Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this API key may not read")
         .hint("its scopes lack `read`; `tendon keys create --scope read` makes one that has it"))
+}
+
+/// Demands the scope `review:…`, of any integration.
+///
+/// # Errors
+/// `Forbidden` without it.
+pub fn reviewer(known: &Known) -> Result<()> {
+    if known.reviews.as_ref().is_none_or(|names| !names.is_empty()) {
+        return Ok(());
+    }
+    Err(reviews::not_allowed())
 }
 
 /// Demands the scope `admin`.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use tendon_engine::{
     outbox::{self, DeliveryReport},
-    stored,
+    reviews, stored,
 };
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
-    decision::{Decision, DeliveryState, Explanation},
+    decision::{Decision, DeliveryState, Explanation, ReviewState},
     sockets::ledger::{Body, Entry, EntryKind},
 };
 
-use super::{Service, reader, requests::pending};
+use super::{Reviewed, Service, reader, requests::pending};
 use crate::keys::Known;
 
 /// A recorded decision with the state of its deliveries.
@@ -25,6 +25,9 @@ pub struct Recorded {
     pub seq: u64,
     /// Its deliveries.
     pub deliveries: Vec<DeliveryView>,
+    /// A person's part in it, where one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<Reviewed>,
     /// Why, when it was asked for and there is an output to explain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
@@ -60,6 +63,11 @@ impl From<DeliveryReport> for DeliveryView {
 }
 
 impl Recorded {
+    /// Whether a person still has to answer it.
+    pub fn awaits_review(&self) -> bool {
+        self.review.as_ref().is_some_and(|review| review.state == ReviewState::Pending)
+    }
+
     /// The decision as a value, with its explanation when one was recorded with it.
     ///
     /// # Errors
@@ -85,7 +93,8 @@ impl Service {
         let decision = raw(&body.output)?;
         let deliveries = outbox::report(entries)?.into_iter().map(DeliveryView::from).collect();
         let explanation = if explain { self.explained(&entry).await? } else { None };
-        Ok(Recorded { decision, seq: entry.seq, deliveries, explanation, entry, entries: entries.len() })
+        let review = review(&entry, entries)?;
+        Ok(Recorded { decision, seq: entry.seq, deliveries, review, explanation, entry, entries: entries.len() })
     }
 
     /// Why a decision is what it is.
@@ -137,6 +146,13 @@ pub(super) fn raw(text: &[u8]) -> Result<Box<RawValue>> {
 fn decided(entry: &Entry) -> Result<&Body> {
     let body = entry.body.as_ref().ok_or_else(erased)?;
     if entry.facts.kind == EntryKind::Request { Err(pending()) } else { Ok(body) }
+}
+
+/// A person's part in a decision.
+fn review(entry: &Entry, entries: &[Entry]) -> Result<Option<Reviewed>> {
+    let mut standing = stored::decision(entry)?;
+    reviews::stand(&mut standing, entries)?;
+    Ok(Reviewed::of(&standing))
 }
 
 fn erased() -> Error {

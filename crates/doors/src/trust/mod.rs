@@ -33,6 +33,8 @@ pub struct Known {
     pub caller: Caller,
     /// Whether it may read what others asked.
     pub read: bool,
+    /// What waits for a person, of which integrations it may see and answer; `None`: of all.
+    pub reviews: Option<Arc<[String]>>,
     /// Whether it may do everything.
     pub admin: bool,
     /// How much it may ask, as far as its credentials say so.
@@ -48,12 +50,24 @@ impl Known {
             _ => None,
         });
         let integrations = if all { None } else { Some(named.collect::<Arc<[String]>>()) };
+        let every = scopes.iter().any(|scope| matches!(scope, Scope::ReviewAll | Scope::Admin));
+        let named = scopes.iter().filter_map(|scope| match scope {
+            Scope::Review(name) => Some(name.clone()),
+            _ => None,
+        });
+        let reviews = if every { None } else { Some(named.collect::<Arc<[String]>>()) };
         Self {
             caller: Caller { id, scope, integrations },
             read: scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Admin)),
+            reviews,
             admin: scopes.contains(&Scope::Admin),
             limits,
         }
+    }
+
+    /// Whether it may see and answer what waits for a person of this integration.
+    pub fn may_review(&self, integration: &str) -> bool {
+        self.reviews.as_ref().is_none_or(|names| names.iter().any(|own| own == integration))
     }
 }
 
