@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,7 +21,7 @@ use tendon_kernel::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
-    checkpoint::Signer, desk::Desk, index::Index, keyring::Keyring, level::Level, publish::Publisher,
+    checkpoint::Signer, desk::Desk, index::Index, keyring::Keyring, level::Level, publish::Publisher, spare::Spare,
     tokens::Tokenizer, tree::Hash, writer::Prepared,
 };
 
@@ -59,6 +59,10 @@ pub struct Settings {
     pub slots_ahead: u64,
     /// A segment that has reached this many bytes is followed by a new one.
     pub segment_bytes: u64,
+    /// Bytes of entries after which room for more is made ahead of need, see `spare`.
+    pub spare_after: u64,
+    /// Least bytes of that room; a segment's at most.
+    pub spare_bytes: u64,
     /// Pause before projecting, in which entries gather.
     pub project_every: Duration,
     /// Bytes of entries that wait to be written; beyond, commits wait.
@@ -90,6 +94,8 @@ impl Default for Settings {
             checkpoint_after: 8192,
             slots_ahead: 4096,
             segment_bytes: 64 << 20,
+            spare_after: 256 << 10,
+            spare_bytes: 2 << 20,
             project_every: Duration::from_millis(20),
             queue_bytes: 64 << 20,
             tail_entries: 65_536,
@@ -144,6 +150,11 @@ pub(crate) struct Inner {
     pub(crate) publisher: tokio::sync::Mutex<Publisher>,
     /// Segments written but not synced (`sync: false`).
     pub(crate) unsynced: Mutex<BTreeMap<u64, Arc<dyn tendon_kernel::context::File>>>,
+    /// The next segment, made ahead; held while one is made.
+    pub(crate) spare: tokio::sync::Mutex<Option<Spare>>,
+    pub(crate) wake_spare: Notify,
+    /// Bytes of entries written since opening.
+    pub(crate) written: AtomicU64,
     pub(crate) closing: AtomicBool,
 }
 
@@ -232,6 +243,9 @@ impl Opened {
             uncovered: Mutex::new(self.uncovered),
             publisher: tokio::sync::Mutex::new(self.publisher),
             unsynced: Mutex::new(BTreeMap::new()),
+            spare: tokio::sync::Mutex::new(None),
+            wake_spare: Notify::new(),
+            written: AtomicU64::new(0),
             closing: AtomicBool::new(false),
         });
         (inner, jobs)
@@ -276,6 +290,8 @@ impl Book {
         inner.wake_projector.notify_one();
         inner.publish_now.notify_one();
         inner.wake_publisher.notify_one();
+        inner.wake_spare.notify_one();
+        inner.drop_spare().await;
         writer.map_err(|_| closed())?;
         inner.publish().await?;
         let size = inner.desk().size;
@@ -303,6 +319,7 @@ impl Drop for Book {
             self.inner.closing.store(true, Ordering::Release);
             self.inner.wake_projector.notify_one();
             self.inner.wake_publisher.notify_one();
+            self.inner.wake_spare.notify_one();
         }
     }
 }

@@ -16,13 +16,15 @@ use crate::{
     index::{Index, Position},
     keyring::Keyring,
     leaf::Leaf,
+    log::Log,
     projector::{self, Projector},
     publish::{self, Publisher, make_folder, write_whole},
     segment::{self, Broken, HEADER, Place, Reader},
+    spare,
     tiles::{self, read_file},
     tokens::Tokenizer,
     tree::{Tree, leaf_hash},
-    writer::{self, Log},
+    writer,
 };
 
 /// Opens a ledger, creating it when its folder is empty; recovers from a crash; lets all projections catch up.
@@ -35,6 +37,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Book>> {
     let signer = Signer::new(&origin, &keys.key("ledger-signing")?)?;
     let tokens = Arc::new(Tokenizer::new(&keys.key("tokens")?));
     let made = prepare_folder(&context, &folder, &signer).await?;
+    spare::clear(&context, &folder)?;
     let text = String::from_utf8(read_all(&*context.disk, &format!("{folder}/checkpoint"))?)
         .map_err(|_| corrupt("ledger_checkpoint", "the checkpoint is no text"))?;
     let head = checkpoint::verify(&text, signer.public_key())?;
@@ -78,12 +81,13 @@ pub async fn open(parts: Parts) -> Result<Arc<Book>> {
     let (inner, jobs) = opened.share();
     let mut projector = Projector { blocks: BTreeMap::new(), next_slot };
     inner.catch_up(&mut projector, position).await?;
+    inner.remove_stale_tiles(head.size).await?;
     inner.publish().await?;
-    inner.remove_stale_tiles(head.size)?;
     let spawn = Arc::clone(&inner.context.spawn);
     spawn.spawn("ledger writer", Box::pin(writer::run(Arc::clone(&inner), jobs, scanned.log)));
     spawn.spawn("ledger projector", Box::pin(projector::run(Arc::clone(&inner), projector)));
     spawn.spawn("ledger publisher", Box::pin(publish::run(Arc::clone(&inner))));
+    spawn.spawn("ledger spare", Box::pin(spare::run(Arc::clone(&inner))));
     spawn.spawn("ledger filters", Box::pin(load_filters(Arc::clone(&inner))));
     Ok(Arc::new(Book { inner }))
 }
@@ -199,7 +203,7 @@ async fn scan(
     let mut start = first_place(&segments, from.min(covered), index, position).await?;
     let mut out = Scanned {
         size: start.map_or(0, |(seq, _)| seq),
-        log: Log { file: None, first: 0, end: 0, failed: false },
+        log: Log { file: None, first: 0, end: 0, room: 0, cut: false, failed: false },
         uncovered: Uncovered::new(),
         next_slot: position.map_or(0, |position| position.next_slot),
         erased: Vec::new(),
@@ -232,7 +236,7 @@ async fn scan(
         if next.is_some_and(|next| next != out.size) {
             return Err(gap(out.size));
         }
-        out.log = cut(context, folder, first, &reader, next.is_none()).await?;
+        out.log = cut(context, folder, first, &reader, broken.is_some(), next.is_none()).await?;
     }
     if out.size < durable {
         return Err(gap(out.size));
@@ -296,22 +300,24 @@ fn read_segment(
 
 /// Cuts what lies behind the last entry, and makes the last segment durable: what was read may be in memory only, left by a
 /// process that was killed before its sync.
-async fn cut(context: &Context, folder: &str, first: u64, reader: &Reader, last: bool) -> Result<Log> {
+async fn cut(context: &Context, folder: &str, first: u64, reader: &Reader, broken: bool, last: bool) -> Result<Log> {
     let path = segment::path(folder, first);
     let io = |error: std::io::Error| disk_error("cut a torn tail", &path, &error);
     let end = reader.offset();
-    let torn = reader.file_len() > end;
-    if !torn && !last {
-        return Ok(Log { file: None, first, end, failed: false });
+    let behind = reader.file_len() > end;
+    if !behind && !last {
+        return Ok(Log { file: None, first, end, room: end, cut: false, failed: false });
     }
     let file = context.disk.open(&path, Open::ReadWrite).map_err(io)?;
-    if torn {
+    if broken {
         tracing::warn!(file = %path, bytes = reader.file_len() - end, "cut what was never acknowledged");
+    }
+    if behind {
         file.set_len(end).map_err(io)?;
     }
     file.sync().await.map_err(io)?;
     context.disk.sync_folder(&format!("{folder}/segments")).await.map_err(io)?;
-    Ok(Log { file: Some(file), first, end, failed: false })
+    Ok(Log { file: Some(file), first, end, room: end, cut: false, failed: false })
 }
 
 /// Overwrites the slots of all erasures whose overwriting a crash prevented.

@@ -1,5 +1,6 @@
 //! Segments: the files of entries, and the write-ahead log of everything. A segment is a header and frames, one per
-//! entry, without gaps; its name and header tell the position of its first entry.
+//! entry, without gaps; its name and header tell the position of its first entry. While a process writes it, and after that
+//! process was killed, zeros may follow to the end of the file: room for the next frames (see `spare`).
 //!
 //! Header: `TNDSEG01` (8), first position (8, little-endian). Frame: leaf length (4), sealed length (4), CRC-32 (4), leaf,
 //! sealed payload. The CRC covers position, lengths and content, so that a frame is valid in its place only; it finds
@@ -172,6 +173,39 @@ impl Reader {
         self.len
     }
 
+    /// Where the zeros begin that end the file, at this entry's begin at the earliest.
+    fn zeros(&self) -> Result<u64> {
+        let mut chunk = vec![0; CHUNK];
+        let (mut at, mut zeros) = (self.offset, self.offset);
+        while at < self.len {
+            let want = usize::try_from(self.len - at).unwrap_or(CHUNK).min(CHUNK);
+            let read = self
+                .file
+                .read_at(chunk.get_mut(..want).unwrap_or_default(), at)
+                .map_err(|error| disk_error("read a segment", &self.path, &error))?;
+            if read == 0 {
+                break;
+            }
+            if let Some(last) = chunk.iter().take(read).rposition(|byte| *byte != 0) {
+                zeros = at + last as u64 + 1;
+            }
+            at += read as u64;
+        }
+        Ok(zeros)
+    }
+
+    /// What it means that no whole frame begins here, although one of so many bytes should: nothing but room follows; a
+    /// process was killed while it wrote into that room; or `why`.
+    fn ending(&self, bytes: usize, why: &'static str) -> Result<Result<(), Broken>> {
+        let (end, zeros) = (self.offset + bytes as u64, self.zeros()?);
+        let broken = |why| Err(Broken { seq: self.seq, offset: self.offset, why });
+        Ok(match zeros {
+            _ if zeros == self.offset => Ok(()),
+            _ if zeros < end && (end < self.len || bytes == FRAME) => broken(CUT_OFF),
+            _ => broken(why),
+        })
+    }
+
     fn need(&mut self, bytes: usize) -> Result<bool> {
         let have = self.buffer.len() - self.start;
         if have >= bytes {
@@ -194,32 +228,32 @@ impl Reader {
         Ok(self.buffer.len() >= bytes)
     }
 
-    /// The next frame; `None` at the exact end of the file.
+    /// The next frame; `None` at the end of the file, or where only zeros follow.
     ///
     /// # Errors
     /// The outer one when the file cannot be read, the inner one when the bytes are no frame.
     pub(crate) fn next(&mut self) -> Result<Result<Option<Frame<'_>>, Broken>> {
-        let broken = |why| Broken { seq: self.seq, offset: self.offset, why };
         if self.offset == self.len {
             return Ok(Ok(None));
         }
-        let torn = broken(CUT_OFF);
-        let malformed = broken("the entry's lengths are damaged");
-        let altered = broken("the entry's checksum does not match its bytes");
-        if !self.need(FRAME)? {
-            return Ok(Err(torn));
-        }
-        let Some((leaf, sealed)) = self.buffer.get(self.start..).and_then(lengths) else { return Ok(Err(malformed)) };
+        let whole = self.need(FRAME)?;
+        let Some((leaf, sealed)) = self.buffer.get(self.start..).filter(|_| whole).and_then(lengths) else {
+            let why = if whole { "the entry's lengths are damaged" } else { CUT_OFF };
+            return Ok(self.ending(FRAME, why)?.map(|()| None));
+        };
         let total = FRAME + leaf + sealed;
         if !self.need(total)? {
-            return Ok(Err(torn));
+            return Ok(Err(Broken { seq: self.seq, offset: self.offset, why: CUT_OFF }));
         }
         let (seq, place) = (self.seq, Place { segment: self.first, offset: self.offset });
         let start = self.start;
+        if self.buffer.get(start..start + total).is_none_or(|bytes| split(bytes, seq, leaf).is_none()) {
+            let why = "the entry's checksum does not match its bytes";
+            return Ok(self.ending(total, why)?.map(|()| None));
+        }
         self.start += total;
-        let Some(frame) = self.buffer.get(start..start + total).and_then(|bytes| split(bytes, seq, leaf)) else {
-            return Ok(Err(altered));
-        };
+        let content = self.buffer.get(start + FRAME..start + total).unwrap_or_default();
+        let frame = content.split_at(leaf);
         self.seq += 1;
         self.offset += total as u64;
         Ok(Ok(Some(Frame { seq, place, leaf: frame.0, sealed: frame.1 })))

@@ -1,26 +1,20 @@
 //! The one task that writes segments. Group commit without a linger timer: it takes all that is queued, writes it with one
 //! write, syncs once and answers; what arrives meanwhile is the next group.
 //!
-//! A full disk: nothing of the group was synced, so the file is cut back and the next group tries again. A failed sync: what
-//! is on the disk is unknown and syncing that file again would lie, so a copy of what was durable before, checked frame by
-//! frame, takes the file's place, and the next group goes there.
+//! A full disk: nothing of the group was synced, so the file is cut back and the next group tries again. A failed sync: see
+//! `log`.
 
 use std::sync::Arc;
 
-use tendon_kernel::{
-    Error, ErrorKind, Result,
-    context::{File, Open},
-    sockets::ledger::Draft,
-};
+use tendon_kernel::{Error, ErrorKind, Result, sockets::ledger::Draft};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::{
     book::{Inner, Job},
     desk::Item,
     format::disk_error,
-    publish::write_whole,
-    segment::{self, HEADER, Place},
-    tiles,
+    log::Log,
+    segment::{self, Place},
     tokens::Token,
 };
 
@@ -37,16 +31,6 @@ pub(crate) struct Prepared {
     pub(crate) leaf: Vec<u8>,
     pub(crate) sealed: Vec<u8>,
     pub(crate) item: Item,
-}
-
-/// The segment being written.
-pub(crate) struct Log {
-    pub(crate) file: Option<Arc<dyn File>>,
-    pub(crate) first: u64,
-    /// Bytes that are durable (or, without sync, written).
-    pub(crate) end: u64,
-    /// A write could not be undone or a sync failed: this file is not touched any more.
-    pub(crate) failed: bool,
 }
 
 /// Who waits for which entries of a group.
@@ -150,6 +134,7 @@ async fn finish(inner: &Arc<Inner>, jobs: &mut mpsc::UnboundedReceiver<Job>, log
         }
     }
     inner.write_group(log, group, &mut held).await;
+    inner.trim(log).await;
     let lost: usize = held.iter().map(|(drafts, _)| drafts.len()).sum();
     if lost > 0 {
         tracing::error!(entries = lost, "outcomes could not be written before the ledger was closed");
@@ -207,11 +192,12 @@ impl Inner {
         if log.failed {
             self.renew_segment(log).await?;
         }
-        if log.file.is_none() || log.end >= self.settings.segment_bytes {
+        let bytes = entries.iter().map(|one| segment::frame_len(one.leaf.len(), one.sealed.len())).sum::<u64>();
+        let full = log.end >= self.settings.segment_bytes || (log.end + bytes > log.room && self.has_spare());
+        if log.file.is_none() || full {
             self.begin_segment(log, start).await?;
         }
         let Some(file) = log.file.clone() else { return Err(crate::format::defect("open a segment")) };
-        let bytes = entries.iter().map(|one| segment::frame_len(one.leaf.len(), one.sealed.len())).sum::<u64>();
         let mut buffer = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
         let mut places = Vec::with_capacity(entries.len());
         for (seq, one) in (start..).zip(entries) {
@@ -222,11 +208,12 @@ impl Inner {
         if let Err(error) = file.write_at(&buffer, log.end) {
             // Nothing was synced, so cutting makes the file as it was. If even that fails, it is left alone.
             log.failed = file.set_len(log.end).is_err();
+            (log.room, log.cut) = (log.end, true);
             return Err(disk_error("write entries", &path, &error));
         }
         #[cfg(any(test, feature = "mutations"))]
         if self.settings.mutation.is_some_and(|mutation| mutation != crate::book::Mutation::SlotFirst) {
-            log.end += buffer.len() as u64;
+            log.advance(buffer.len() as u64);
             if self.mutated(crate::book::Mutation::AnswerBeforeSync) {
                 let task = async move { drop(file.sync().await) };
                 self.context.spawn.spawn("ledger late sync", Box::pin(task));
@@ -241,7 +228,9 @@ impl Inner {
         } else {
             self.unsynced().insert(log.first, file);
         }
-        log.end += buffer.len() as u64;
+        log.advance(buffer.len() as u64);
+        log.cut &= !self.settings.sync;
+        self.wrote(buffer.len() as u64);
         Ok(places)
     }
 
@@ -263,68 +252,6 @@ impl Inner {
                 }
             }
         }
-    }
-
-    /// Begins a new segment, durable before it is used; the old one is complete.
-    async fn begin_segment(&self, log: &mut Log, first: u64) -> Result<()> {
-        let path = segment::path(&self.folder, first);
-        let io = |error: std::io::Error| disk_error("begin a segment", &path, &error);
-        let disk = &self.context.disk;
-        if let Some(old) = &log.file
-            && !self.settings.sync
-        {
-            old.sync().await.map_err(|error| {
-                log.failed = true;
-                io(error)
-            })?;
-        }
-        let folder = format!("{}/segments", self.folder);
-        // One of that name can only be an attempt that failed: it holds no entry.
-        let name = format!("{first:020}.seg");
-        if disk.list(&folder).map_err(io)?.contains(&name) {
-            disk.remove(&path).map_err(io)?;
-            disk.sync_folder(&folder).await.map_err(io)?;
-        }
-        let begin = || {
-            let file = disk.open(&path, Open::CreateNew)?;
-            file.write_at(&segment::header(first), 0)?;
-            Ok(file)
-        };
-        let undo = |error| {
-            drop(disk.remove(&path));
-            io(error)
-        };
-        let file = begin().map_err(undo)?;
-        file.sync().await.map_err(undo)?;
-        disk.sync_folder(&folder).await.map_err(undo)?;
-        *log = Log { file: Some(file), first, end: HEADER, failed: false };
-        Ok(())
-    }
-
-    /// After a failed sync: puts a copy of what was durable in the segment's place.
-    async fn renew_segment(&self, log: &mut Log) -> Result<()> {
-        let path = segment::path(&self.folder, log.first);
-        let changed = |seq| {
-            crate::format::corrupt("ledger_entry", "an entry cannot be read back after a failed sync")
-                .with("entry", seq)
-        };
-        let disk = &self.context.disk;
-        let mut reader =
-            segment::Reader::open(&**disk, &self.folder, log.first)?.map_err(|broken| changed(broken.seq))?;
-        while reader.offset() < log.end {
-            let next = reader.next()?.map_err(|broken| changed(broken.seq))?.map(|frame| frame.seq);
-            if next.is_none() {
-                return Err(changed(reader.seq()));
-            }
-        }
-        let mut bytes =
-            tiles::read_file(&**disk, &path).map_err(|error| disk_error("read a segment", &path, &error))?;
-        bytes.truncate(usize::try_from(log.end).unwrap_or(usize::MAX));
-        let folder = format!("{}/segments", self.folder);
-        write_whole(&self.context, &folder, &format!("{:020}.seg", log.first), &bytes).await?;
-        let file = disk.open(&path, Open::ReadWrite).map_err(|error| disk_error("open a segment", &path, &error))?;
-        (log.file, log.failed) = (Some(file), false);
-        Ok(())
     }
 
     /// The group is durable: it can be found, its claims hold, its waiters are answered.

@@ -139,7 +139,7 @@ impl Start {
             projections: vec![Arc::new(OutboxProjection), Arc::new(WatchProjection), Arc::new(RequestsProjection)],
             origin: "tendon.local/town/main".into(),
             folder: "ledger/main".into(),
-            settings: Settings { slots_ahead: 64, ..Settings::default() },
+            settings: Settings { slots_ahead: 64, spare_after: 4096, spare_bytes: 16 << 10, ..Settings::default() },
         })
         .await?;
         let limits = Limits { timeout: Duration::from_secs(5), ..Limits::default() };

@@ -270,6 +270,9 @@ fn lives(seed: u64, mutation: Option<Mutation>) -> Result<u64, String> {
     bench.settings.segment_bytes = 2000 + rng.below(20_000);
     bench.settings.slots_ahead = 2 + rng.below(8);
     bench.settings.checkpoint_after = 4 + rng.below(60);
+    if rng.chance(2, 3) {
+        (bench.settings.spare_after, bench.settings.spare_bytes) = (rng.below(3000), 1 + rng.below(8000));
+    }
     bench.settings.mutation = mutation;
     let model = Shared::default();
     for life in 0..5u64 {

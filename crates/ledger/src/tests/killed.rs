@@ -52,6 +52,13 @@ fn an_entry_that_a_kill_cut_off_is_no_damage_but_hides_none() {
         let killed = report(&disk);
         assert!(killed.is_good(), "{cut} bytes cut: {:?}", killed.findings);
         assert_eq!(killed.unfinished.len(), 1, "{cut} bytes cut");
+        // The same where room was left behind the last entry.
+        disk.plant(SEGMENT, &[&bytes[..], &[0; 5000]].concat());
+        let killed = report(&disk);
+        assert!(killed.is_good(), "{cut} bytes cut, then room: {:?}", killed.findings);
+        // An entry cut by bytes that were zeros is whole again.
+        let whole_again = whole[whole.len() - cut..].iter().all(|byte| *byte == 0);
+        assert_eq!(killed.unfinished.len(), usize::from(!whole_again), "{cut} bytes cut, then room");
         // A flipped bit below the checkpoint is found all the same.
         let at = 100 + rng.index(10_000);
         bytes[at] ^= 1;
@@ -59,6 +66,20 @@ fn an_entry_that_a_kill_cut_off_is_no_damage_but_hides_none() {
         let damaged = report(&disk);
         assert!(!damaged.is_good(), "byte {at} was not found");
         assert!(damaged.findings[0].entry.is_some_and(|entry| entry < 30), "{:?}", damaged.findings);
+    }
+    // Room alone is nothing to tell of; a flipped bit of an entry before it is, and so is one in the room.
+    let roomy = [&whole[..], &[0; 5000]].concat();
+    disk.plant(SEGMENT, &roomy);
+    let killed = report(&disk);
+    assert!(killed.is_good() && killed.unfinished.is_empty() && killed.entries == 40, "{killed:?}");
+    for at in [whole.len() - 100, whole.len() + 2000] {
+        let mut damaged = roomy.clone();
+        damaged[at] ^= 1;
+        disk.plant(SEGMENT, &damaged);
+        assert_eq!(
+            report(&disk).findings.first().and_then(|first| first.entry),
+            Some(if at < whole.len() { 39 } else { 40 })
+        );
     }
     // Cut below the checkpoint it is damage.
     disk.plant(SEGMENT, &whole[..10_000]);

@@ -8,6 +8,7 @@ mod flip;
 mod formats;
 mod go;
 mod killed;
+mod spare;
 
 use std::sync::Arc;
 
