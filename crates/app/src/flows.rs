@@ -163,7 +163,7 @@ impl Flows {
         let started = Watches::start_with(&parts, plans, &self.systems(), only.map(|(_, wish)| wish))?;
         let started = Arc::new(started);
         // A row that a delivery left alone, because a person changed it meanwhile, is looked at again.
-        outbox.listen(started.clone());
+        outbox.listen(&started);
         *self.watches.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
         if only.is_none() {
             let plans = runtime.plan().integrations.values();

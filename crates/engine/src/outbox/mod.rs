@@ -16,7 +16,7 @@ mod undo;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use tendon_kernel::{
@@ -87,7 +87,7 @@ struct Shared {
     desks: BTreeMap<Arc<str>, Desk>,
     custody: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>,
     erasures: Mutex<VecDeque<([u8; 16], u64)>>,
-    listeners: Mutex<Vec<Arc<dyn PassedOverListener>>>,
+    listeners: Mutex<Vec<Weak<dyn PassedOverListener>>>,
     /// One undo at a time: the second one of the same delivery sees the first one's entry.
     undoing: tokio::sync::Mutex<()>,
 }
@@ -171,9 +171,13 @@ impl Outbox {
         }
     }
 
-    /// Tells a listener of every row passed over from now on.
-    pub fn listen(&self, listener: Arc<dyn PassedOverListener>) {
-        self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    /// Tells a listener of every row passed over from now on, as long as somebody else holds it: it asks the path, and the
+    /// path holds the outbox.
+    pub fn listen(&self, listener: &Arc<impl PassedOverListener + 'static>) {
+        let listener: Weak<dyn PassedOverListener> = Arc::downgrade(listener) as _;
+        let mut listeners = self.shared.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|one| one.strong_count() > 0);
+        listeners.push(listener);
     }
 
     /// State of each system's desk, by system.
@@ -303,7 +307,7 @@ impl Shared {
 
     fn tell_passed_over(&self, pending: &Pending) {
         let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for listener in listeners {
+        for listener in listeners.iter().filter_map(Weak::upgrade) {
             let row = PassedOver { seq: pending.decided.unwrap_or(pending.place.0), key: outcome::key_values(pending) };
             listener.passed_over(&pending.integration, row);
         }

@@ -139,7 +139,13 @@ impl Start {
             projections: vec![Arc::new(OutboxProjection), Arc::new(WatchProjection), Arc::new(RequestsProjection)],
             origin: "tendon.local/town/main".into(),
             folder: "ledger/main".into(),
-            settings: Settings { slots_ahead: 64, spare_after: 4096, spare_bytes: 16 << 10, ..Settings::default() },
+            settings: Settings {
+                slots_ahead: 64,
+                spare_after: 4096,
+                spare_bytes: 16 << 10,
+                segment_bytes: 128 << 10,
+                ..Settings::default()
+            },
         })
         .await?;
         let limits = Limits { timeout: Duration::from_secs(5), ..Limits::default() };
@@ -172,7 +178,7 @@ impl Start {
         engine.begin_requests(&*self.store).await?;
         let parts = WatchParts { context: self.context, engine: engine.clone(), ledger: book, store: self.store };
         let watches = Arc::new(Watches::start(&parts, self.plan.integrations.values(), &systems)?);
-        outbox.listen(watches.clone());
+        outbox.listen(&watches);
         Ok(Process { ledger, engine, outbox, watches })
     }
 }
