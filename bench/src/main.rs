@@ -54,6 +54,7 @@ const PARTS: &[Part] = &[
     ("trees", parts::trees::measure),
     ("ledger", parts::ledger::measure),
     ("watch", parts::watch::measure),
+    ("postgres", parts::postgres::measure),
     ("recall", parts::recall::measure),
     ("lookups", parts::lookups::measure),
 ];

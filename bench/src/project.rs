@@ -35,6 +35,8 @@ pub(crate) enum Variant {
     Recalled,
     /// A watched table of a CRM instead of callers.
     Watched,
+    /// The same in a PostgreSQL on this port.
+    Postgres(u16),
     /// A gRPC port beside HTTP.
     Grpc,
     /// A feature of the same 1,000 people is looked up in another database (its address in [`BOOKS`]).
@@ -55,7 +57,10 @@ pub(crate) struct Started {
 
 /// Writes the project where it does not exist yet, makes a key and starts the program on it.
 pub(crate) fn start(setting: &Setting, variant: Variant) -> Res<Started> {
-    let folder = setting.folder.join(format!("{variant:?}").to_lowercase());
+    let folder = match variant {
+        Variant::Postgres(_) => setting.folder.join("postgres"),
+        _ => setting.folder.join(format!("{variant:?}").to_lowercase()),
+    };
     let key_file = folder.join("bench.key");
     let tendon = setting.target.join("release/tendon");
     if !key_file.exists() {
@@ -106,13 +111,20 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
         Variant::LookedUp => project.push_str(
             "systems:\n  books: { kind: postgres, url: \"${file:books.url}\", read: { people: [id, f00] } }\n",
         ),
-        Variant::Plain | Variant::Known | Variant::Watched => {}
+        Variant::Plain | Variant::Known | Variant::Watched | Variant::Postgres(_) => {}
     }
-    if variant == Variant::Watched {
+    let crm = match variant {
+        Variant::Watched => Some("kind: sqlite\n    path: crm.db".to_owned()),
+        Variant::Postgres(port) => {
+            Some(format!("kind: postgres\n    url: postgres://bench:bench@127.0.0.1:{port}/postgres"))
+        }
+        _ => None,
+    };
+    if let Some(crm) = crm {
         let read = features.join(", ");
         let _ = write!(
             project,
-            "systems:\n  crm:\n    kind: sqlite\n    path: crm.db\n    read: {{ leads: [id, {read}, updated_at] }}\n    \
+            "systems:\n  crm:\n    {crm}\n    read: {{ leads: [id, {read}, updated_at] }}\n    \
              write: {{ leads: [score, score_band, scored_at] }}\n"
         );
         integration.push_str(

@@ -24,7 +24,7 @@ const HELP: &str = "cargo xtask <task>
   docs [--check]   write docs/reference/ from the code, or compare it
   proto [--check]  write the messages of the gRPC door from their .proto file, or compare them
   supply           licences, yanked and advised-against packages of the dependency tree
-  bench [--long] [--readme] [http|trees|ledger|watch]
+  bench [--long] [--readme] [PART…]
                    the benchmark table, with machine and method; also bench/results/latest.json (and into the README)
 ";
 

@@ -4,6 +4,7 @@ pub(crate) mod doors;
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod lookups;
+pub(crate) mod postgres;
 pub(crate) mod recall;
 pub(crate) mod trees;
 pub(crate) mod watch;

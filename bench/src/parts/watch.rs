@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{
     Res, Setting,
+    process::Server,
     project::{self, Variant},
     request::FEATURES,
     table::Row,
@@ -28,13 +29,40 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     let crm = folder.join("crm.db");
     fill(&crm, wanted).map_err(|error| format!("{} could not be filled: {error}", crm.display()))?;
     let started = project::start(setting, Variant::Watched)?;
+    let found = follow(&started.server, wanted, || {
+        count(&crm).map_err(|error| format!("the scored rows could not be counted: {error}"))
+    })?;
+    let growth = found.most as f64 / found.early.max(1) as f64;
+    let memory = Row::new("watch", format!("largest memory on the way, {wanted} rows"), found.most as f64 / 1e6, "MB")
+        .against("the first quarter", found.early as f64 / 1e6);
+    // Of few rows the first quarter is the warming up; only the long run tells whether memory stays flat.
+    let memory = if setting.long { memory.aim("flat: ≤ 1.2×", growth <= 1.2) } else { memory };
+    rows.extend([
+        Row::new("watch", format!("watch to write-back, {wanted} rows of a SQLite CRM"), found.rate, "rows/s"),
+        memory,
+    ]);
+    Ok(())
+}
+
+/// How the work on a watched table went.
+pub(super) struct Followed {
+    /// Rows scored and written back per second.
+    pub(super) rate: f64,
+    /// Largest memory of the process until a quarter of the rows was done, in bytes.
+    early: u64,
+    /// Largest memory of the process, in bytes.
+    most: u64,
+}
+
+/// Looks on until `count` says that all `wanted` rows hold their score.
+pub(super) fn follow(server: &Server, wanted: i64, mut count: impl FnMut() -> Res<i64>) -> Res<Followed> {
     let begun = Instant::now();
     let (mut scored, mut progress) = (0, Instant::now());
     let (mut early, mut most) = (0_u64, 0_u64);
     while scored < wanted {
         std::thread::sleep(Duration::from_millis(500));
-        let now = count(&crm).map_err(|error| format!("the scored rows could not be counted: {error}"))?;
-        let memory = started.server.memory()?;
+        let now = count()?;
+        let memory = server.memory()?;
         most = most.max(memory);
         if now * 4 <= wanted || early == 0 {
             early = early.max(memory);
@@ -46,17 +74,7 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
             return Err(format!("{scored} of {wanted} rows were scored, then none for {} s", PATIENCE.as_secs()));
         }
     }
-    let rate = wanted as f64 / begun.elapsed().as_secs_f64();
-    let growth = most as f64 / early.max(1) as f64;
-    let memory = Row::new("watch", format!("largest memory on the way, {wanted} rows"), most as f64 / 1e6, "MB")
-        .against("the first quarter", early as f64 / 1e6);
-    // Of few rows the first quarter is the warming up; only the long run tells whether memory stays flat.
-    let memory = if setting.long { memory.aim("flat: ≤ 1.2×", growth <= 1.2) } else { memory };
-    rows.extend([
-        Row::new("watch", format!("watch to write-back, {wanted} rows of a SQLite CRM"), rate, "rows/s"),
-        memory,
-    ]);
-    Ok(())
+    Ok(Followed { rate: wanted as f64 / begun.elapsed().as_secs_f64(), early, most })
 }
 
 fn fill(path: &Path, rows: i64) -> rusqlite::Result<()> {
