@@ -115,7 +115,7 @@ pub(crate) enum Job {
     Close(oneshot::Sender<()>),
 }
 
-/// Leaves that no checkpoint covers, waiting for the publisher.
+/// Leaves that are not in the tree yet, waiting for the publisher.
 pub(crate) type Uncovered = VecDeque<(Vec<u8>, Hash)>;
 
 /// What the tasks share.
@@ -146,6 +146,8 @@ pub(crate) struct Inner {
     pub(crate) project_now: Notify,
     pub(crate) wake_publisher: Notify,
     pub(crate) publish_now: Notify,
+    /// Leaves enough for a full tile wait.
+    pub(crate) tiles_now: Notify,
     uncovered: Mutex<Uncovered>,
     pub(crate) publisher: tokio::sync::Mutex<Publisher>,
     /// Segments written but not synced (`sync: false`).
@@ -240,6 +242,7 @@ impl Opened {
             project_now: Notify::new(),
             wake_publisher: Notify::new(),
             publish_now: Notify::new(),
+            tiles_now: Notify::new(),
             uncovered: Mutex::new(self.uncovered),
             publisher: tokio::sync::Mutex::new(self.publisher),
             unsynced: Mutex::new(BTreeMap::new()),

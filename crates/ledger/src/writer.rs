@@ -273,7 +273,7 @@ impl Inner {
         let waiting = {
             let mut all = self.uncovered();
             all.extend(uncovered);
-            all.len() as u64
+            all.len()
         };
         {
             let mut desk = self.desk();
@@ -294,8 +294,10 @@ impl Inner {
         self.groups.raise();
         self.wake_projector.notify_one();
         self.wake_publisher.notify_one();
-        if waiting >= self.settings.checkpoint_after {
+        if end.saturating_sub(self.covered.get()) >= self.settings.checkpoint_after {
             self.publish_now.notify_one();
+        } else if waiting >= crate::tree::WIDTH {
+            self.tiles_now.notify_one();
         }
     }
 
