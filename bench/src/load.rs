@@ -7,6 +7,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -170,6 +171,9 @@ where
     })
 }
 
+/// Connections opened so far.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
 /// One kept-alive connection.
 struct Connection {
     stream: TcpStream,
@@ -182,7 +186,9 @@ impl Connection {
         let failed = |error: std::io::Error| format!("connecting to {} failed: {error}", target.address);
         let stream = TcpStream::connect(target.address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        Ok(Self { stream, request: target.request.seeded(number), buffer: vec![0; 64 * 1024] })
+        // Another sequence in each load: the second must not ask about the people of the first.
+        let seed = OPENED.fetch_add(1, Ordering::Relaxed) << 16 | number;
+        Ok(Self { stream, request: target.request.seeded(seed), buffer: vec![0; 64 * 1024] })
     }
 
     /// Sends the next request and reads its answer; whether the status was 200.
