@@ -17,7 +17,7 @@ pub(crate) fn tag(tokens: &dyn Tokens, subject: &str) -> [u8; 16] {
     tokens.token("recalled subject", subject)
 }
 
-/// Name of a case's answer; `None` when no model would be asked.
+/// Name of a case's answer; `None` when no model would be asked. The subject stands in both of its halves.
 pub(crate) fn key(tokens: &dyn Tokens, ready: &Ready, case: &Case) -> Option<CacheKey> {
     let slot = case.slot.as_ref()?;
     let mut text = String::with_capacity(384);
