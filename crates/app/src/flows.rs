@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tendon_engine::{
@@ -16,7 +16,7 @@ use tendon_kernel::{
     Error, ErrorKind, Result,
     context::Context,
     sockets::{
-        connector::{Allowed, Build},
+        connector::{Allowed, Build, Connector},
         http::HttpClient,
         ledger::{Entry, Ledger},
         secrets::Secrets,
@@ -33,6 +33,15 @@ use crate::{
 
 pub(crate) type Systems = BTreeMap<Arc<str>, Arc<System>>;
 
+/// What is in use of a plan.
+#[derive(Default)]
+struct InUse {
+    plan: Option<Arc<Plan>>,
+    systems: Systems,
+    /// Receivers of callbacks, to the outbox systems too.
+    receivers: Systems,
+}
+
 /// Systems and watches in use.
 pub(crate) struct Flows {
     project: Project,
@@ -41,7 +50,7 @@ pub(crate) struct Flows {
     http: Arc<dyn HttpClient>,
     store: Arc<dyn Store>,
     purpose: Purpose,
-    systems: Mutex<Systems>,
+    in_use: Mutex<InUse>,
     watches: Mutex<Option<Arc<Watches>>>,
     ahead: Mutex<Option<Precompute>>,
 }
@@ -63,17 +72,18 @@ impl Flows {
             http,
             store,
             purpose,
-            systems: Mutex::default(),
+            in_use: Mutex::default(),
             watches: Mutex::default(),
             ahead: Mutex::default(),
         }
     }
 
-    /// Builds the plan's systems and what an outbox for them is made of; nothing uses them before [`Flows::adopt`]. For a
-    /// single command there are none, so that looking something up never writes to a system.
+    /// Builds the plan's systems and what an outbox for them is made of; nothing uses them before [`Flows::adopt`]. A system
+    /// that is declared as the one in use keeps that one's guard. For a single command there are none, so that looking
+    /// something up never writes to a system.
     ///
     /// # Errors
-    /// When a connection cannot be built from its settings.
+    /// When a connection cannot be built from its settings, or something names a system that is not there.
     pub(crate) fn outbox(&self, plan: &Plan, ledger: &Arc<dyn Ledger>) -> Result<outbox::Parts> {
         let mut systems = Systems::new();
         if self.purpose == Purpose::Serve {
@@ -84,7 +94,9 @@ impl Flows {
         let custody = plan.integrations.values();
         let custody = custody.map(|one| (one.name.clone(), (one.retention.clone(), one.region.clone()))).collect();
         if self.purpose == Purpose::Serve {
-            systems.extend(callbacks::systems(plan, &self.means(ledger)));
+            named(plan, &systems)?;
+            let before = self.in_use().receivers.clone();
+            systems.extend(callbacks::systems(plan, &self.means(ledger), &before));
         }
         let store = self.store.clone();
         Ok(outbox::Parts { context: self.context.clone(), ledger: ledger.clone(), store, systems, custody })
@@ -97,29 +109,51 @@ impl Flows {
     }
 
     /// Puts the plan's systems, as they were built for an outbox, in use.
-    pub(crate) fn adopt(&self, plan: &Plan, outbox: &outbox::Parts) {
-        let built = outbox.systems.iter().filter(|(name, _)| plan.systems.contains_key(*name));
-        let built = built.map(|(name, system)| (name.clone(), system.clone())).collect();
-        *self.systems.lock().unwrap_or_else(PoisonError::into_inner) = built;
+    pub(crate) fn adopt(&self, plan: &Arc<Plan>, outbox: &outbox::Parts) {
+        let (systems, receivers) =
+            outbox.systems.clone().into_iter().partition(|(name, _)| plan.systems.contains_key(name));
+        let mut in_use = self.in_use();
+        let before = std::mem::replace(&mut *in_use, InUse { plan: Some(plan.clone()), systems, receivers });
+        let kept = |name: &Arc<str>| in_use.systems.get(name).or_else(|| in_use.receivers.get(name));
+        for (name, old) in before.systems.iter().chain(&before.receivers) {
+            if kept(name).is_none_or(|new| !new.shares_guard(old)) {
+                old.hide();
+            }
+        }
+        in_use.systems.values().chain(in_use.receivers.values()).for_each(|system| system.show());
+    }
+
+    fn in_use(&self) -> MutexGuard<'_, InUse> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn build(&self, plan: &SystemPlan) -> Result<System> {
-        self.build_with(plan, plan.allowed.clone())
+        let connector = self.connect(plan, plan.allowed.clone())?;
+        let in_use = self.in_use();
+        let declared = in_use.plan.as_ref().and_then(|before| before.systems.get(&plan.name));
+        let same = declared.filter(|declared| *declared == plan).and_then(|_| in_use.systems.get(&plan.name));
+        Ok(match same {
+            Some(system) => system.reconnected(connector),
+            None => self.guarded(plan, connector),
+        })
     }
 
-    fn build_with(&self, plan: &SystemPlan, allowed: Allowed) -> Result<System> {
+    fn guarded(&self, plan: &SystemPlan, connector: Arc<dyn Connector>) -> System {
+        System::new(&plan.name, connector, limits(plan), self.context.clone())
+    }
+
+    fn connect(&self, plan: &SystemPlan, allowed: Allowed) -> Result<Arc<dyn Connector>> {
         let kind = tendon_connectors::find(&plan.kind).ok_or_else(|| {
             Error::new(ErrorKind::Config, "kind_unknown", "a system has an unknown kind").with("system", &plan.name)
         })?;
-        let connector = (kind.build)(Build {
+        (kind.build)(Build {
             system: plan.name.to_string(),
             config: plan.config.clone(),
             allowed,
             folder: self.project.folder.clone(),
             context: self.context.clone(),
             secrets: self.secrets.clone(),
-        })?;
-        Ok(System::new(&plan.name, connector, limits(plan), self.context.clone()))
+        })
     }
 
     /// Where projections are kept.
@@ -129,7 +163,7 @@ impl Flows {
 
     /// The systems in use.
     pub(crate) fn systems(&self) -> Systems {
-        self.systems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.in_use().systems.clone()
     }
 
     /// Starts the watches of the plan in force.
@@ -206,7 +240,7 @@ impl Flows {
         for (resource, fields) in &system.allowed.write {
             allowed.read.entry(resource.clone()).or_default().extend(fields.iter().cloned());
         }
-        self.build_with(system, allowed)
+        Ok(self.guarded(system, self.connect(system, allowed)?))
     }
 
     /// Connections of their own to the systems that lookups ask, for one command.
@@ -244,6 +278,22 @@ impl Flows {
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(ahead) = ahead {
             ahead.stop().await;
+        }
+    }
+}
+
+/// Whether the systems that flows of the plan name are there.
+///
+/// # Errors
+/// `Internal` when one is not: the plan was made without looking.
+fn named(plan: &Plan, systems: &Systems) -> Result<()> {
+    let watched = plan.integrations.values().filter_map(|one| Some(&one.events.as_ref()?.system));
+    let ahead = plan.integrations.values().filter_map(|one| Some(&one.cache.as_ref()?.precompute.as_ref()?.system));
+    match watched.chain(ahead).find(|name| !systems.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Error::new(ErrorKind::Internal, "system_not_there", "a flow names a system that was not built")
+                .with("system", name))
         }
     }
 }

@@ -106,16 +106,21 @@ impl Installed {
         store.write(batch).await
     }
 
-    /// Records that this is in force now, unless it was before.
+    /// Records that this is in force from the start, unless the process before noted the same.
     ///
     /// # Errors
     /// As the ledger's and the store's.
-    pub(crate) async fn record(&self, store: &dyn Store, ledger: &dyn Ledger, context: &Context) -> Result<bool> {
-        let digest = self.digest();
+    pub(crate) async fn record(&self, store: &dyn Store, ledger: &dyn Ledger, context: &Context) -> Result<()> {
         let before = store.get(PROCESS, IN_FORCE).await?;
-        if before.as_deref() == Some(digest.as_bytes()) {
-            return Ok(false);
+        if before.as_deref() != Some(self.digest().as_bytes()) {
+            ledger.commit(vec![self.entry(context)]).await?;
+            self.note(store).await;
         }
+        Ok(())
+    }
+
+    /// The entry that says that this is in force.
+    pub(crate) fn entry(&self, context: &Context) -> Draft {
         let none: Arc<str> = Arc::from("");
         let facts = EntryFacts {
             kind: EntryKind::Config,
@@ -134,14 +139,17 @@ impl Installed {
         let models: Vec<&ModelRef> = self.loaded().map(|loaded| &loaded.reference).collect();
         let more = serde_json::json!({ "plan": self.plan.digest, "models": models, "aliases": self.aliases() });
         let more = more.to_string().into_bytes();
-        ledger.commit(vec![Draft { facts, body: Body { more, ..Body::default() }, claim: None }]).await?;
+        Draft { facts, body: Body { more, ..Body::default() }, claim: None }
+    }
+
+    /// Notes that the entry is recorded.
+    pub(crate) async fn note(&self, store: &dyn Store) {
         let mut batch = Batch::default();
-        batch.put(PROCESS, IN_FORCE, digest.into_bytes());
+        batch.put(PROCESS, IN_FORCE, self.digest().into_bytes());
         if let Err(error) = store.write(batch).await {
             // The entry stands, so it is in force; the next start records it once more.
             tracing::warn!(code = error.code(), "what is in force was recorded and not noted: {error}");
         }
-        Ok(true)
     }
 }
 

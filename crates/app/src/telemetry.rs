@@ -15,7 +15,7 @@ use tendon_platform::{
     OutgoingHttp,
     telemetry::{
         OtlpSettings, Telemetry,
-        log::{self, LogFormat},
+        log::{self, LogFormat, LogReady},
     },
 };
 
@@ -28,7 +28,7 @@ const WAIT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// `Config` when a reference in a header has no value, or a variable cannot be understood.
-pub(crate) fn settings(plan: &Plan, secrets: &dyn Secrets) -> Result<Option<OtlpSettings>> {
+fn settings(plan: &Plan, secrets: &dyn Secrets) -> Result<Option<OtlpSettings>> {
     let variable = |name: &str| env::var(name).ok().filter(|text| !text.trim().is_empty());
     merge(&plan.telemetry, &plan.project, secrets, variable)
 }
@@ -36,7 +36,7 @@ pub(crate) fn settings(plan: &Plan, secrets: &dyn Secrets) -> Result<Option<Otlp
 /// Makes what tells; where the project is to run, as it says.
 ///
 /// # Errors
-/// As [`settings`] and [`logs`].
+/// As [`prepare`].
 pub(crate) fn begin(
     context: &mut Context,
     purpose: Purpose,
@@ -47,19 +47,30 @@ pub(crate) fn begin(
     let telemetry = Telemetry::new(context, http.clone());
     if purpose == Purpose::Serve {
         context.traces = telemetry.traces();
-        telemetry.configure(settings(plan, secrets)?);
-        logs(&plan.telemetry)?;
+        adopt(&telemetry, prepare(plan, secrets)?);
     }
     Ok(telemetry)
 }
 
-/// Takes over what a project says about its log.
+/// What a project says about what is told, read.
+pub(crate) struct Telling {
+    receiver: Option<OtlpSettings>,
+    log: LogReady,
+}
+
+/// Reads what a project says, which takes no effect before [`adopt`].
 ///
 /// # Errors
-/// `Config` when the level cannot be read.
-pub(crate) fn logs(plan: &TelemetryPlan) -> Result<()> {
-    let format = plan.json.map(|json| if json { LogFormat::Json } else { LogFormat::Text });
-    log::configure(format, plan.level)
+/// As [`settings`]; `Config` when the log's level cannot be read.
+pub(crate) fn prepare(plan: &Plan, secrets: &dyn Secrets) -> Result<Telling> {
+    let format = plan.telemetry.json.map(|json| if json { LogFormat::Json } else { LogFormat::Text });
+    Ok(Telling { receiver: settings(plan, secrets)?, log: log::prepare(format, plan.telemetry.level)? })
+}
+
+/// Takes over what was read.
+pub(crate) fn adopt(telemetry: &Telemetry, telling: Telling) {
+    log::adopt(telling.log);
+    telemetry.configure(telling.receiver);
 }
 
 fn merge(

@@ -1,7 +1,12 @@
 //! Everything that is wired together, on one screen: which kinds of parts this binary has, and how a project's parts are
 //! opened in an order that a crash at any moment cannot spoil.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tendon_connectors::ALL as SYSTEM_KINDS;
 use tendon_doors::{
@@ -60,6 +65,8 @@ pub(crate) struct Parts {
     pub(crate) purpose: Purpose,
     /// Held by whoever puts another plan or other models in force: one after the other.
     pub(crate) installing: tokio::sync::Mutex<()>,
+    /// The digest of all that is in force.
+    in_force: Mutex<String>,
     pub(crate) context: Context,
     pub(crate) secrets: Arc<dyn Secrets>,
     /// Calls over HTTP; hand it on as `Arc<dyn HttpClient>`.
@@ -150,6 +157,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         project,
         purpose,
         installing: tokio::sync::Mutex::default(),
+        in_force: Mutex::new(installed.digest()),
         context,
         secrets,
         http,
@@ -236,6 +244,11 @@ fn open_projections(project: &Project) -> Result<Arc<dyn Store>, Failure> {
 }
 
 impl Parts {
+    /// The digest of all that is in force.
+    pub(crate) fn in_force(&self) -> MutexGuard<'_, String> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until everything recorded so far is in the projections.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ pub struct Plan {
 }
 
 /// A system with what may be touched and how fast.
+#[derive(PartialEq)]
 pub struct SystemPlan {
     /// Name.
     pub name: Arc<str>,

@@ -56,6 +56,9 @@ struct State {
     pool: Option<Pool>,
 }
 
+/// A file with roots that was judged.
+pub struct CaReady(Option<PathBuf>);
+
 impl OutgoingHttp {
     /// A client that trusts the system's roots.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
@@ -68,14 +71,25 @@ impl OutgoingHttp {
     /// # Errors
     /// `Config` when the file cannot be read or holds no certificate: what was trusted before stays.
     pub fn trust(&self, ca: Option<&Path>) -> Result<()> {
-        if let Some(path) = ca {
-            certificates(path)?;
-        }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.ca.as_deref() != ca {
-            *state = State { ca: ca.map(Path::to_path_buf), pool: None };
-        }
+        self.adopt(Self::prepare(ca)?);
         Ok(())
+    }
+
+    /// Judges such a file, which takes no effect before [`OutgoingHttp::adopt`].
+    ///
+    /// # Errors
+    /// As [`OutgoingHttp::trust`].
+    pub fn prepare(ca: Option<&Path>) -> Result<CaReady> {
+        ca.map(certificates).transpose()?;
+        Ok(CaReady(ca.map(Path::to_path_buf)))
+    }
+
+    /// Trusts what was judged.
+    pub fn adopt(&self, CaReady(ca): CaReady) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ca != ca {
+            *state = State { ca, pool: None };
+        }
     }
 
     fn pool(&self) -> Result<Pool> {

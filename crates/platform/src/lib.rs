@@ -20,13 +20,13 @@ pub use caches::{
     sealing::forget_shared,
 };
 pub use disk::RealDisk;
-pub use http::OutgoingHttp;
+pub use http::{CaReady, OutgoingHttp};
 pub use keys::SealedKeys;
 pub use lock::ProjectLock;
 pub use runtime::context;
 pub use secrets::ProjectSecrets;
 pub use stores::sqlite::{Durability, SqliteStore};
-pub use tls::{ServerTls, TlsFiles, TlsState};
+pub use tls::{ServerTls, TlsFiles, TlsReady, TlsState};
 pub use validity::ends as certificate_ends;
 
 use std::io;

@@ -44,6 +44,9 @@ struct Loaded {
     ends: Timestamp,
 }
 
+/// Files that were read and fit; nothing, where they are those in force.
+pub struct TlsReady(Option<(Look, Loaded)>);
+
 /// The TLS of a process: one certificate for all its listeners.
 pub struct ServerTls {
     loaded: RwLock<Loaded>,
@@ -84,20 +87,25 @@ impl ServerTls {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).config.clone()
     }
 
-    /// Takes other files.
+    /// Reads other files, which takes no effect before [`ServerTls::adopt`].
     ///
     /// # Errors
-    /// As `open`; what is in force stays then.
-    pub fn configure(&self, files: TlsFiles) -> Result<()> {
+    /// As `open`.
+    pub fn prepare(&self, files: TlsFiles) -> Result<TlsReady> {
         if self.loaded.read().unwrap_or_else(PoisonError::into_inner).files == files {
-            return Ok(());
+            return Ok(TlsReady(None));
         }
         let look = look(&files);
         let (config, ends) = load(&files)?;
+        Ok(TlsReady(Some((look, Loaded { files, config, ends }))))
+    }
+
+    /// Puts files in force that were read.
+    pub fn adopt(&self, TlsReady(ready): TlsReady) {
+        let Some((look, loaded)) = ready else { return };
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
             Seen { tried: look.clone(), last: look, refused: None };
-        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Loaded { files, config, ends };
-        Ok(())
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
     }
 
     /// Looks at the files; call it every second or so. Files that changed are read once they look the same twice, so that

@@ -51,8 +51,12 @@ struct Callbacks {
     receivers: BTreeMap<Arc<str>, Vec<CallbackPlan>>,
 }
 
-/// The receivers that a plan declares, as systems of the outbox.
-pub(crate) fn systems(plan: &Plan, means: &Means) -> BTreeMap<Arc<str>, Arc<System>> {
+/// The receivers that a plan declares, as systems of the outbox; one that may be driven as before keeps its guard.
+pub(crate) fn systems(
+    plan: &Plan,
+    means: &Means,
+    before: &BTreeMap<Arc<str>, Arc<System>>,
+) -> BTreeMap<Arc<str>, Arc<System>> {
     let mut origins: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Vec<CallbackPlan>>> = BTreeMap::new();
     for one in plan.integrations.values() {
         for callback in one.api.iter().flat_map(|api| &api.callbacks) {
@@ -69,9 +73,12 @@ pub(crate) fn systems(plan: &Plan, means: &Means) -> BTreeMap<Arc<str>, Arc<Syst
         let limits = Limits { concurrency: 1, timeout, ..Limits::default() };
         let give_up = all().map(|one| one.give_up).max().unwrap_or_default();
         let patience = Patience { give_up, at_once: AT_ONCE, longest_wait: LONGEST_WAIT };
-        let connector = Callbacks { means: means.clone(), project: plan.project.to_string(), receivers };
-        let system = System::new(&name, Arc::new(connector), limits, means.context.clone()).patient(patience);
-        (name, Arc::new(system))
+        let connector = Arc::new(Callbacks { means: means.clone(), project: plan.project.to_string(), receivers });
+        let system = match before.get(&name).filter(|system| *system.limits() == limits) {
+            Some(system) => system.reconnected(connector),
+            None => System::new(&name, connector, limits, means.context.clone()),
+        };
+        (name, Arc::new(system.patient(patience)))
     };
     origins.into_iter().map(system).collect()
 }

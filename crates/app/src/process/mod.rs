@@ -4,6 +4,7 @@ mod certificates;
 mod desk;
 mod grpc;
 mod listen;
+mod next;
 mod reload;
 mod signals;
 mod status;
@@ -32,7 +33,8 @@ use crate::{
     wiring::{self, Parts, Purpose},
 };
 use desk::ProcessDesk;
-pub(crate) use reload::{Next, Reload};
+pub(crate) use next::Next;
+pub(crate) use reload::Reload;
 pub(crate) use signals::stop_signal;
 use status::ProcessStatus;
 

@@ -10,7 +10,6 @@ use std::{
 };
 
 use futures_util::future::FutureExt as _;
-use tendon_engine::outbox::Outbox;
 use tendon_kernel::metrics::{Counter, Gauge, Registry};
 use tendon_plan::Sources;
 use tokio::{
@@ -18,17 +17,8 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use tendon_engine::Runtime;
-
-use crate::{
-    assemble, certificates,
-    failure::Failure,
-    installed::Installed,
-    project::MAIN,
-    registry::View,
-    telemetry,
-    wiring::{Parts, Purpose},
-};
+use super::Next;
+use crate::{failure::Failure, project::MAIN, registry::View, wiring::Parts};
 
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(1);
@@ -132,100 +122,8 @@ async fn reload(parts: &Parts) -> Result<bool, Failure> {
     let _turn = parts.installing.lock().await;
     let next = Next::read(parts, &View::of(&*parts.records).await?).await?;
     next.keep(parts).await?;
-    next.put_in_force(parts).await
-}
-
-/// A project that was read and judged, and may be put in force.
-pub(crate) struct Next {
-    installed: Installed,
-    runtime: Runtime,
-}
-
-impl Next {
-    /// Reads and judges the project as it is on disk, with the aliases of the view.
-    ///
-    /// # Errors
-    /// When it is wrong, or needs a restart.
-    pub(crate) async fn read(parts: &Parts, view: &View) -> Result<Self, Failure> {
-        let assembled = assemble::assemble(&parts.project, &parts.context, &parts.secrets, view).await?;
-        let installed = Installed::from(assembled, &parts.project.only)?;
-        let running = parts.engine.runtime();
-        crate::caches::same(running.plan(), &installed.plan)?;
-        super::grpc::same(running.plan(), &installed.plan)?;
-        super::listen::same(&running.plan().trust, &installed.plan.trust)?;
-        let runtime = installed.runtime()?;
-        Ok(Self { installed, runtime })
-    }
-
-    /// The digest of its plan.
-    pub(crate) fn plan(&self) -> &Arc<str> {
-        &self.installed.plan.digest
-    }
-
-    /// The aliases that name a version.
-    pub(crate) fn aliases(&self, model: &str, version: &str) -> Vec<String> {
-        let aliases = self.installed.aliases();
-        let named = aliases.get(model).into_iter().flat_map(|aliases| aliases.iter());
-        named.filter(|(_, of)| *of == version).map(|(alias, _)| alias.clone()).collect()
-    }
-
-    /// Keeps plan and models by digest, before anything can name them.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub(crate) async fn keep(&self, parts: &Parts) -> Result<(), Failure> {
-        Ok(self.installed.keep(&*parts.records, &parts.context).await?)
-    }
-
-    /// Puts it in force and records that; call it with the turn to install held. False when it was in force before, or
-    /// nothing runs that it could be in force for.
-    ///
-    /// # Errors
-    /// When it cannot be recorded, or a part cannot be made.
-    pub(crate) async fn put_in_force(self, parts: &Parts) -> Result<bool, Failure> {
-        if parts.purpose == Purpose::Command {
-            return Ok(false);
-        }
-        let Self { installed, runtime } = self;
-        let told = telemetry::settings(&installed.plan, &*parts.secrets)?;
-        let trust = &installed.plan.trust;
-        let before = parts.engine.runtime();
-        // Everything that can be refused comes first, and takes no effect.
-        let next = parts.flows.outbox(&installed.plan, &parts.ledger)?;
-        if let Some((tls, files)) = parts.tls.as_ref().zip(certificates::tls_files(&installed.plan, &parts.project)) {
-            tls.configure(files)?;
-        }
-        parts.http.trust(certificates::outgoing_ca(&installed.plan, &parts.project).as_deref())?;
-        telemetry::logs(&installed.plan.telemetry)?;
-        parts.telemetry.configure(told);
-        parts.gate.configure(trust)?;
-        match installed.record(&*parts.records, &*parts.ledger, &parts.context).await {
-            Ok(true) => {}
-            Ok(false) => return Ok(false),
-            Err(error) => {
-                // What is not recorded is not in force.
-                parts.gate.configure(&before.plan().trust)?;
-                return Err(error.into());
-            }
-        }
-        if before.plan().digest == installed.plan.digest {
-            runtime.lend(&parts.flows.systems());
-            parts.engine.install(runtime);
-            return Ok(true);
-        }
-        // Systems and watches may have changed: they are exchanged around the path, which goes on meanwhile.
-        runtime.lend(&next.systems);
-        parts.flows.stop().await;
-        parts.deliveries.pause();
-        parts.deliveries.current().stop().await;
-        parts.engine.install(runtime);
-        // What the old outbox had accepted is found in the projection by the new one.
-        parts.settle().await?;
-        parts.flows.adopt(&installed.plan, &next);
-        parts.deliveries.resume(Outbox::start(next));
-        parts.flows.start(&parts.engine, &parts.ledger, &parts.deliveries.current())?;
-        Ok(true)
-    }
+    let recorded = next.prepare(parts)?.record(parts, Vec::new()).await?;
+    Ok(recorded.put_in_force(parts).await)
 }
 
 /// Where the models are: those in force, and those that the files on disk name.

@@ -69,11 +69,13 @@ pub(crate) async fn add(parts: &Parts, arrival: Arrival, asked: Asked) -> Result
         trial(parts, &view, &before, &model, &version).await?
     };
     next.keep(parts).await?;
+    let next = next.prepare(parts)?;
 
     let mut change =
         asked.change(parts, What::Added, &model, Reference { version: version.clone(), digest: digest.clone() });
     change.file = place.strip_prefix(&parts.project.folder).ok().map(|file| file.to_string_lossy().into_owned());
     let pending = Pending { change, rows: Vec::new() };
+    let entry = write::entry(&parts.context, next.plan(), &pending.change)?;
     write::begin(&*parts.records, &pending).await?;
     if let Err(error) = files::put(&place, &bytes) {
         write::forget(&*parts.records, &pending.change).await?;
@@ -82,9 +84,9 @@ pub(crate) async fn add(parts: &Parts, arrival: Arrival, asked: Asked) -> Result
             _ => failure::io("writing the version", &place, &error),
         });
     }
-    write::enter(&*parts.ledger, &parts.context, next.plan(), &pending.change).await?;
+    let recorded = next.record(parts, vec![entry]).await?;
     write::end(&*parts.records, &pending).await?;
-    next.put_in_force(parts).await?;
+    recorded.put_in_force(parts).await;
     Ok(json!({
         "model": model, "version": version, "digest": digest, "added": true, "file": pending.change.file,
         "aliases": names, "differences": changes, "warnings": warnings,

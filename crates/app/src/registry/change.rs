@@ -106,16 +106,18 @@ async fn turn(
     view.set(model, alias, row.clone());
     let next = Next::read(parts, &view).await?;
     next.keep(parts).await?;
+    let next = next.prepare(parts)?;
     let mut change = asked.change(parts, what, model, row.now.clone());
     change.alias = Some(alias.to_owned());
     change.from.clone_from(&from);
     let answer = shown(model, alias, &row.now, from.as_ref(), true);
     let pending = Pending { change, rows: vec![(alias.to_owned(), row)] };
+    let entry = write::entry(&parts.context, next.plan(), &pending.change)?;
     write::begin(&*parts.records, &pending).await?;
     // From here on the change is made, also when the process dies: the next start finishes it.
-    write::enter(&*parts.ledger, &parts.context, next.plan(), &pending.change).await?;
+    let recorded = next.record(parts, vec![entry]).await?;
     write::end(&*parts.records, &pending).await?;
-    next.put_in_force(parts).await?;
+    recorded.put_in_force(parts).await;
     Ok(answer)
 }
 
@@ -136,7 +138,7 @@ pub(crate) async fn remove(parts: &Parts, model: &str, version: &str, asked: Ask
     let file = crate::facts::file_of(&place, version).filter(|file| place.is_dir() && file.is_file());
     let file = file.ok_or_else(|| is_file(model, &path))?;
     view.without = Some((model.to_owned(), version.to_owned()));
-    let next = Next::read(parts, &view).await?;
+    let next = Next::read(parts, &view).await?.prepare(parts)?;
     // What an alias named before, it cannot go back to.
     let rows = view.aliases.iter().filter(|((of, _), row)| of == model && row.before.contains(&gone));
     let rows = rows.map(|((_, alias), row)| {
@@ -147,14 +149,15 @@ pub(crate) async fn remove(parts: &Parts, model: &str, version: &str, asked: Ask
     let mut change = asked.change(parts, What::Removed, model, gone.clone());
     change.file = file.strip_prefix(&parts.project.folder).ok().map(|file| file.to_string_lossy().into_owned());
     let pending = Pending { change, rows };
+    let entry = write::entry(&parts.context, next.plan(), &pending.change)?;
     write::begin(&*parts.records, &pending).await?;
     if let Err(error) = files::remove(&file) {
         write::forget(&*parts.records, &pending.change).await?;
         return Err(failure::io("removing", &file, &error));
     }
-    write::enter(&*parts.ledger, &parts.context, next.plan(), &pending.change).await?;
+    let recorded = next.record(parts, vec![entry]).await?;
     write::end(&*parts.records, &pending).await?;
-    next.put_in_force(parts).await?;
+    recorded.put_in_force(parts).await;
     Ok(json!({ "model": model, "version": version, "digest": gone.digest }))
 }
 

@@ -27,8 +27,8 @@ pub(super) async fn forget(store: &dyn Store, change: &Change) -> Result<()> {
     store.write(batch).await
 }
 
-/// Records the change in the ledger.
-pub(super) async fn enter(ledger: &dyn Ledger, context: &Context, plan: &Arc<str>, change: &Change) -> Result<()> {
+/// The entry of a change.
+pub(super) fn entry(context: &Context, plan: &Arc<str>, change: &Change) -> Result<Draft> {
     let none: Arc<str> = Arc::from("");
     let reason = match change.what {
         What::Added => "model_added",
@@ -55,7 +55,7 @@ pub(super) async fn enter(ledger: &dyn Ledger, context: &Context, plan: &Arc<str
         region: none,
     };
     let body = Body { more: written(change)?, ..Body::default() };
-    ledger.commit(vec![Draft { facts, body, claim: None }]).await.map(drop)
+    Ok(Draft { facts, body, claim: None })
 }
 
 /// Carries a change out: the rows of aliases, the history, and the end of the note, in one batch.
@@ -100,7 +100,7 @@ pub(crate) async fn finish(
             continue;
         }
         if !entered {
-            enter(ledger, context, plan, change).await?;
+            ledger.commit(vec![entry(context, plan, change)?]).await?;
         }
         end(store, &pending).await?;
         moved |= !pending.rows.is_empty();

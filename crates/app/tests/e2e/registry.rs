@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value as Json;
 use tendon_testkit::Rng;
 
-use crate::support::{MODEL, Running, Sandbox, body, tendon};
+use crate::support::{MODEL, Running, Sandbox, body, eventually, postgres::metric, tendon};
 
 /// The model with each leaf moved: another answer, the same contract.
 fn variant(factor: f64) -> String {
@@ -80,6 +80,46 @@ fn decided(running: &Running, key: &str) -> Json {
 
 fn version(running: &Running, key: &str) -> String {
     decided(running, key)["model"]["version"].as_str().unwrap().to_owned()
+}
+
+/// The project on disk cannot be put in force meanwhile: the alias does not move, and nothing says that it did.
+#[test]
+fn a_change_that_cannot_be_put_in_force_is_not_recorded_either() {
+    let sandbox = Sandbox::new(0);
+    let key = sandbox.key("caller", &["decide:*", "read"]);
+    let running = sandbox.up();
+    for (name, factor) in [("v2", 1.5), ("v3", 0.5)] {
+        sandbox.add(name, factor);
+    }
+    sandbox.models(&["promote", "lead-score", "v1"]);
+    sandbox.models(&["promote", "lead-score", "v2"]);
+    let (good, before) = (fs::read_to_string(sandbox.path("tendon.yaml")).unwrap(), sandbox.history());
+    // Only whoever makes the parts sees that nobody sets this.
+    let headers = "headers: { authorization: \"${env:TENDON_TEST_UNSET}\" }";
+    let otlp = format!("telemetry: {{ otlp: {{ endpoint: 'http://127.0.0.1:9', {headers} }} }}\n");
+    sandbox.write("tendon.yaml", &format!("{good}{otlp}"));
+    eventually("it is refused", || metric(&running, "tendon_reload_refused") == 1.0);
+    let file = sandbox.path("v4.incoming").to_string_lossy().into_owned();
+    sandbox.write("v4.incoming", &variant(0.7));
+    for words in [
+        &["promote", "lead-score", "v3"][..],
+        &["rollback", "lead-score"],
+        &["remove", "lead-score", "v3"],
+        &["add", "lead-score", &file, "--version", "v4"],
+    ] {
+        refused(&sandbox.try_models(words), "secret_missing");
+    }
+    sandbox.write("tendon.yaml", &good);
+    eventually("the project is whole again", || metric(&running, "tendon_reload_refused") == 0.0);
+    assert_eq!((version(&running, &key).as_str(), &sandbox.alias("champion")), ("v2", &"v2".into()));
+    assert_eq!(sandbox.history(), before);
+    assert!(running.stop().success());
+    // No note is left that a start would finish.
+    let running = sandbox.up();
+    assert_eq!(version(&running, &key), "v2");
+    assert_eq!((sandbox.history(), sandbox.models(&["list"]).as_array().unwrap().len()), (before, 3));
+    assert!(running.stop().success());
+    sandbox.verified_entries();
 }
 
 #[test]

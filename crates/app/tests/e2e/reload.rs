@@ -10,7 +10,12 @@ use std::{
     thread,
 };
 
-use crate::support::{Crm, MODEL, Running, Sandbox, body, eventually, integration, postgres::metric};
+use tendon_testkit::proxy::Fault;
+
+use crate::support::{
+    Crm, MODEL, Running, Sandbox, body, eventually, integration,
+    postgres::{self, PostgresCrm, metric},
+};
 
 fn plan(running: &Running) -> serde_json::Value {
     running.part("configuration")["detail"]["plan"].clone()
@@ -83,6 +88,62 @@ fn changed_limits_and_another_crm_take_effect() {
     sandbox.write("tendon.yaml", &text.replace("crm.db", "other.db"));
     eventually("the other CRM's leads are scored", || other.all_scored());
     assert_eq!((other.doubled(), sandbox.crm.doubled()), (0, 0));
+    assert!(running.stop().success());
+    sandbox.verified_entries();
+}
+
+/// The entry is what counts; the note beside it only spares the next start an entry.
+#[test]
+fn what_was_recorded_is_in_force_also_where_that_could_not_be_noted() {
+    let sandbox = Sandbox::new(0);
+    let running = sandbox.up();
+    let records = rusqlite::Connection::open(sandbox.path(".tendon/records.db")).unwrap();
+    let deaf =
+        |verb: &str| format!("CREATE TRIGGER no_{verb} BEFORE {verb} ON process BEGIN SELECT RAISE(ABORT, 'no'); END;");
+    records.execute_batch(&(deaf("INSERT") + &deaf("UPDATE"))).unwrap();
+    let first = plan(&running);
+    let text = std::fs::read_to_string(sandbox.path("integrations/lead-score.yaml")).unwrap();
+    // There, back, and there again: what was noted at the start is not what is in force.
+    for there in [true, false, true] {
+        sandbox.write("integrations/lead-score.yaml", &if there { integration(">= 0.9") } else { text.clone() });
+        eventually("the change is in force", || (plan(&running) != first) == there);
+    }
+    assert_eq!(metric(&running, "tendon_reloads_total{result=\"installed\"}"), 3.0);
+    assert_eq!(metric(&running, "tendon_reloads_total{result=\"refused\"}"), 0.0);
+    assert!(running.stop().success());
+    assert_eq!(sandbox.verified_entries(), 4);
+    records.execute_batch("DROP TRIGGER no_INSERT; DROP TRIGGER no_UPDATE").unwrap();
+    // The next start records it once more, and then it is noted.
+    for _ in 0..2 {
+        assert!(sandbox.up().stop().success());
+        assert_eq!(sandbox.verified_entries(), 5);
+    }
+}
+
+/// What was learnt of a system is lost only with the system: a change elsewhere does not send it another burst of calls.
+#[test]
+fn an_open_breaker_stays_open_over_a_change_that_is_not_about_its_system() {
+    let crm = PostgresCrm::create("kept", 5);
+    let sandbox = postgres::sandbox(&crm, 0, "timeout: 20s, breaker: { calls: 1, window: 4, wait: 10m, longest: 10m }");
+    let running = sandbox.up();
+    postgres::at_rest(&running, &crm);
+    let gauge = || metric(&running, "tendon_system_breaker_state{system=\"remote\"}");
+    let opened = || metric(&running, "tendon_system_breaker_transitions_total{system=\"remote\",to=\"open\"}");
+    assert_eq!((gauge(), opened()), (0.0, 0.0));
+    crm.proxy.set(Fault::Refuse);
+    crm.proxy.cut();
+    crm.change(1, 4711);
+    eventually("its breaker is open", || gauge() == 2.0);
+    let before = plan(&running);
+    sandbox.write("integrations/lead-score.yaml", &integration(">= 0.9"));
+    eventually("the change is in force", || plan(&running) != before);
+    assert_eq!((gauge(), opened()), (2.0, 1.0));
+    assert_eq!(running.part("system:remote")["detail"]["breaker"], "open");
+    // Its own declaration is another thing: it is tried anew, and fails anew.
+    let text = std::fs::read_to_string(sandbox.path("tendon.yaml")).unwrap();
+    sandbox.write("tendon.yaml", &text.replace("timeout: 20s", "timeout: 21s"));
+    eventually("it was tried and opened again", || (gauge(), opened()) == (2.0, 2.0));
+    crm.proxy.set(Fault::None);
     assert!(running.stop().success());
     sandbox.verified_entries();
 }

@@ -99,6 +99,24 @@ fn a_renewed_certificate_is_used_at_once_and_a_bad_one_is_refused() {
     assert_eq!(served(&running), fingerprint(&sandbox.path("tls/next.pem")));
 }
 
+/// A change whose certificate is good and whose other half is not: nothing of it is in force.
+#[test]
+fn a_change_that_is_refused_leaves_the_certificate_as_it_was() {
+    let (sandbox, authority) = project("", Wanted::default());
+    let running = sandbox.up();
+    let first = served(&running);
+    authority.issue("next", Wanted::default());
+    sandbox.write("tls/nobody.pem", "no certificate at all\n");
+    let text = std::fs::read_to_string(sandbox.path("tendon.yaml")).unwrap();
+    let next = text.replace("tls/server.", "tls/next.");
+    sandbox.write("tendon.yaml", &format!("{next}outgoing: {{ ca: tls/nobody.pem }}\n"));
+    running.wait_for_line("a change of the project is refused");
+    assert_eq!(served(&running), first, "the new certificate is part of what was refused");
+    sandbox.write("tendon.yaml", &next);
+    running.wait_for_line("the changed project is in force");
+    assert_eq!(served(&running), fingerprint(&sandbox.path("tls/next.pem")));
+}
+
 fn tls_part(running: &Running, authority: &Authority) -> serde_json::Value {
     let answer = curl(running, &authority.ca(), &[], "/readyz");
     let text = String::from_utf8(answer.stdout).unwrap();

@@ -112,9 +112,9 @@ pub struct GateParts {
     pub secrets: Arc<dyn Keys>,
 }
 
-/// What the plan in force says.
+/// What a plan says about callers.
 #[derive(Default)]
-struct Rules {
+pub struct Rules {
     clients: Vec<(ClientPlan, Arc<Known>)>,
     oidc: Option<Oidc>,
 }
@@ -123,18 +123,18 @@ impl Gate {
     /// A gate that knows keys, and what the plan says beside.
     ///
     /// # Errors
-    /// As `configure`.
+    /// As `prepare`.
     pub fn new(parts: GateParts, plan: &TrustPlan) -> Result<Self> {
         let gate = Self { parts, rules: ArcSwap::default() };
-        gate.configure(plan)?;
+        gate.adopt(gate.prepare(plan)?);
         Ok(gate)
     }
 
-    /// Puts another plan in force.
+    /// Makes the rules of another plan, which take no effect before [`Gate::adopt`].
     ///
     /// # Errors
     /// As the key store's, when tokens are to be accepted.
-    pub fn configure(&self, plan: &TrustPlan) -> Result<()> {
+    pub fn prepare(&self, plan: &TrustPlan) -> Result<Rules> {
         let clients = plan.tls.iter().flat_map(|tls| &tls.clients).map(|client| {
             let name: Arc<str> = format!("tls:{}", client.name).into();
             let known = Known::new(name.clone(), name, &client.scopes, client.limits);
@@ -148,8 +148,12 @@ impl Gate {
             let GateParts { context, http, .. } = &self.parts;
             Some(Oidc::new(&plan.oidc, before.oidc.as_ref(), context.clone(), http, &key))
         };
-        self.rules.store(Arc::new(Rules { clients: clients.collect(), oidc }));
-        Ok(())
+        Ok(Rules { clients: clients.collect(), oidc })
+    }
+
+    /// Puts rules in force.
+    pub fn adopt(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
     }
 
     /// How the identity providers do.

@@ -104,6 +104,8 @@ struct State {
     well: bool,
     /// Begin of the oldest call that was given up since the system last answered.
     silent_since: Option<Duration>,
+    /// Whether the gauge shows this breaker: several may be known by the system's name, one of them is in use.
+    shown: bool,
 }
 
 struct Meters {
@@ -133,7 +135,6 @@ impl Breaker {
         let labels = [("system", system)];
         let help = "Circuit breaker of a system: 0 closed, 1 half open, 2 open.";
         let state = context.metrics.gauge("tendon_system_breaker_state", help, &labels);
-        state.set(BreakerState::Closed.number());
         let changes = BreakerState::ALL.map(|to| {
             let labels = [("system", system), ("to", to.name())];
             let help = "Times that a system's circuit breaker changed its state.";
@@ -146,8 +147,24 @@ impl Breaker {
             last_failure: None,
             well: true,
             silent_since: None,
+            shown: false,
         };
         Self { context, limits, meters: Meters { state, changes }, state: Mutex::new(closed) }
+    }
+
+    /// From here on the gauge shows this breaker.
+    pub(super) fn show(&self) {
+        let mut state = self.lock();
+        state.shown = true;
+        self.meters.state.set(word(&state.phase).number());
+    }
+
+    /// From here on the gauge shows another one, or that there is none.
+    pub(super) fn hide(&self) {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.shown) {
+            self.meters.state.set(BreakerState::Closed.number());
+        }
     }
 
     /// Says no where a call would be refused now; takes no probe.
@@ -258,7 +275,9 @@ impl Breaker {
         let to = word(&phase);
         state.phase = phase;
         state.generation += 1;
-        self.meters.state.set(to.number());
+        if state.shown {
+            self.meters.state.set(to.number());
+        }
         for (counter, _) in self.meters.changes.iter().zip(BreakerState::ALL).filter(|(_, known)| *known == to) {
             counter.increment();
         }

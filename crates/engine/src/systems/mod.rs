@@ -25,7 +25,7 @@ use rate::Rate;
 use turn::Turns;
 
 /// How hard a system may be driven.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Requests under way at once.
     pub concurrency: usize,
@@ -90,11 +90,16 @@ pub struct System {
     name: Arc<str>,
     connector: Arc<dyn Connector>,
     context: Context,
+    patience: Option<Patience>,
+    guard: Arc<Guard>,
+}
+
+/// What stands before a system and remembers how it did: it outlives the connection.
+struct Guard {
     limits: Limits,
     turns: Turns,
     rate: Option<Rate>,
     breaker: Breaker,
-    patience: Option<Patience>,
     budget: Budget,
     meters: Meters,
 }
@@ -131,20 +136,45 @@ pub fn held_back(error: &Error) -> bool {
 }
 
 impl System {
-    /// A system behind its limits.
+    /// A system behind its limits. Its gauge shows once it is [shown](System::show): what is built may still be refused.
     pub fn new(name: &str, connector: Arc<dyn Connector>, limits: Limits, context: Context) -> Self {
-        Self {
-            name: Arc::from(name),
-            connector,
+        let guard = Guard {
             turns: Turns::new(limits.concurrency, limits.queue),
             rate: limits.rate.map(Rate::new),
             breaker: Breaker::new(name, limits.breaker, context.clone()),
             budget: Budget::new(limits.retries),
             meters: Meters::new(name, &context.metrics),
             limits,
-            context,
-            patience: None,
-        }
+        };
+        Self { name: Arc::from(name), connector, context, patience: None, guard: Arc::new(guard) }
+    }
+
+    /// The same system over another connection, behind the same guard: an open breaker stays open, and what was taken of rate,
+    /// turns and retries is taken.
+    #[must_use]
+    pub fn reconnected(&self, connector: Arc<dyn Connector>) -> Self {
+        let (name, context, guard) = (self.name.clone(), self.context.clone(), self.guard.clone());
+        Self { name, connector, context, patience: self.patience, guard }
+    }
+
+    /// Whether both stand behind one guard.
+    pub fn shares_guard(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.guard, &other.guard)
+    }
+
+    /// How hard it may be driven.
+    pub fn limits(&self) -> &Limits {
+        &self.guard.limits
+    }
+
+    /// It is in use: from here on the gauge of the system shows its breaker.
+    pub fn show(&self) {
+        self.guard.breaker.show();
+    }
+
+    /// It is in use no longer.
+    pub fn hide(&self) {
+        self.guard.breaker.hide();
     }
 
     /// The same, given up on after a while.
@@ -166,25 +196,25 @@ impl System {
 
     /// Where its circuit breaker stands, with the last failure's public sentence.
     pub fn breaker(&self) -> (BreakerState, Option<String>) {
-        self.breaker.state()
+        self.guard.breaker.state()
     }
 
     /// How long until a call makes sense again; zero when the breaker is closed.
     pub fn retry_in(&self) -> Duration {
-        self.breaker.retry_in()
+        self.guard.breaker.retry_in()
     }
 
     /// How it does.
     pub fn state(&self) -> SystemState {
-        let (breaker, last_failure) = self.breaker.state();
+        let (breaker, last_failure) = self.guard.breaker.state();
         SystemState {
             breaker,
             last_failure,
-            retry_in_ms: u64::try_from(self.breaker.retry_in().as_millis()).unwrap_or(u64::MAX),
-            under_way: self.turns.under_way(),
-            queued: self.turns.queued(),
-            concurrency: self.limits.concurrency,
-            timeout_ms: u64::try_from(self.limits.timeout.as_millis()).unwrap_or(u64::MAX),
+            retry_in_ms: u64::try_from(self.guard.breaker.retry_in().as_millis()).unwrap_or(u64::MAX),
+            under_way: self.guard.turns.under_way(),
+            queued: self.guard.turns.queued(),
+            concurrency: self.guard.limits.concurrency,
+            timeout_ms: u64::try_from(self.guard.limits.timeout.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
@@ -194,16 +224,16 @@ impl System {
     /// # Errors
     /// `retry_budget`, `circuit_open` (both retryable): nothing may be repeated now.
     pub fn retry(&self) -> Result<()> {
-        let held = self.breaker.look(&self.name).and_then(|()| {
-            let taken = self.budget.take(self.context.clock.monotonic());
+        let held = self.guard.breaker.look(&self.name).and_then(|()| {
+            let taken = self.guard.budget.take(self.context.clock.monotonic());
             taken.map_err(|wait| self.over_budget(wait))
         });
-        self.counted(held).inspect(|()| self.meters.retries.increment())
+        self.counted(held).inspect(|()| self.guard.meters.retries.increment())
     }
 
     /// How long until a retry makes sense, if nothing else happens; zero: now.
     pub fn retry_ready_in(&self) -> Duration {
-        self.breaker.retry_in().max(self.budget.ready_in(self.context.clock.monotonic()))
+        self.guard.breaker.retry_in().max(self.guard.budget.ready_in(self.context.clock.monotonic()))
     }
 
     /// The connector itself, for catalogs and probes that people ask for.
@@ -279,38 +309,38 @@ impl System {
 
     async fn guarded<T>(&self, verb: &'static str, rows: usize, work: impl Future<Output = Result<T>>) -> Result<T> {
         // Before waiting: who would be refused in the end does not take somebody's place in the queue.
-        self.counted(self.breaker.look(&self.name))?;
-        let turn = self.turns.wait(&self.name, self.limits.timeout, &*self.context.clock).await;
+        self.counted(self.guard.breaker.look(&self.name))?;
+        let turn = self.guard.turns.wait(&self.name, self.guard.limits.timeout, &*self.context.clock).await;
         let _turn = self.counted(turn)?;
-        if let Some(rate) = &self.rate {
+        if let Some(rate) = &self.guard.rate {
             rate.take(rows, &self.context).await;
         }
-        let pass = self.counted(self.breaker.admit(&self.name))?;
+        let pass = self.counted(self.guard.breaker.admit(&self.name))?;
         let began = self.context.clock.monotonic();
-        self.budget.earn(began);
+        self.guard.budget.earn(began);
         let result = tokio::select! {
             biased;
             result = work => result,
-            () = self.context.clock.sleep(self.limits.timeout) => Err(self.timed_out(verb)),
+            () = self.context.clock.sleep(self.guard.limits.timeout) => Err(self.timed_out(verb)),
         };
         let took = self.context.clock.monotonic().saturating_sub(began);
         pass.done(took, result.as_ref().err());
         let failed = result.as_ref().is_err_and(Error::retryable);
         if failed {
-            self.meters.failed.increment()
+            self.guard.meters.failed.increment()
         } else {
-            self.meters.well.increment()
+            self.guard.meters.well.increment()
         }
         result
     }
 
     fn counted<T>(&self, held: Result<T>) -> Result<T> {
-        held.inspect_err(|_| self.meters.refused.increment())
+        held.inspect_err(|_| self.guard.meters.refused.increment())
     }
 
     fn over_budget(&self, wait: Duration) -> Error {
         let message = "enough was repeated for now: retries are a small share of all requests to a system";
-        let (_, last) = self.breaker.state();
+        let (_, last) = self.guard.breaker.state();
         Error::new(ErrorKind::Unavailable, "retry_budget", message)
             .with("system", &self.name)
             .with("wait_ms", wait.as_millis())
@@ -321,6 +351,6 @@ impl System {
         Error::new(ErrorKind::Timeout, "system_timeout", "the system did not answer in time")
             .with("system", &self.name)
             .with("operation", verb)
-            .with("timeout_ms", self.limits.timeout.as_millis())
+            .with("timeout_ms", self.guard.limits.timeout.as_millis())
     }
 }

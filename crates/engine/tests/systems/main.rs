@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod breaker;
+mod kept;
 mod turns;
 
 use std::{

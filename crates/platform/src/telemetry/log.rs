@@ -74,22 +74,32 @@ pub fn init(format: Option<LogFormat>, default: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes over what a project says, where the command line and the environment are silent.
+/// What a project says about the log, read.
+pub struct LogReady {
+    format: Option<LogFormat>,
+    filter: Option<EnvFilter>,
+}
+
+/// Reads what a project says, which takes no effect before [`adopt`].
 ///
 /// # Errors
 /// `Config` when the level cannot be read.
-pub fn configure(format: Option<LogFormat>, level: Option<&str>) -> Result<()> {
-    let Some(control) = CONTROL.get() else { return Ok(()) };
-    if let Some(format) = format.filter(|_| !control.format_fixed) {
+pub fn prepare(format: Option<LogFormat>, level: Option<&str>) -> Result<LogReady> {
+    Ok(LogReady { format, filter: level.map(filter).transpose()? })
+}
+
+/// Takes over what a project says, where the command line and the environment are silent.
+pub fn adopt(ready: LogReady) {
+    let Some(control) = CONTROL.get() else { return };
+    if let Some(format) = ready.format.filter(|_| !control.format_fixed) {
         JSON.store(format == LogFormat::Json, Relaxed);
     }
-    if let Some(level) = level.filter(|_| !control.level_fixed) {
-        let changed = control.filter.reload(filter(level)?);
-        changed.map_err(|error| {
-            Error::new(ErrorKind::Internal, "log_changed", "the level of the log could not be changed").private(error)
-        })?;
+    if let Some(filter) = ready.filter.filter(|_| !control.level_fixed)
+        && let Err(error) = control.filter.reload(filter)
+    {
+        // Only when nothing is logged any more.
+        tracing::warn!(%error, "the level of the log could not be changed");
     }
-    Ok(())
 }
 
 /// Writes a line for each event.
