@@ -1,5 +1,5 @@
-//! Erasing a subject: its entry first, durable; then the slot is overwritten with zeros and synced; then the subject's rows go.
-//! A crash in between is finished when the ledger is opened. No byte of an entry changes, so every proof still verifies.
+//! Erasing a subject: its entry first, durable; then the slot is overwritten with zeros and synced; then the subject's rows go,
+//! with every trace of their keys in the store's file. A crash in between is finished when the ledger is opened. No byte of an entry changes, so every proof still verifies.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -51,6 +51,7 @@ impl Inner {
         };
         self.keyring.erase(&slots).await?;
         self.wait_projected(seq).await;
+        self.index.purge().await?;
         Ok(Erased { seq, decisions: ids.len() as u64 })
     }
 

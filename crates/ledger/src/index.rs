@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tendon_kernel::{
-    Id, Result,
+    Error, ErrorKind, Id, Result,
     sockets::{
         ledger::{EntryKind, Projection},
         store::{Batch, Range, Store, Table},
@@ -235,6 +235,17 @@ impl Index {
             out.push((owner, claims));
         }
         Ok(out)
+    }
+
+    /// Leaves nothing of removed rows in the store's file.
+    pub(crate) async fn purge(&self) -> Result<()> {
+        self.store.purge().await.map_err(|error| {
+            let message =
+                "the subject is erased, and recorded so; keyed traces may still stand in the projections' file";
+            Error::new(ErrorKind::Unavailable, "erasure_traces", message)
+                .hint("they go with the next erasure, or when Tendon stops")
+                .private(format!("{error}; {:?}", error.private_detail()))
+        })
     }
 
     /// The slot of a subject or day.

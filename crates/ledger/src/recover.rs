@@ -82,6 +82,12 @@ pub async fn open(parts: Parts) -> Result<Arc<Book>> {
     let mut projector = Projector { blocks: BTreeMap::new(), next_slot };
     inner.catch_up(&mut projector, position).await?;
     inner.remove_stale_tiles(head.size).await?;
+    if !inner.index.erasures().await?.is_empty()
+        && let Err(error) = inner.index.purge().await
+    {
+        // A crash may have come before an erasure's own purge.
+        tracing::warn!(%error, detail = error.private_detail(), "an erasure before the last stop is not cleaned up");
+    }
     inner.publish().await?;
     let spawn = Arc::clone(&inner.context.spawn);
     spawn.spawn("ledger writer", Box::pin(writer::run(Arc::clone(&inner), jobs, scanned.log)));

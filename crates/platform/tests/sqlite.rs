@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
 
+use proptest::prelude::*;
 use tendon_kernel::{
     error::ErrorKind,
     sockets::store::{Batch, Range, Store, Table},
@@ -33,7 +37,7 @@ async fn keeps_the_contract_in_both_promises() {
         for gathered in [0, 300, 3000] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("store.db");
-            let open = || SqliteStore::open_sized(&path, Durability::Projections, gathered).unwrap();
+            let open = || SqliteStore::open_sized(&path, Durability::Projections, gathered, u64::MAX).unwrap();
             contract::store(seed, 120, || Arc::new(open()) as _).await;
         }
     }
@@ -52,7 +56,7 @@ async fn a_kill_leaves_everything_that_was_accepted() {
     for (seed, gathered) in [(1_u64, 0), (2, 400), (3, 4000), (4, 40_000)] {
         let folder = tempfile::tempdir().unwrap();
         let mut path = folder.path().join("store.db");
-        let mut store = SqliteStore::open_sized(&path, Durability::Projections, gathered).unwrap();
+        let mut store = SqliteStore::open_sized(&path, Durability::Projections, gathered, u64::MAX).unwrap();
         let mut model = std::collections::BTreeMap::new();
         let mut rng = tendon_testkit::rng::Rng::stream(seed, "kills");
         for round in 0..150_u32 {
@@ -72,7 +76,7 @@ async fn a_kill_leaves_everything_that_was_accepted() {
             if rng.chance(1, 6) {
                 let other = folder.path().join(format!("{round}.db"));
                 killed(&path, &other);
-                let next = SqliteStore::open_sized(&other, Durability::Projections, gathered).unwrap();
+                let next = SqliteStore::open_sized(&other, Durability::Projections, gathered, u64::MAX).unwrap();
                 let found = next.range(TABLE, all()).await.unwrap();
                 assert_eq!(found, model.clone().into_iter().collect::<Vec<_>>(), "seed {seed}, round {round}");
                 // Now and then life goes on from there.
@@ -100,7 +104,7 @@ async fn a_store_of_the_layout_before_is_taken_over() {
 async fn many_writers_and_readers_see_whole_batches() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    let store = Arc::new(SqliteStore::open_sized(&path, Durability::Projections, 1000).unwrap());
+    let store = Arc::new(SqliteStore::open_sized(&path, Durability::Projections, 1000, u64::MAX).unwrap());
     let writers = (0..4_u8).map(|writer| {
         let store = Arc::clone(&store);
         async move {
@@ -120,6 +124,95 @@ async fn many_writers_and_readers_see_whole_batches() {
     });
     futures_util::future::join_all(writers).await;
     assert_eq!(store.range(TABLE, all()).await.unwrap().len(), 80);
+}
+
+/// One row of a step: its key, and its value, or that it goes.
+type Step = Vec<(u8, Option<u8>)>;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// After each write, whatever of it is still on its way into the tables, all reads say what a map says.
+    #[test]
+    fn every_read_after_every_write_is_what_a_map_says(
+        steps in prop::collection::vec(prop::collection::vec((0..24u8, prop::option::of(any::<u8>())), 0..10), 1..24),
+        gathered in prop::sample::select(vec![0, 1, 150, 600, 5_000]),
+        limit in 0..30usize,
+    ) {
+        read_after_each(&steps, gathered, limit);
+    }
+}
+
+fn read_after_each(steps: &[Step], gathered: usize, limit: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let store =
+        SqliteStore::open_sized(&folder.path().join("store.db"), Durability::Projections, gathered, u64::MAX).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut model = std::collections::BTreeMap::new();
+    for (number, step) in steps.iter().enumerate() {
+        let mut batch = Batch::default();
+        for (key, value) in step {
+            match value {
+                Some(value) => batch.put(TABLE, [*key], [*value]),
+                None => batch.delete(TABLE, [*key]),
+            }
+            model.remove(key);
+            model.extend(value.map(|value| (*key, value)));
+        }
+        runtime.block_on(store.write(batch)).unwrap();
+        for key in 0..24 {
+            let found = runtime.block_on(store.get(TABLE, &[key])).unwrap();
+            assert_eq!(found, model.get(&key).map(|value| vec![*value]), "step {number}, key {key}");
+        }
+        for descending in [false, true] {
+            let range = Range { from: vec![3], to: Some(vec![20]), limit, descending };
+            let rows = model.range(3..20).map(|(key, value)| (vec![*key], vec![*value]));
+            let rows: Vec<_> = if descending { rows.rev().take(limit).collect() } else { rows.take(limit).collect() };
+            assert_eq!(runtime.block_on(store.range(TABLE, range)).unwrap(), rows, "step {number}");
+        }
+    }
+}
+
+/// One writer replaces all rows again and again while each commit moves rows into their table: a read sees one of its states
+/// as a whole, and none from before a write that had returned.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_read_is_of_one_moment_while_rows_move() {
+    for gathered in [0, 2_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let store = Arc::new(SqliteStore::open_sized(&path, Durability::Projections, gathered, u64::MAX).unwrap());
+        let (acked, over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+        let readers = (0..2).map(|_| {
+            let (store, acked, over) = (store.clone(), acked.clone(), over.clone());
+            tokio::spawn(async move {
+                let mut reads = 0;
+                while reads < 30 || !over.load(Ordering::SeqCst) {
+                    let least = acked.load(Ordering::SeqCst);
+                    let rows = store.range(TABLE, Range { descending: reads % 2 == 0, ..all() }).await.unwrap();
+                    let numbers: Vec<u32> =
+                        rows.iter().map(|(_, value)| u32::from_be_bytes(value[..].try_into().unwrap())).collect();
+                    assert!(numbers.windows(2).all(|pair| pair[0] == pair[1]), "parts of two states: {numbers:?}");
+                    assert!(numbers.first().copied().unwrap_or(0) >= least, "older than what was told: {least}");
+                    let least = acked.load(Ordering::SeqCst);
+                    let one = store.get(TABLE, &[u8::try_from(reads % 40).unwrap()]).await.unwrap();
+                    let one = one.map_or(0, |value| u32::from_be_bytes(value[..].try_into().unwrap()));
+                    assert!(one >= least, "{one} is older than what was told: {least}");
+                    reads += 1;
+                }
+            })
+        });
+        let readers: Vec<_> = readers.collect();
+        for number in 1..=500_u32 {
+            let mut batch = Batch::default();
+            (0..40_u8).for_each(|key| batch.put(TABLE, [key], number.to_be_bytes()));
+            store.write(batch).await.unwrap();
+            acked.store(number, Ordering::SeqCst);
+        }
+        over.store(true, Ordering::SeqCst);
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -38,7 +38,9 @@ struct State {
     undo: Vec<Vec<(RowKey, Option<Vec<u8>>)>>,
     failing_writes: u32,
     failing_reads: u32,
+    failing_purges: u32,
     batches: u64,
+    purged: u64,
 }
 
 /// See the module's head. Made by [`crate::Sim::store`], which also crashes it.
@@ -74,6 +76,16 @@ impl MemStore {
     /// The next reads fail.
     pub fn fail_reads(&self, count: u32) {
         lock(&self.state).failing_reads = count;
+    }
+
+    /// The next purges fail.
+    pub fn fail_purges(&self, count: u32) {
+        lock(&self.state).failing_purges = count;
+    }
+
+    /// Number of purges since the world began.
+    pub fn purged(&self) -> u64 {
+        lock(&self.state).purged
     }
 
     /// Number of batches applied since the world began.
@@ -169,6 +181,25 @@ impl Store for MemStore {
         Box::pin(async move {
             self.pause(20).await;
             self.read(|rows| select(rows, table, &range))
+        })
+    }
+
+    fn purge(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.pause(200).await;
+            let mut state = lock(&self.state);
+            if state.failing_purges > 0 {
+                state.failing_purges -= 1;
+                return Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "store_purge_failed",
+                    "purging the store failed as told",
+                ));
+            }
+            // What is purged is durable too: it cannot come back with a crash.
+            state.undo.clear();
+            state.purged += 1;
+            Ok(())
         })
     }
 

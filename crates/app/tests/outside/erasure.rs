@@ -107,6 +107,41 @@ fn an_erased_person_is_gone_from_everything_and_the_ledger_verifies() {
     assert_eq!(list(NAME), 0);
 }
 
+/// Projections know a person by keyed names. They too are gone when the erasure says that it is done: from tables, from what is
+/// on its way into them, from free pages and from the write-ahead log.
+#[test]
+fn no_keyed_name_of_an_erased_person_is_left_in_any_file() {
+    let project = Project::new(&Setup { events: "", subject: "input.id", ..Setup::default() });
+    let key = project.key("app", &[]);
+    let server = project.up();
+    server.client(&key).decide(&input(7), Some("first"));
+    server.stop();
+    // What stands in the tables now is about that one.
+    let store = rusqlite::Connection::open(project.path().join(".tendon/projections.db")).unwrap();
+    let names = |sql: &str| -> Vec<Vec<u8>> {
+        let mut query = store.prepare(sql).unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(|name| name.unwrap()).collect()
+    };
+    let mut tokens = names("SELECT DISTINCT substr(k, 1, 16) FROM ledger_subjects");
+    tokens.extend(names("SELECT k FROM ledger_claims"));
+    assert_eq!(tokens.iter().map(Vec::len).collect::<Vec<_>>(), [16, 16]);
+    drop(store);
+    let mut server = project.up();
+    let client = server.client(&key);
+    for id in 0..40 {
+        client.decide(&input(id), Some(&format!("key {id}")));
+        client.decide(&input(7), None);
+    }
+    assert!(!holding(&project, &tokens).is_empty());
+    assert_eq!(project.json(&["ledger", "erase", "--subject", "7"])["decisions"], 42);
+    assert_eq!(holding(&project, &tokens), [""; 0]);
+    server.kill();
+    let server = project.up();
+    assert_eq!(holding(&project, &tokens), [""; 0]);
+    server.stop();
+    project.verify();
+}
+
 #[test]
 fn nothing_is_written_about_an_erased_person_whose_row_stays() {
     let project = Project::new(&Setup { subject: "input.name", wal: true, ..Setup::default() });

@@ -79,4 +79,8 @@ pub trait Store: Send + Sync {
     fn range(&self, table: Table, range: Range) -> BoxFuture<'_, Result<Vec<Row>>>;
     /// Applies a batch atomically.
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<()>>;
+    /// Leaves nothing of what was removed: when it returns, no byte of a row that was removed before, nor of its key, stands in
+    /// what the store keeps (in pages that are free, in a log), as far as the store can see to it: SQLite's says where it cannot.
+    /// For erasures: it costs more than a write.
+    fn purge(&self) -> BoxFuture<'_, Result<()>>;
 }

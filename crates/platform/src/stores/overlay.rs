@@ -65,13 +65,27 @@ impl Overlay {
     }
 
     /// The rows of a range in its order, those that are gone among them.
-    pub(super) fn range(&self, table: &str, range: &Range) -> InRange<'_> {
+    fn range(&self, table: &str, range: &Range) -> InRange<'_> {
         let empty = range.to.as_ref().is_some_and(|to| *to <= range.from);
         let rows = self.tables.get(table).filter(|_| !empty).map(|rows| {
             let to = range.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             rows.range::<[u8], _>((Bound::Included(range.from.as_slice()), to))
         });
         InRange { rows, descending: range.descending }
+    }
+
+    /// Copies what reading a range needs: the rows up to the last one that can be among the first `limit`, those that are gone
+    /// among them.
+    pub(super) fn copy(&self, table: &str, range: &Range) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let (mut rows, mut there) = (Vec::new(), 0);
+        for (key, value) in self.range(table, range) {
+            if there == range.limit {
+                break;
+            }
+            there += usize::from(value.is_some());
+            rows.push((key.to_vec(), value.map(<[u8]>::to_vec)));
+        }
+        rows
     }
 
     /// The next rows of the round, at most so many.
@@ -109,7 +123,7 @@ impl Overlay {
 }
 
 /// Rows of a range.
-pub(super) struct InRange<'a> {
+struct InRange<'a> {
     rows: Option<btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>>,
     descending: bool,
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tendon_kernel::{
     error::{Error, ErrorKind, Result, Retry},
     sockets::store::{Batch, Range, Row, Store, Table},
@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     overlay::Overlay,
-    sqlite_writer::{self, Gathering, Job, Writer},
+    sqlite_writer::{self, Answer, Gathering, Job, Write, Writer},
 };
 use crate::io_error;
 
@@ -44,12 +44,18 @@ const VERSION: i32 = 1;
 const LOGGED: i32 = 2;
 /// Bytes that gather before they go into their tables.
 const GATHERED: usize = 8 << 20;
+/// A file of so many bytes is rewritten by a purge, which leaves nothing of what was removed. In a larger one the parts of pages that
+/// hold nothing may keep old bytes where SQLite moved rows from page to page, until rows fill them again.
+const REWRITTEN: u64 = 64 << 20;
 /// Batches that may wait for the writer; more wait outside.
 const MOST_WAITING: usize = 64;
 /// Idle connections kept for readers.
 const MOST_IDLE: usize = 4;
 /// A range of more rows is read on a blocking thread, so that it never holds up a request.
 const MOST_INLINE: usize = 256;
+
+/// A row on its way into its table; without a value: it is gone.
+type Fresh = (Vec<u8>, Option<Vec<u8>>);
 
 /// Tables that exist; shared with the writer.
 pub(super) type Tables = Arc<RwLock<BTreeSet<String>>>;
@@ -64,7 +70,7 @@ pub struct SqliteStore {
 struct Readers {
     path: PathBuf,
     tables: Tables,
-    /// Of projections. Held while a table is read: what is in neither place for a moment would be missed.
+    /// Of projections. Never held while a table is read: a long read would stop the writer, and with it all readers.
     overlay: Option<Arc<RwLock<Overlay>>>,
     idle: Mutex<Vec<Connection>>,
 }
@@ -103,6 +109,13 @@ fn stopped() -> Error {
     Error::new(ErrorKind::Unavailable, "store_stopped", "a store has stopped").hint("restart Tendon; the log tells why")
 }
 
+/// A file that SQLite keeps beside a store's.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
 /// A connection with the settings that all share.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
@@ -123,6 +136,8 @@ fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "cache_size", -32768)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // What is removed is overwritten where its page is written anyway; pages that become free are the affair of `purge`.
+    connection.query_row("PRAGMA secure_delete = FAST", [], |_| Ok(()))?;
     // Moving pages from the log (64 MiB) into the file is what random keys cost most: half as much as at 16 MiB.
     connection.query_row("PRAGMA wal_autocheckpoint = 16000", [], |_| Ok(()))?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))?;
@@ -146,14 +161,15 @@ impl SqliteStore {
     /// # Errors
     /// `Corrupt` when the file is no store or damaged in its head; `Unavailable` when it cannot be used.
     pub fn open(path: &Path, durability: Durability) -> Result<Self> {
-        Self::open_sized(path, durability, GATHERED)
+        Self::open_sized(path, durability, GATHERED, REWRITTEN)
     }
 
-    /// As [`SqliteStore::open`], with another number of bytes that gather.
+    /// As [`SqliteStore::open`], with another number of bytes that gather, and another size up to which a purge rewrites the
+    /// whole file.
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
-    pub fn open_sized(path: &Path, durability: Durability, gathered: usize) -> Result<Self> {
+    pub fn open_sized(path: &Path, durability: Durability, gathered: usize, rewritten: u64) -> Result<Self> {
         let failed = |error| io_error("store_open", "a store's file could not be opened", path, &error);
         // Made here, because SQLite would let others read it.
         let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -167,6 +183,7 @@ impl SqliteStore {
             .hint("use the program version that wrote it; a projection may be removed and is rebuilt"),
             error => store_error("store_open", &error),
         };
+        let rested = std::fs::metadata(beside(path, "-wal")).map_or(true, |found| found.len() == 0);
         let connection = connect(path).map_err(unusable)?;
         let tables: Tables = Arc::new(RwLock::new(prepare(&connection, durability).map_err(unusable)?));
         let gathering = match durability {
@@ -175,7 +192,8 @@ impl SqliteStore {
         };
         let overlay = gathering.as_ref().map(|gathering| Arc::clone(&gathering.overlay));
         let (jobs, inbox) = mpsc::channel(MOST_WAITING);
-        let writer = Writer { connection, tables: Arc::clone(&tables), gathering };
+        let clean = rested && gathering.as_ref().is_none_or(Gathering::is_empty);
+        let writer = Writer { connection, tables: Arc::clone(&tables), gathering, rewritten, clean, owed: false };
         let writer = sqlite_writer::start(writer, inbox).map_err(failed)?;
         let readers = Arc::new(Readers { path: path.to_path_buf(), tables, overlay, idle: Mutex::default() });
         Ok(Self { readers, jobs: Some(jobs), writer: Some(writer) })
@@ -187,9 +205,7 @@ impl SqliteStore {
     /// `Unavailable` when one cannot be removed.
     pub fn delete(path: &Path) -> Result<()> {
         for end in ["", "-wal", "-shm"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(end);
-            let file = PathBuf::from(name);
+            let file = beside(path, end);
             match std::fs::remove_file(&file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(io_error("store_delete", "a store's file could not be removed", &file, &error));
@@ -198,6 +214,16 @@ impl SqliteStore {
             }
         }
         Ok(())
+    }
+}
+
+impl SqliteStore {
+    /// Has the writer do something, and waits for it.
+    async fn ask(&self, job: impl FnOnce(Answer) -> Job) -> Result<()> {
+        let (answer, result) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        jobs.send(job(answer)).await.map_err(|_| stopped())?;
+        result.await.map_err(|_| stopped())?
     }
 }
 
@@ -243,12 +269,28 @@ impl Readers {
         if !self.has(table) {
             return Ok(None);
         }
-        let overlay = self.overlay();
-        if let Some(known) = overlay.as_ref().and_then(|overlay| overlay.get(table.0, key)) {
-            return Ok(known.map(<[u8]>::to_vec));
+        let known = self.overlay().and_then(|overlay| Some(overlay.get(table.0, key)?.map(<[u8]>::to_vec)));
+        if let Some(known) = known {
+            return Ok(known);
         }
+        // A row leaves the overlay only when its table has it: what was not there is here, as it was then or newer.
         let sql = format!("SELECT v FROM {} WHERE k = ?1", quoted(table.0));
         self.read(|connection| connection.prepare_cached(&sql)?.query_row([key], |row| row.get(0)).optional())
+    }
+
+    /// One moment of the overlay and the file together: the file's is held by a transaction, the overlay's part is copied. Taken
+    /// one after the other, rows of a batch could be new in one place and old in the other.
+    fn snapshot<'c>(
+        &self,
+        connection: &'c Connection,
+        table: Table,
+        range: &Range,
+    ) -> rusqlite::Result<(Option<Transaction<'c>>, Vec<Fresh>)> {
+        let Some(overlay) = self.overlay() else { return Ok((None, Vec::new())) };
+        let transaction = connection.unchecked_transaction()?;
+        // A transaction begins with its first read; this one reads the file's first page.
+        transaction.prepare_cached("SELECT 1 FROM sqlite_schema LIMIT 1")?.query_row([], |_| Ok(()))?;
+        Ok((Some(transaction), overlay.copy(table.0, range)))
     }
 
     fn range(&self, table: Table, range: &Range) -> Result<Vec<Row>> {
@@ -258,12 +300,11 @@ impl Readers {
         let end = if range.to.is_some() { "AND k < ?2" } else { "AND ?2 IS NULL" };
         let order = if range.descending { "DESC" } else { "ASC" };
         let sql = format!("SELECT k, v FROM {} WHERE k >= ?1 {end} ORDER BY k {order}", quoted(table.0));
-        let overlay = self.overlay();
         self.read(|connection| {
             let mut query = connection.prepare_cached(&sql)?;
+            let (_snapshot, fresh) = self.snapshot(connection, table, range)?;
             let mut rows = query.query(params![range.from, range.to])?;
-            let mut fresh =
-                overlay.as_ref().map(|overlay| overlay.range(table.0, range)).into_iter().flatten().peekable();
+            let mut fresh = fresh.into_iter().peekable();
             let mut stored = rows.next()?;
             let mut out = Vec::new();
             while out.len() < range.limit {
@@ -275,8 +316,8 @@ impl Readers {
                     (None, None) => break,
                     (None, Some(_)) => Ordering::Greater,
                     (Some(_), None) => Ordering::Less,
-                    (Some(key), Some((other, _))) if range.descending => key.cmp(other).reverse(),
-                    (Some(key), Some((other, _))) => key.cmp(other),
+                    (Some(key), Some((other, _))) if range.descending => key.cmp(other.as_slice()).reverse(),
+                    (Some(key), Some((other, _))) => key.cmp(other.as_slice()),
                 };
                 if order == Ordering::Less
                     && let Some(row) = stored
@@ -286,7 +327,7 @@ impl Readers {
                 if order != Ordering::Less
                     && let Some((key, Some(value))) = fresh.next()
                 {
-                    out.push((key.to_vec(), value.to_vec()));
+                    out.push((key, value));
                 }
                 if order != Ordering::Greater {
                     stored = rows.next()?;
@@ -315,11 +356,14 @@ impl Store for SqliteStore {
     }
 
     fn write(&self, batch: Batch) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let (answer, result) = oneshot::channel();
-            let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-            jobs.send(Job { batch, answer }).await.map_err(|_| stopped())?;
-            result.await.map_err(|_| stopped())?
-        })
+        Box::pin(self.ask(|answer| Job::Write(Write { batch, answer })))
+    }
+
+    fn purge(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.ask(Job::Purge))
     }
 }
+
+#[cfg(test)]
+#[path = "sqlite_tests.rs"]
+mod tests;

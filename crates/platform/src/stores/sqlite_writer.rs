@@ -11,7 +11,7 @@ use std::{
 
 use rusqlite::{CachedStatement, Connection, params};
 use tendon_kernel::{
-    error::Result,
+    error::{Error, ErrorKind, Result},
     sockets::store::{Batch, Change},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -21,10 +21,20 @@ use super::{
     sqlite::{Tables, quoted, store_error},
 };
 
+/// Who waits.
+pub(super) type Answer = oneshot::Sender<Result<()>>;
+
 /// A batch and who waits for it.
-pub(super) struct Job {
+pub(super) struct Write {
     pub(super) batch: Batch,
-    pub(super) answer: oneshot::Sender<Result<()>>,
+    pub(super) answer: Answer,
+}
+
+/// What the thread does.
+pub(super) enum Job {
+    Write(Write),
+    /// See [`tendon_kernel::sockets::store::Store::purge`].
+    Purge(Answer),
 }
 
 /// A group takes no further batch when it has this many changes: bounds memory, and how long readers' pages stay in the log.
@@ -34,6 +44,8 @@ const MOST_CHANGES: usize = 16_384;
 const RUN: usize = 48 << 10;
 /// Rows of a run when the store closes.
 const LAST_RUN: usize = 32_768;
+/// Pages that one blob of zeros takes.
+const SCRUB: i64 = 2048;
 
 /// What is accepted and not in its tables yet, and how much that may be.
 pub(super) struct Gathering {
@@ -72,6 +84,12 @@ pub(super) struct Writer {
     pub(super) tables: Tables,
     /// Of projections.
     pub(super) gathering: Option<Gathering>,
+    /// A purge rewrites a file of no more bytes as a whole.
+    pub(super) rewritten: u64,
+    /// Nothing was written since the last purge.
+    pub(super) clean: bool,
+    /// A purge was asked for and failed.
+    pub(super) owed: bool,
 }
 
 /// Starts the thread. It ends when the inbox is closed and empty.
@@ -81,33 +99,55 @@ pub(super) fn start(mut writer: Writer, inbox: mpsc::Receiver<Job>) -> io::Resul
 
 impl Writer {
     fn run(&mut self, mut inbox: mpsc::Receiver<Job>) {
-        while let Some(first) = inbox.blocking_recv() {
-            let mut size = first.batch.changes.len();
-            let mut group = vec![first];
-            while size < MOST_CHANGES {
-                let Ok(job) = inbox.try_recv() else { break };
-                size += job.batch.changes.len();
-                group.push(job);
-            }
-            let result = self.commit(&group);
-            if result.is_err() && group.len() > 1 {
-                // One batch may be at fault: alone, the others go through.
-                for job in group {
-                    let result = self.commit(std::slice::from_ref(&job));
-                    answer(job, result);
+        let mut next = inbox.blocking_recv();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Write(first) => {
+                    let mut size = first.batch.changes.len();
+                    let mut group = vec![first];
+                    while size < MOST_CHANGES && next.is_none() {
+                        match inbox.try_recv() {
+                            Ok(Job::Write(write)) => {
+                                size += write.batch.changes.len();
+                                group.push(write);
+                            }
+                            Ok(other) => next = Some(other),
+                            Err(_) => break,
+                        }
+                    }
+                    self.write(group);
                 }
-            } else {
-                let result = result.map_err(|error| store_error("store_write", &error));
-                group.into_iter().for_each(|job| drop(job.answer.send(result.clone())));
+                Job::Purge(answer) => {
+                    let result = if self.clean { Ok(()) } else { self.purge() };
+                    (self.clean, self.owed) = (result.is_ok(), result.is_err());
+                    drop(answer.send(result));
+                }
             }
+            next = next.or_else(|| inbox.blocking_recv());
         }
-        if let Err(error) = self.finish() {
+        let ended = self.finish().and_then(|()| if self.owed { self.scrub() } else { Ok(()) });
+        if let Err(error) = ended {
             // Nothing is lost: the log has it, and opening reads it.
             tracing::debug!(%error, "rows were left in a store's log");
         }
     }
 
-    fn commit(&mut self, group: &[Job]) -> rusqlite::Result<()> {
+    fn write(&mut self, group: Vec<Write>) {
+        self.clean = false;
+        let result = self.commit(&group);
+        if result.is_err() && group.len() > 1 {
+            // One batch may be at fault: alone, the others go through.
+            for one in group {
+                let result = self.commit(std::slice::from_ref(&one));
+                answer(one, result);
+            }
+        } else {
+            let result = result.map_err(|error| store_error("store_write", &error));
+            group.into_iter().for_each(|one| drop(one.answer.send(result.clone())));
+        }
+    }
+
+    fn commit(&mut self, group: &[Write]) -> rusqlite::Result<()> {
         let changes = || group.iter().flat_map(|job| &job.batch.changes);
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let mut made = make_tables(&transaction, &self.tables, changes())?;
@@ -142,6 +182,53 @@ impl Writer {
         Ok(())
     }
 
+    /// Brings everything into its table, writes over the pages that are free, and brings all of it from the write-ahead log into
+    /// the file.
+    fn purge(&mut self) -> Result<()> {
+        let failed = |error: rusqlite::Error| store_error("store_purge", &error);
+        self.finish().map_err(failed)?;
+        self.scrub().map_err(failed)?;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy: bool = self.connection.query_row(checkpoint, [], |row| row.get(0)).map_err(failed)?;
+        if busy {
+            let message =
+                "removed rows still stand in a store's write-ahead log, because somebody reads an older state of it";
+            return Err(Error::new(ErrorKind::Unavailable, "store_purge", message).hint(
+                "end what reads the file for so long; with the next purge, or when Tendon stops, they are gone",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing in free pages: rewrites the file without them, or, where that takes long, writes zeros over them: a table
+    /// takes them all, and gives them back.
+    fn scrub(&mut self) -> rusqlite::Result<()> {
+        let number = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (all, pages, size) = (number("page_count")?, number("freelist_count")?, number("page_size")?);
+        if u64::try_from(all.saturating_mul(size)).is_ok_and(|bytes| bytes <= self.rewritten) {
+            return self.connection.execute_batch("VACUUM");
+        }
+        if pages == 0 {
+            return Ok(());
+        }
+        self.connection.execute_batch("DROP TABLE IF EXISTS _free")?;
+        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        transaction.execute_batch("CREATE TABLE _free (zeros BLOB)")?;
+        {
+            let mut fill = transaction.prepare("INSERT INTO _free VALUES (zeroblob(?1))")?;
+            // A page holds its bytes less the number of the next one; the last one of a blob may not be filled, so one more.
+            let mut left = pages + 1;
+            while left > 0 {
+                let some = left.min(SCRUB);
+                fill.execute([some * (size - 4)])?;
+                left -= some;
+            }
+        }
+        transaction.commit()?;
+        // Apart: a page that is taken and given back in one transaction is not written.
+        self.connection.execute_batch("DROP TABLE _free")
+    }
+
     /// Brings everything into its table, so that the next opening has nothing to read.
     fn finish(&mut self) -> rusqlite::Result<()> {
         let Some(gathering) = &mut self.gathering else { return Ok(()) };
@@ -163,6 +250,11 @@ impl Writer {
 }
 
 impl Gathering {
+    /// Whether everything is in its table.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last == 0
+    }
+
     /// What was committed is so in memory too; readers see both at once.
     fn settle<'a>(&mut self, run: &Run, changes: impl Iterator<Item = &'a Change>) {
         let mut changes = changes.peekable();
@@ -217,7 +309,7 @@ fn make_tables<'a>(
     Ok(made)
 }
 
-fn answer(job: Job, result: rusqlite::Result<()>) {
+fn answer(job: Write, result: rusqlite::Result<()>) {
     // Who no longer waits has dropped the receiver.
     drop(job.answer.send(result.map_err(|error| store_error("store_write", &error))));
 }
