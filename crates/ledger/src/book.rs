@@ -11,7 +11,7 @@ use std::{
 
 use tendon_kernel::{
     Error, ErrorKind, Result,
-    context::Context,
+    context::{Context, File},
     sockets::{
         ledger::{Draft, Projection},
         secrets::Keys,
@@ -118,6 +118,15 @@ pub(crate) enum Job {
 /// Leaves that are not in the tree yet, waiting for the publisher.
 pub(crate) type Uncovered = VecDeque<(Vec<u8>, Hash)>;
 
+/// What was written and not synced (`sync: false`).
+#[derive(Default)]
+pub(crate) struct Unsynced {
+    /// Segments, by their first entry.
+    pub(crate) files: BTreeMap<u64, Arc<dyn File>>,
+    /// A sync failed: what of them is durable nobody can say any more.
+    pub(crate) failed: bool,
+}
+
 /// What the tasks share.
 pub(crate) struct Inner {
     pub(crate) context: Context,
@@ -150,8 +159,7 @@ pub(crate) struct Inner {
     pub(crate) tiles_now: Notify,
     uncovered: Mutex<Uncovered>,
     pub(crate) publisher: tokio::sync::Mutex<Publisher>,
-    /// Segments written but not synced (`sync: false`).
-    pub(crate) unsynced: Mutex<BTreeMap<u64, Arc<dyn tendon_kernel::context::File>>>,
+    unsynced: Mutex<Unsynced>,
     /// The next segment, made ahead; held while one is made.
     pub(crate) spare: tokio::sync::Mutex<Option<Spare>>,
     pub(crate) wake_spare: Notify,
@@ -169,7 +177,7 @@ impl Inner {
         self.uncovered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn unsynced(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<dyn tendon_kernel::context::File>>> {
+    pub(crate) fn unsynced(&self) -> MutexGuard<'_, Unsynced> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -245,7 +253,7 @@ impl Opened {
             tiles_now: Notify::new(),
             uncovered: Mutex::new(self.uncovered),
             publisher: tokio::sync::Mutex::new(self.publisher),
-            unsynced: Mutex::new(BTreeMap::new()),
+            unsynced: Mutex::default(),
             spare: tokio::sync::Mutex::new(None),
             wake_spare: Notify::new(),
             written: AtomicU64::new(0),

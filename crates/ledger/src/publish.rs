@@ -6,12 +6,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tendon_kernel::{
-    Result,
+    Error, ErrorKind, Result,
     context::{Context, Open},
 };
 
+use tokio::sync::oneshot;
+
 use crate::{
-    book::Inner,
+    book::{Inner, closed},
     breath::{STRETCH, breathe},
     checkpoint::Head,
     format::disk_error,
@@ -140,7 +142,19 @@ impl Inner {
     }
 
     /// Makes a checkpoint over all durable entries, unless the last one covers them; gives its text.
-    pub(crate) async fn publish(&self) -> Result<String> {
+    pub(crate) async fn publish(self: &Arc<Self>) -> Result<String> {
+        if self.settings.sync {
+            return self.publish_here().await;
+        }
+        // In a task of its own: whoever gives up waiting must not leave a sync without anybody who hears how it ended.
+        let (tell, told) = oneshot::channel();
+        let inner = Arc::clone(self);
+        let task = async move { drop(tell.send(inner.publish_here().await)) };
+        self.context.spawn.spawn("ledger checkpoint", Box::pin(task));
+        told.await.map_err(|_| closed())?
+    }
+
+    async fn publish_here(&self) -> Result<String> {
         let mut publisher = self.publisher.lock().await;
         let publisher = &mut *publisher;
         self.sync_unsynced().await?;
@@ -191,16 +205,30 @@ impl Inner {
 
     /// Makes durable what was written without sync.
     async fn sync_unsynced(&self) -> Result<()> {
-        let files = std::mem::take(&mut *self.unsynced());
+        let files = {
+            let mut unsynced = self.unsynced();
+            if unsynced.failed {
+                return Err(not_durable());
+            }
+            std::mem::take(&mut unsynced.files)
+        };
         for (first, file) in files {
             file.sync().await.map_err(|error| {
                 let path = crate::segment::path(&self.folder, first);
+                self.unsynced().failed = true;
                 self.desk().stopped = Some("entries answered without sync could not be made durable".to_owned());
                 disk_error("make entries durable", &path, &error)
             })?;
         }
         Ok(())
     }
+}
+
+/// A checkpoint would claim entries that may be lost.
+fn not_durable() -> Error {
+    let message = "a sync of entries that were answered without it failed, so no checkpoint can be made over them";
+    Error::new(ErrorKind::Unavailable, "ledger_not_durable", message)
+        .hint("look after the disk and restart: what it kept is read and covered then")
 }
 
 /// Replaces a file at once: a new file, synced, renamed, the folder synced. The new file is made in `tmp`, so that the ledger's

@@ -226,7 +226,7 @@ impl Inner {
                 return Err(disk_error("make entries durable", &path, &error));
             }
         } else {
-            self.unsynced().insert(log.first, file);
+            self.unsynced().files.insert(log.first, file);
         }
         log.advance(buffer.len() as u64);
         log.cut &= !self.settings.sync;

@@ -1,14 +1,14 @@
 //! Disk full, failed syncs, a store that refuses, a folder of another ledger: what answers, what resumes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tendon_kernel::{
-    ErrorKind,
-    sockets::ledger::{Committed, Ledger as _},
+    ErrorKind, Id,
+    sockets::ledger::{Committed, EntryKind, Ledger as _, Query},
 };
 use tendon_testkit::TestKeys;
 
-use super::{Bench, FOLDER, decision, open_book};
+use super::{Bench, FOLDER, decision, facts, open_book};
 use crate::{
     Parts, objects, open,
     verify::{Options, verify},
@@ -87,6 +87,53 @@ fn projections_that_cannot_be_written_hold_nothing_up_until_the_tail_is_full() {
         }
         book.close().await.unwrap();
         assert_eq!(book.state().projected, 100);
+    };
+    bench.sim.run(run).done();
+}
+
+/// What the projector had noted of a batch that the store refused is not in the store: the next one must write it again.
+#[test]
+fn rows_of_a_refused_batch_are_all_in_the_next_one() {
+    let bench = Bench::new(38);
+    let (parts, context, store) = (bench.parts(), bench.sim.context(), Arc::clone(&bench.store));
+    let run = async move {
+        let book = open_book(parts).await;
+        for (round, refused) in [(0, 1), (1, 3), (2, 0)] {
+            store.fail_writes(refused);
+            for number in 0..70u64 {
+                book.commit(vec![decision(&context, "a", round * 70 + number, None)]).await.unwrap();
+            }
+            book.projected(round * 70 + 69).await.unwrap();
+            let query = Query { integration: Some("lead-score".into()), limit: 1_000, ..Query::default() };
+            let found: Vec<u64> = book.list(query).await.unwrap().iter().map(|entry| entry.seq).collect();
+            assert_eq!(found, (0..(round + 1) * 70).rev().collect::<Vec<_>>(), "by integration, the newest first");
+        }
+        book.close().await.unwrap();
+    };
+    bench.sim.run(run).done();
+}
+
+/// An erasure is done when its traces are gone too; one that could not see to it says so, and the next start does.
+#[test]
+fn an_erasure_is_not_done_before_its_traces_are_gone() {
+    let bench = Bench::new(39);
+    let (parts, again, context, store) = (bench.parts(), bench.parts(), bench.sim.context(), Arc::clone(&bench.store));
+    let run = async move {
+        let book = open_book(parts).await;
+        let erasure = || facts(&context, EntryKind::Erasure, Id::new(&context));
+        for subject in ["a", "b"] {
+            book.commit(vec![decision(&context, subject, 0, None)]).await.unwrap();
+        }
+        let before = store.purged();
+        book.erase("a", erasure()).await.unwrap();
+        assert_eq!(store.purged(), before + 1);
+        store.fail_purges(1);
+        let error = book.erase("b", erasure()).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "erasure_traces"));
+        assert!(book.entry(1).await.unwrap().unwrap().body.is_none(), "erased it is");
+        book.close().await.unwrap();
+        open_book(again).await;
+        assert_eq!(store.purged(), before + 2);
     };
     bench.sim.run(run).done();
 }
@@ -172,7 +219,7 @@ fn a_buffered_ledger_loses_nothing_under_a_checkpoint_and_its_projections_follow
     for seed in 60..100 {
         let mut bench = Bench::new(seed);
         bench.settings.sync = false;
-        bench.settings.checkpoint_every = std::time::Duration::from_secs(3600);
+        bench.settings.checkpoint_every = Duration::from_secs(3600);
         let (parts, again, context) = (bench.parts(), bench.parts(), bench.sim.context());
         let run = async move {
             let book = open_book(parts).await;
@@ -207,4 +254,55 @@ fn a_buffered_ledger_loses_nothing_under_a_checkpoint_and_its_projections_follow
         };
         bench.sim.run(run).done();
     }
+}
+
+/// Whoever asked for a checkpoint gives up while its sync is under way: the next one must not take for durable what nobody synced.
+#[test]
+fn a_checkpoint_that_nobody_waits_for_any_more_loses_no_sync() {
+    for seed in 0..40 {
+        let mut bench = Bench::new(seed);
+        bench.settings.sync = false;
+        bench.settings.checkpoint_every = Duration::from_secs(3600);
+        let (parts, again, context) = (bench.parts(), bench.parts(), bench.sim.context());
+        let disk = bench.sim.disk();
+        let run = async move {
+            let book = open_book(parts).await;
+            for number in 0..20u64 {
+                book.commit(vec![decision(&context, "a", number, None)]).await.unwrap();
+            }
+            disk.sync_latency(Duration::from_millis(10), Duration::ZERO);
+            tokio::select! {
+                biased;
+                _ = book.checkpoint() => panic!("the sync took no time"),
+                () = context.clock.sleep(Duration::from_millis(3)) => {}
+            }
+            let text = book.checkpoint().await.unwrap();
+            assert_eq!(text.lines().nth(1), Some("20"), "{text}");
+        };
+        bench.sim.run(run).done();
+        bench.sim.crash();
+        let run = async move { open_book(again).await.state().size };
+        assert_eq!(bench.sim.run(run).done(), 20, "seed {seed}");
+    }
+}
+
+#[test]
+fn after_a_failed_late_sync_no_checkpoint_claims_what_may_be_lost() {
+    let mut bench = Bench::new(71);
+    bench.settings.sync = false;
+    bench.settings.checkpoint_every = Duration::from_secs(3600);
+    let (parts, again, context, disk) = (bench.parts(), bench.parts(), bench.sim.context(), bench.sim.disk());
+    let run = async move {
+        let book = open_book(parts).await;
+        book.commit(vec![decision(&context, "a", 0, None)]).await.unwrap();
+        disk.fail_next_sync();
+        assert_eq!(book.checkpoint().await.unwrap_err().kind(), ErrorKind::Unavailable);
+        drop(book.commit(vec![decision(&context, "a", 1, None)]).await);
+        assert_eq!(book.checkpoint().await.unwrap_err().code(), "ledger_not_durable");
+        assert_eq!(book.state().checkpoint, 0);
+    };
+    bench.sim.run(run).done();
+    bench.sim.crash();
+    let run = async move { open_book(again).await.checkpoint().await.unwrap() };
+    bench.sim.run(run).done();
 }
