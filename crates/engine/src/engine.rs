@@ -165,7 +165,7 @@ impl Engine {
     }
 
     /// Somebody was erased: what was looked up and is still in memory may tell of that person.
-    pub fn erased(&self) {
+    pub(crate) fn forget_rows(&self) {
         self.copies.clear();
     }
 

@@ -98,7 +98,6 @@ impl Rooms {
         let mut state = self.lock();
         let weight = count.min((state.pace.limits(most).0 / 2).max(1));
         if !state.fits(weight, priority, most) {
-            self.meters.shed[priority.index()].increment();
             return None;
         }
         state.taken[priority.index()] += weight;
@@ -109,6 +108,11 @@ impl Rooms {
         self.meters.in_flight.add(number(count));
         let began = self.context.clock.monotonic();
         Some(Room { rooms: Arc::clone(self), priority, weight, count, most, began, answered: false })
+    }
+
+    /// Counts a request that was refused for want of room. Who merely waits for room is not refused.
+    pub(crate) fn shed(&self, priority: Priority) {
+        self.meters.shed[priority.index()].increment();
     }
 
     /// Decisions under way.

@@ -40,8 +40,6 @@ pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
     let reviews = parts.engine.reviews().hold().await;
     let erased = parts.engine.erase(subject, facts).await;
     drop(held);
-    // Whatever came of it: the entry may be durable although its end failed.
-    parts.engine.erased();
     let erased = erased?;
     parts.engine.reviews_erased(&erased).await;
     drop(reviews);

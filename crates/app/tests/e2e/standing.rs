@@ -161,3 +161,38 @@ fn a_system_that_is_gone_is_hardly_called_and_its_breaker_shows() {
     assert!(running.stop().success());
     sandbox.verified_entries();
 }
+
+/// The CRM counts each write that reaches it, also those it takes back, and refuses three of four: what came is no more than
+/// each delivery once, a tenth of all first attempts, and what time alone allows.
+#[test]
+fn a_failing_system_is_asked_at_most_a_tenth_more_by_its_own_count() {
+    let crm = PostgresCrm::create("amplified", 20);
+    let sandbox = sandbox(&crm, 0, "timeout: 20s, breaker: { calls: 1000, window: 1000, share: 100 }");
+    let running = sandbox.up();
+    at_rest(&running, &crm);
+    crm.sql(
+        "CREATE SEQUENCE reached; CREATE FUNCTION full_now() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF nextval('reached') % 4 <> 0 THEN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END IF; RETURN NULL; \
+         END $$; CREATE TRIGGER full_now BEFORE UPDATE OF score ON leads FOR EACH STATEMENT EXECUTE FUNCTION full_now();",
+    );
+    let calls = || metric(&running, "tendon_system_calls_total{system=\"remote\"");
+    let repeats = || metric(&running, "tendon_system_retries_total{system=\"remote\"");
+    let (began, before, retried) = (Instant::now(), calls(), repeats());
+    let changes = 8;
+    for id in 1..=changes {
+        crm.change(id, 300_000 + id);
+        eventually("it arrives all the same", || crm.all_scored());
+    }
+    let reached = crm.number("SELECT last_value FROM reached;") as f64;
+    let retries = repeats() - retried;
+    let first = calls() - before - retries;
+    let time = 3.0 + 0.5 * began.elapsed().as_secs_f64();
+    println!(
+        "{reached} writes reached the CRM for {changes} deliveries; {first} first calls, {retries} retries, {time:.1} by time"
+    );
+    assert!(reached >= 4.0 * changes as f64, "each was refused three times: {reached}");
+    assert!(reached <= changes as f64 + 0.1 * first + time, "{reached} reached it");
+    assert_eq!((crm.doubled(), crm.number("SELECT count(*) FROM writes;")), (0, 20 + changes));
+    assert!(running.stop().success());
+    sandbox.verified_entries();
+}

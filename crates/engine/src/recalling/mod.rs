@@ -105,6 +105,15 @@ impl Recalling {
     }
 }
 
+/// Forgets looked-up rows when it goes.
+struct Forgets<'a>(&'a Engine);
+
+impl Drop for Forgets<'_> {
+    fn drop(&mut self) {
+        self.0.forget_rows();
+    }
+}
+
 impl Engine {
     /// Where answers are kept for reuse, from now on. Without a call, each question is answered anew.
     pub fn keep_answers_in(&self, cache: Arc<dyn Cache>) {
@@ -118,13 +127,16 @@ impl Engine {
         self.recalling.cache.get().map(|cache| (cache.capability().kind, cache.state()))
     }
 
-    /// Erases a subject: its answers in the cache first, so that a crash in between leaves none of them, then the record.
+    /// Erases a subject: its answers in the cache first, so that a crash in between leaves none of them, then the record, then
+    /// what was looked up and is still in memory.
     ///
     /// # Errors
     /// As [`tendon_kernel::sockets::ledger::Ledger::erase`]; the cache's, when its answers may still be found: then nothing
     /// was erased.
     pub async fn erase(&self, subject: &str, facts: Facts) -> Result<Erased> {
         let _alone = self.recalling.gate.write().await;
+        // Whatever becomes of it, and after it: the entry may be durable although the end failed, or nobody waits any more.
+        let _forgets = Forgets(self);
         let tag = key::tag(&*self.ledger.tokens(), subject);
         self.recalling.renewals.forget(&tag);
         if let Some(cache) = self.recalling.cache.get() {

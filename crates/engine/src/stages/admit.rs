@@ -43,6 +43,7 @@ pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
         return refuse(name, late(name));
     }
     let Some(room) = engine.rooms.take(ask.items.len(), ask.priority, runtime.plan().limits.in_flight) else {
+        engine.rooms.shed(ask.priority);
         return refuse(name, overloaded(name));
     };
     if let Err(error) = engine.allowances.decide(&ask.caller.scope, ask.items.len()) {

@@ -35,6 +35,8 @@ fn refusals_are_counted_not_decided() {
     let error = second.unwrap_err();
     assert_eq!((error.kind(), error.retryable()), (ErrorKind::Overloaded, true));
     assert_eq!(bench.engine.in_flight(), 0, "the room was given back");
+    let metrics = sim.context().metrics.render();
+    assert!(metrics.lines().any(|line| line == "tendon_shed_total{priority=\"live\"} 1"), "{metrics}");
     sim.run_for(Duration::from_secs(61));
     let access: Vec<_> = bench.ledger.entries().into_iter().filter(|e| e.facts.kind == EntryKind::Access).collect();
     assert_eq!(access.len(), 1);

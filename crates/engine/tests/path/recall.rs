@@ -6,16 +6,20 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use tendon_engine::{
-    ask::Answer,
+    ask::{Answer, Ask},
     record_format::{More, Snapshot},
     replay::{replay, replay_recalled},
 };
 use tendon_kernel::{
-    Value,
+    Result, Value,
     context::Context,
     decision::{Decision, Outcome},
-    sockets::ledger::Entry,
+    sockets::{
+        cache::{Cache, CacheCapability, CacheEntry, CacheKey, CacheState, Found},
+        ledger::Entry,
+    },
 };
 use tendon_plan::cache::{CachePlan, KeyPart};
 use tendon_platform::MemoryCache;
@@ -87,6 +91,54 @@ fn a_hit_is_recorded_explained_and_replayed_against_its_source() {
     changed.output = changed.output.map(|output| output.next_up());
     forged.body.as_mut().unwrap().output = serde_json::to_vec(&changed).unwrap();
     assert!(!replay_recalled(&forged, &source, &runtime).unwrap().same);
+}
+
+/// A cache that takes its time to find what it has.
+struct Late(MemoryCache, Context, Duration);
+
+impl Cache for Late {
+    fn capability(&self) -> CacheCapability {
+        self.0.capability()
+    }
+    fn get<'a>(&'a self, keys: &'a [CacheKey]) -> BoxFuture<'a, Result<Found>> {
+        Box::pin(async {
+            self.1.clock.sleep(self.2).await;
+            self.0.get(keys).await
+        })
+    }
+    fn put(&self, entries: Vec<CacheEntry>) -> BoxFuture<'_, Result<()>> {
+        self.0.put(entries)
+    }
+    fn remove<'a>(&'a self, tag: &'a [u8; 16]) -> BoxFuture<'a, Result<()>> {
+        self.0.remove(tag)
+    }
+    fn state(&self) -> CacheState {
+        self.0.state()
+    }
+}
+
+/// Found at the very moment of the deadline: what is recorded is a failure, and no answer that nobody got.
+#[test]
+fn an_answer_that_is_found_too_late_is_none() {
+    let (sim, wait) = (Sim::new(1), Duration::from_millis(50));
+    let plan = cache(HOUR, Duration::ZERO);
+    let bench = bench(&sim.context(), 1, Wishes { cache: Some(plan), ..Wishes::default() });
+    bench.engine.keep_answers_in(Arc::new(Late(MemoryCache::new(&sim.context(), 1 << 20), sim.context(), wait)));
+    let first = one(&sim, &bench, json(r#"{"n": 1}"#)).unwrap();
+    assert_eq!(
+        one(&sim, &bench, json(r#"{"n": 1}"#)).unwrap().decision.recalled.as_ref().unwrap().from,
+        first.decision.id
+    );
+    let late = Ask { deadline: Some(sim.context().deadline_in(wait)), ..ask(vec![json(r#"{"n": 1}"#)]) };
+    let engine = Arc::clone(&bench.engine);
+    drop(sim.run(async move { engine.decide(late).await }).done());
+    sim.run_for(Duration::from_secs(1));
+    let metrics = sim.context().metrics.render();
+    let hits = "tendon_recall_total{integration=\"lead-score\",result=\"hit\"} 2";
+    assert!(metrics.contains(hits), "it was found: {metrics}");
+    let decision = tendon_engine::stored::decision(&bench.ledger.decisions()[2]).unwrap();
+    assert_eq!((decision.outcome, decision.output, decision.recalled), (Outcome::Failed, None, None));
+    assert!(decision.band.is_none());
 }
 
 #[test]

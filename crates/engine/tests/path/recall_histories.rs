@@ -12,7 +12,7 @@ use tendon_engine::{Engine, Parts, Runtime, Slot, ask::Answers, replay::replay_r
 use tendon_kernel::{
     Id, Result,
     sockets::{
-        ledger::{EntryKind, Facts, ModelRef},
+        ledger::ModelRef,
         model::{Contributions, Matrix, Model, Signature},
     },
 };
@@ -21,7 +21,7 @@ use tendon_platform::MemoryCache;
 use tendon_testkit::{Rng, Sim};
 
 use crate::{
-    common::{FakeLedger, Faults, Wishes, ask, json, plan, signature},
+    common::{FakeLedger, Faults, Wishes, ask, erasure, json, plan, signature},
     recall::cache,
 };
 
@@ -75,23 +75,6 @@ fn runtime(seed: u64, rng: &mut Rng) -> Runtime {
     let wishes = Wishes { route, digest, cache: Some(cache(ttl(seed), STALE)), ..Wishes::default() };
     let aliases = BTreeMap::from([("score".to_owned(), BTreeMap::from([("champion".to_owned(), champion)]))]);
     Runtime::new(plan(wishes), models, &aliases).unwrap()
-}
-
-fn erasure(id: Id, at: tendon_kernel::Timestamp) -> Facts {
-    Facts {
-        kind: EntryKind::Erasure,
-        id,
-        at,
-        integration: "".into(),
-        model: None,
-        route: "".into(),
-        reason: "erased".into(),
-        caller: "cli".into(),
-        policy: "".into(),
-        plan: "".into(),
-        retention: "standard".into(),
-        region: "".into(),
-    }
 }
 
 struct Town {
@@ -171,7 +154,7 @@ fn history(seed: u64) -> (u32, u32, u32) {
                 continue;
             }
             let subject = rng.below(4).to_string();
-            let facts = erasure(Id::new(&ids), ids.clock.now());
+            let facts = erasure(&ids);
             changer.engine.erase(&subject, facts).await.unwrap();
             let gone = changer.ledger.decisions().into_iter().filter(|entry| entry.body.is_none());
             changer.erased.lock().unwrap().extend(gone.map(|entry| entry.facts.id));

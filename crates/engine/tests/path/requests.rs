@@ -13,7 +13,7 @@ use tendon_plan::{
 };
 use tendon_testkit::{Promise, Sim};
 
-use crate::common::{Bench, INTEGRATION, Wishes, ask, caller, keyed, plan, runtime, with, world};
+use crate::common::{Bench, Faults, INTEGRATION, Wishes, ask, caller, keyed, plan, runtime, with, world};
 
 fn request(n: i64, key: Option<&str>) -> Request {
     Request {
@@ -118,7 +118,12 @@ fn requests_leave_half_of_the_room() {
     for n in 0..40 {
         accept(&sim, &bench, request(n, None)).unwrap();
     }
+    // Long enough for the workers to meet.
+    bench.ledger.set(Faults { service: Duration::from_millis(10), ..Faults::default() });
     begin(&sim, &bench.engine);
     sim.run_for(Duration::from_secs(5));
     assert_eq!(bench.ledger.decisions().len(), 40);
+    let metrics = sim.context().metrics.render();
+    let line = "tendon_shed_total{priority=\"backfill\"} 0";
+    assert!(metrics.lines().any(|found| found == line), "who waits for room is not refused: {metrics}");
 }

@@ -29,6 +29,8 @@ pub(crate) struct Faults {
     pub(crate) commit_fails: u64,
     pub(crate) read_fails: u64,
     pub(crate) slow: bool,
+    /// An erasure is entered, and fails after that.
+    pub(crate) erase_fails: bool,
     /// Time that one entry takes, one after the other: what the path can do at the most.
     pub(crate) service: Duration,
 }
@@ -180,6 +182,9 @@ impl Ledger for FakeLedger {
             facts.kind = EntryKind::Erasure;
             let more = serde_json::json!({ "decisions": decisions, "slots": [] }).to_string().into_bytes();
             state.entries.push(Entry { seq, facts, body: Some(Body { more, ..Body::default() }) });
+            if self.faults.lock().unwrap().erase_fails {
+                return Err(Error::new(ErrorKind::Unavailable, "erase_failed", "the erasure failed at its end"));
+            }
             Ok(Erased { seq, decisions: u64::try_from(decisions.len()).unwrap() })
         })
     }

@@ -17,12 +17,12 @@ use tendon_engine::{
     ask::{Answer, Answers, Ask, Caller, Input, Item, Priority, SourceRow},
 };
 use tendon_kernel::{
-    Error, ErrorKind, Result, Timestamp, Type, Value,
+    Error, ErrorKind, Id, Result, Timestamp, Type, Value,
     context::Context,
     decision::{Decision, Delivery, Door},
     schema::{Field, Schema},
     sockets::{
-        ledger::{Entry, ModelRef},
+        ledger::{Entry, EntryKind, Facts, ModelRef},
         model::{Contributions, Feature, FeatureKind, Matrix, Model, OutputKind, Signature},
     },
 };
@@ -356,4 +356,21 @@ pub(crate) fn row(n: i64, balance: Value) -> Item {
     let input = Input::Values(vec![Value::Int(n), balance, Value::Null, Value::Null, Value::Null]);
     let row = SourceRow { key: vec![Value::Int(n)], mark: Value::Time(Timestamp(5)), digest: [9; 16] };
     Item { input, idempotency_key: None, row: Some(row) }
+}
+
+pub(crate) fn erasure(context: &Context) -> Facts {
+    Facts {
+        kind: EntryKind::Erasure,
+        id: Id::new(context),
+        at: context.clock.now(),
+        integration: "".into(),
+        model: None,
+        route: "".into(),
+        reason: "erased".into(),
+        caller: "cli".into(),
+        policy: "".into(),
+        plan: "".into(),
+        retention: "standard".into(),
+        region: "".into(),
+    }
 }

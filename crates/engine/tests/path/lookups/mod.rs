@@ -130,6 +130,20 @@ fn shop(seed: u64, integration: &str) -> Shop {
 fn shop_with(seed: u64, integration: &str, connect: impl FnOnce(FakeSystem) -> Arc<dyn Connector>) -> Shop {
     let sim = Sim::new(seed);
     let books = books(&sim);
+    let model = FnModel::new();
+    let runtime = runtime(&sim, &books, connect(books.clone()), &model, integration);
+    let ledger = FakeLedger::new(&sim.context(), seed);
+    let parts = Parts { context: sim.context(), ledger: ledger.clone(), runtime, deliveries: None };
+    Shop { engine: Engine::new(parts), sim, books, ledger, model }
+}
+
+fn runtime(
+    sim: &Sim,
+    books: &FakeSystem,
+    connection: Arc<dyn Connector>,
+    model: &Arc<FnModel>,
+    integration: &str,
+) -> Runtime {
     let connector = books.clone();
     let catalog = sim.run(async move { connector.catalog().await }).done().unwrap();
     let version =
@@ -142,16 +156,13 @@ fn shop_with(seed: u64, integration: &str, connect: impl FnOnce(FakeSystem) -> A
     let outcome = tendon_plan::plan(&Sources(sources), &facts, &[&kind()]);
     let findings: Vec<_> = outcome.findings.iter().map(ToString::to_string).collect();
     let plan = outcome.plan.unwrap_or_else(|| panic!("{findings:#?}"));
-    let model = FnModel::new();
     let reference = ModelRef { name: "score".into(), version: "v1".into(), digest: "22".repeat(32).into() };
     let slot = Slot { reference, model: model.clone() as Arc<dyn Model> };
     let models = BTreeMap::from([(("score".to_owned(), "v1".to_owned()), slot)]);
     let runtime = Runtime::new(Arc::new(plan), models, &BTreeMap::from([("score".to_owned(), champion)])).unwrap();
-    let system = System::new("books", connect(books.clone()), Limits::default(), sim.context());
+    let system = System::new("books", connection, Limits::default(), sim.context());
     runtime.lend(&BTreeMap::from([(Arc::from("books"), Arc::new(system))]));
-    let ledger = FakeLedger::new(&sim.context(), seed);
-    let parts = Parts { context: sim.context(), ledger: ledger.clone(), runtime, deliveries: None };
-    Shop { engine: Engine::new(parts), sim, books, ledger, model }
+    runtime
 }
 
 impl Shop {
@@ -167,6 +178,12 @@ impl Shop {
 
     fn scored(&self) -> u64 {
         self.model.scored.load(Ordering::Relaxed)
+    }
+
+    /// Puts a plan in force, made from this integration.
+    fn install(&self, integration: &str) {
+        let runtime = runtime(&self.sim, &self.books, Arc::new(self.books.clone()), &self.model, integration);
+        self.engine.install(runtime);
     }
 
     /// Lets time pass.
