@@ -240,11 +240,13 @@ impl Index {
     /// Leaves nothing of removed rows in the store's file.
     pub(crate) async fn purge(&self) -> Result<()> {
         self.store.purge().await.map_err(|error| {
-            let message =
-                "the subject is erased, and recorded so; keyed traces may still stand in the projections' file";
-            Error::new(ErrorKind::Unavailable, "erasure_traces", message)
-                .hint("they go with the next erasure, or when Tendon stops")
-                .private(format!("{error}; {:?}", error.private_detail()))
+            Error::new(
+                ErrorKind::Unavailable,
+                "erasure_traces",
+                "the subject is erased, keyed traces may stand in a file still",
+            )
+            .hint("they go with the next erasure, or when Tendon stops")
+            .private(format!("{error}; {:?}", error.private_detail()))
         })
     }
 

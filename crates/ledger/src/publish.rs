@@ -226,8 +226,7 @@ impl Inner {
 
 /// A checkpoint would claim entries that may be lost.
 fn not_durable() -> Error {
-    let message = "a sync of entries that were answered without it failed, so no checkpoint can be made over them";
-    Error::new(ErrorKind::Unavailable, "ledger_not_durable", message)
+    Error::new(ErrorKind::Unavailable, "ledger_not_durable", "entries that may not be durable can have no checkpoint")
         .hint("look after the disk and restart: what it kept is read and covered then")
 }
 

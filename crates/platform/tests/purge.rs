@@ -60,8 +60,8 @@ async fn what_was_removed_stands_nowhere_after_a_purge() {
         let mut rng = Rng::stream(seed, "purge");
         let mut there: BTreeMap<(Table, Vec<u8>), Token> = BTreeMap::new();
         let mut gone = Vec::new();
-        for _ in 0..12 {
-            for _ in 0..20 {
+        for _ in 0..5 {
+            for _ in 0..12 {
                 let mut batch = Batch::default();
                 for _ in 0..rng.index(40) {
                     let (table, token) = (TABLES[rng.index(3)], token(&mut rng));
@@ -97,7 +97,7 @@ async fn what_was_removed_stands_nowhere_after_a_purge() {
             }
         }
     }
-    assert!(found_before > 1_000, "without a purge they would stand there: {found_before}");
+    assert!(found_before > 100, "without a purge they would stand there: {found_before}");
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
 };
 
 use proptest::prelude::*;
@@ -175,43 +178,43 @@ fn read_after_each(steps: &[Step], gathered: usize, limit: usize) {
 
 /// One writer replaces all rows again and again while each commit moves rows into their table: a read sees one of its states
 /// as a whole, and none from before a write that had returned.
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_read_is_of_one_moment_while_rows_move() {
+#[test]
+fn a_read_is_of_one_moment_while_rows_move() {
     for gathered in [0, 2_000] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
-        let store = Arc::new(SqliteStore::open_sized(&path, Durability::Projections, gathered, u64::MAX).unwrap());
-        let (acked, over) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
-        let readers = (0..2).map(|_| {
-            let (store, acked, over) = (store.clone(), acked.clone(), over.clone());
-            tokio::spawn(async move {
-                let mut reads = 0;
-                while reads < 30 || !over.load(Ordering::SeqCst) {
-                    let least = acked.load(Ordering::SeqCst);
-                    let rows = store.range(TABLE, Range { descending: reads % 2 == 0, ..all() }).await.unwrap();
-                    let numbers: Vec<u32> =
-                        rows.iter().map(|(_, value)| u32::from_be_bytes(value[..].try_into().unwrap())).collect();
-                    assert!(numbers.windows(2).all(|pair| pair[0] == pair[1]), "parts of two states: {numbers:?}");
-                    assert!(numbers.first().copied().unwrap_or(0) >= least, "older than what was told: {least}");
-                    let least = acked.load(Ordering::SeqCst);
-                    let one = store.get(TABLE, &[u8::try_from(reads % 40).unwrap()]).await.unwrap();
-                    let one = one.map_or(0, |value| u32::from_be_bytes(value[..].try_into().unwrap()));
-                    assert!(one >= least, "{one} is older than what was told: {least}");
-                    reads += 1;
-                }
-            })
+        let store = SqliteStore::open_sized(&path, Durability::Projections, gathered, u64::MAX).unwrap();
+        let (acked, over) = (AtomicU32::new(0), AtomicBool::new(false));
+        let number = |value: &[u8]| u32::from_be_bytes(value.try_into().unwrap());
+        let read = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let mut reads = 0_u8;
+            while reads < 30 || !over.load(Ordering::SeqCst) {
+                let least = acked.load(Ordering::SeqCst);
+                let range = Range { limit: 100, descending: reads.is_multiple_of(2), ..all() };
+                let rows = runtime.block_on(store.range(TABLE, range)).unwrap();
+                let numbers: Vec<u32> = rows.iter().map(|(_, value)| number(value)).collect();
+                assert!(numbers.windows(2).all(|pair| pair[0] == pair[1]), "parts of two states: {numbers:?}");
+                assert!(numbers.first().copied().unwrap_or(0) >= least, "older than what was told: {least}");
+                let least = acked.load(Ordering::SeqCst);
+                let one = runtime.block_on(store.get(TABLE, &[reads % 40])).unwrap();
+                let one = one.map_or(0, |value| number(&value));
+                assert!(one >= least, "{one} is older than what was told: {least}");
+                reads = if reads == 239 { 200 } else { reads + 1 };
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(read);
+            scope.spawn(read);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            for number in 1..=500_u32 {
+                let mut batch = Batch::default();
+                (0..40_u8).for_each(|key| batch.put(TABLE, [key], number.to_be_bytes()));
+                runtime.block_on(store.write(batch)).unwrap();
+                acked.store(number, Ordering::SeqCst);
+            }
+            over.store(true, Ordering::SeqCst);
         });
-        let readers: Vec<_> = readers.collect();
-        for number in 1..=500_u32 {
-            let mut batch = Batch::default();
-            (0..40_u8).for_each(|key| batch.put(TABLE, [key], number.to_be_bytes()));
-            store.write(batch).await.unwrap();
-            acked.store(number, Ordering::SeqCst);
-        }
-        over.store(true, Ordering::SeqCst);
-        for reader in readers {
-            reader.await.unwrap();
-        }
     }
 }
 

@@ -191,11 +191,12 @@ impl Writer {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: bool = self.connection.query_row(checkpoint, [], |row| row.get(0)).map_err(failed)?;
         if busy {
-            let message =
-                "removed rows still stand in a store's write-ahead log, because somebody reads an older state of it";
-            return Err(Error::new(ErrorKind::Unavailable, "store_purge", message).hint(
-                "end what reads the file for so long; with the next purge, or when Tendon stops, they are gone",
-            ));
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "store_purge",
+                "removed rows still stand in a store's write-ahead log",
+            )
+            .hint("end what reads the file for so long; with the next purge, or when Tendon stops, they are gone"));
         }
         Ok(())
     }
