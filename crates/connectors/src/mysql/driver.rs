@@ -35,7 +35,10 @@ fn fault(error: &Error) -> Fault {
         1213 => Cause::Conflict,
         1317 | 1969 | 3024 => Cause::Slow,
         1054 | 1146 | 1243 | 1412 | 1615 => Cause::Changed,
-        1021 | 1030 | 1040 | 1041 | 1047 | 1053 | 1080 | 1114 | 1129 | 1152..=1161 | 1203 | 1226 | 1927 => Cause::Lost,
+        // Below 1000: the server's own trouble with its files.
+        1..=999 | 1021 | 1030 | 1040 | 1041 | 1047 | 1053 | 1080 | 1114 | 1129 | 1152..=1161 | 1203 | 1226 | 1927 => {
+            Cause::Lost
+        }
         1048 | 1263 | 1364 => Cause::Row("a NOT NULL constraint"),
         1216 | 1217 | 1451 | 1452 => Cause::Row("a FOREIGN KEY constraint"),
         1062 | 1169 | 1586 => Cause::Row("a UNIQUE constraint"),

@@ -64,6 +64,9 @@ impl MariaDb {
             let mut command = words(&["mariadbd", "--no-defaults", "--user=mysql", "--bind-address=127.0.0.1"]);
             command.extend(words(&["--log-bin", "--server-id=1", "--binlog-format=ROW", "--skip-name-resolve"]));
             command.extend([format!("--datadir={data}"), format!("--port={port}"), format!("--socket={socket}")]);
+            // A server that starts removes the temporary tables it finds: in a shared folder those of others too, whose
+            // statements then end with an error 6.
+            command.push(format!("--tmpdir={}", self.folder.display()));
             command.extend([format!("--ssl-key={key}"), format!("--ssl-cert={certificate}")]);
             command.extend(fresh.then(|| format!("--init-file={first}")));
             command
