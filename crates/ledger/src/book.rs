@@ -22,7 +22,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::{
     checkpoint::Signer, desk::Desk, index::Index, keyring::Keyring, level::Level, publish::Publisher, spare::Spare,
-    tokens::Tokenizer, tree::Hash, writer::Prepared,
+    tasks::Tasks, tokens::Tokenizer, tree::Hash, writer::Prepared,
 };
 
 /// How long closing waits for the projections.
@@ -166,6 +166,7 @@ pub(crate) struct Inner {
     /// Bytes of entries written since opening.
     pub(crate) written: AtomicU64,
     pub(crate) closing: AtomicBool,
+    pub(crate) tasks: Tasks,
 }
 
 impl Inner {
@@ -202,7 +203,7 @@ impl Inner {
             }
             inner.filling.store(false, Ordering::Release);
         };
-        self.context.spawn.spawn("ledger keyring", Box::pin(task));
+        self.spawn("ledger keyring", task);
     }
 }
 
@@ -258,6 +259,7 @@ impl Opened {
             wake_spare: Notify::new(),
             written: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            tasks: Tasks::default(),
         });
         (inner, jobs)
     }
@@ -287,7 +289,8 @@ impl Book {
         self.inner.publish().await
     }
 
-    /// Takes nothing new, writes what it took, lets the projections catch up, signs a last checkpoint.
+    /// Takes nothing new, writes what it took, lets the projections catch up, signs a last checkpoint. When it returns well, no
+    /// task of the ledger runs any more: what it was opened with goes with the last handle.
     ///
     /// # Errors
     /// `Unavailable` when the disk or the store refuses: nothing durable is lost, opening goes on from there.
@@ -306,12 +309,15 @@ impl Book {
         writer.map_err(|_| closed())?;
         inner.publish().await?;
         let size = inner.desk().size;
-        if size == 0 {
-            return Ok(());
-        }
+        let at_rest = async {
+            if let Some(last) = size.checked_sub(1) {
+                inner.wait_projected(last).await;
+            }
+            inner.tasks.ended().await;
+        };
         tokio::select! {
             biased;
-            () = inner.wait_projected(size - 1) => Ok(()),
+            () = at_rest => Ok(()),
             () = inner.context.clock.sleep(CATCH_UP) => {
                 let behind = "the projections did not catch up before the ledger was closed";
                 Err(Error::new(ErrorKind::Unavailable, "ledger_behind", behind)

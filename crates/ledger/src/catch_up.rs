@@ -83,21 +83,9 @@ impl Inner {
                     let stem = tiles::Tile { level, index, width: 1 }.stem();
                     let folder = format!("{}/{stem}.p", self.folder);
                     let names = self.context.disk.list(&folder);
-                    let mut removed = false;
-                    for name in names.map_err(|error| disk_error("list tiles", &folder, &error))? {
-                        if !kept.contains(&format!("{stem}.p/{name}")) {
-                            let path = format!("{folder}/{name}");
-                            self.context
-                                .disk
-                                .remove(&path)
-                                .map_err(|error| disk_error("remove a tile", &path, &error))?;
-                            removed = true;
-                        }
-                    }
-                    if removed {
-                        let synced = self.context.disk.sync_folder(&folder).await;
-                        synced.map_err(|error| disk_error("make a folder durable", &folder, &error))?;
-                    }
+                    let names = names.map_err(|error| disk_error("list tiles", &folder, &error))?;
+                    let paths = names.iter().map(|name| format!("{stem}.p/{name}"));
+                    self.remove_tiles(paths.filter(|path| !kept.contains(path))).await?;
                 }
             }
             if to == 0 {

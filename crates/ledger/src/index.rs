@@ -10,7 +10,7 @@ use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     sockets::{
         ledger::{EntryKind, Projection},
-        store::{Batch, Range, Store, Table},
+        store::{Batch, Range, Store, Table, each},
     },
 };
 
@@ -338,37 +338,18 @@ impl Index {
     /// Slots of all projected erasures.
     pub(crate) async fn erasures(&self) -> Result<Vec<u64>> {
         let mut out = Vec::new();
-        self.each(ERASURES, |_, value| {
+        let store = &*self.store;
+        each(store, ERASURES, |_, value| {
             out.extend(value.chunks_exact(8).filter_map(|chunk| Fields(chunk).u64()));
+            Ok(())
         })
         .await?;
         Ok(out)
     }
 
-    /// Gives the tokens of all slots, or of all claims, page by page.
-    pub(crate) async fn tokens(&self, claims: bool, mut give: impl FnMut(Token)) -> Result<()> {
-        self.each(if claims { CLAIMS } else { SLOTS }, |key, _| {
-            if let Ok(token) = key.try_into() {
-                give(token);
-            }
-        })
-        .await
-    }
-
-    async fn each(&self, table: Table, mut give: impl FnMut(&[u8], &[u8])) -> Result<()> {
-        let mut range = Range::prefix(&[], PAGE);
-        loop {
-            let rows = self.store.range(table, range.clone()).await?;
-            for (key, value) in &rows {
-                give(key, value);
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() == PAGE => {
-                    range.from.clone_from(key);
-                    range.from.push(0);
-                }
-                _ => return Ok(()),
-            }
-        }
+    /// Gives the tokens of all slots, or of all claims, page by page, until one is refused.
+    pub(crate) async fn tokens(&self, claims: bool, mut give: impl FnMut(Token) -> Result<()>) -> Result<()> {
+        let table = if claims { CLAIMS } else { SLOTS };
+        each(&*self.store, table, |key, _| key.try_into().map_or(Ok(()), &mut give)).await
     }
 }

@@ -33,6 +33,12 @@ impl Level {
         self.changed.notify_waiters();
     }
 
+    /// Takes one away.
+    pub(crate) fn lower(&self) {
+        self.value.fetch_sub(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
     /// Resolves when the number is another one than `known`.
     pub(crate) async fn other_than(&self, known: u64) {
         loop {

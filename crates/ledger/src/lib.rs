@@ -32,6 +32,7 @@ mod recover;
 mod seal;
 mod segment;
 mod spare;
+mod tasks;
 mod tiles;
 mod tokens;
 mod tree;

@@ -37,6 +37,19 @@ impl Log {
         self.end += bytes;
         self.room = self.room.max(self.end);
     }
+
+    /// Ends the file with its last entry, durably.
+    async fn finish(&mut self) -> std::io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        if self.room > self.end {
+            file.set_len(self.end)?;
+        }
+        let synced = file.sync().await;
+        self.failed |= synced.is_err();
+        synced?;
+        (self.room, self.cut) = (self.end, false);
+        Ok(())
+    }
 }
 
 impl Inner {
@@ -45,17 +58,8 @@ impl Inner {
         let path = segment::path(&self.folder, first);
         let io = |error: std::io::Error| disk_error("begin a segment", &path, &error);
         let disk = &self.context.disk;
-        if let Some(old) = &log.file
-            && (!self.settings.sync || log.cut || log.room > log.end)
-        {
-            if log.room > log.end {
-                old.set_len(log.end).map_err(io)?;
-            }
-            old.sync().await.map_err(|error| {
-                log.failed = true;
-                io(error)
-            })?;
-            (log.room, log.cut) = (log.end, false);
+        if !self.settings.sync || log.cut || log.room > log.end {
+            log.finish().await.map_err(io)?;
         }
         // From here on the old one takes nothing more, also when this fails: a new one whose removal is not durable may come
         // back after a power cut and hide what stood behind it (seed 1128 of the crash test).
@@ -125,14 +129,11 @@ impl Inner {
     /// Cuts the room that is left, when the ledger is closed: a file at rest ends with its last entry. Where it cannot, the
     /// next start does.
     pub(crate) async fn trim(&self, log: &mut Log) {
-        let Some(file) = log.file.as_ref().filter(|_| log.room > log.end && !log.failed) else { return };
-        let trimmed = match file.set_len(log.end) {
-            Ok(()) => file.sync().await,
-            Err(error) => Err(error),
-        };
-        match trimmed {
-            Ok(()) => log.room = log.end,
-            Err(error) => tracing::warn!(%error, "room behind the last entry was left to the next start"),
+        if log.room > log.end
+            && !log.failed
+            && let Err(error) = log.finish().await
+        {
+            tracing::warn!(%error, "room behind the last entry was left to the next start");
         }
     }
 }

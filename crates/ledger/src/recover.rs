@@ -10,7 +10,7 @@ use tendon_kernel::{
 };
 
 use crate::{
-    book::{Book, Inner, Opened, Parts, Uncovered},
+    book::{Book, Inner, Opened, Parts, Uncovered, closed},
     checkpoint::{self, Head, Signer},
     format::{corrupt, disk_error},
     index::{Index, Position},
@@ -89,12 +89,11 @@ pub async fn open(parts: Parts) -> Result<Arc<Book>> {
         tracing::warn!(%error, detail = error.private_detail(), "an erasure before the last stop is not cleaned up");
     }
     inner.publish().await?;
-    let spawn = Arc::clone(&inner.context.spawn);
-    spawn.spawn("ledger writer", Box::pin(writer::run(Arc::clone(&inner), jobs, scanned.log)));
-    spawn.spawn("ledger projector", Box::pin(projector::run(Arc::clone(&inner), projector)));
-    spawn.spawn("ledger publisher", Box::pin(publish::run(Arc::clone(&inner))));
-    spawn.spawn("ledger spare", Box::pin(spare::run(Arc::clone(&inner))));
-    spawn.spawn("ledger filters", Box::pin(load_filters(Arc::clone(&inner))));
+    inner.spawn("ledger writer", writer::run(Arc::clone(&inner), jobs, scanned.log));
+    inner.spawn("ledger projector", projector::run(Arc::clone(&inner), projector));
+    inner.spawn("ledger publisher", publish::run(Arc::clone(&inner)));
+    inner.spawn("ledger spare", spare::run(Arc::clone(&inner)));
+    inner.spawn("ledger filters", load_filters(Arc::clone(&inner)));
     Ok(Arc::new(Book { inner }))
 }
 
@@ -338,9 +337,17 @@ async fn redo_erasures(keyring: &Keyring, index: &Index, scanned: Vec<u64>) -> R
 async fn load_filters(inner: Arc<Inner>) {
     for claims in [false, true] {
         let mut tokens = Vec::new();
-        if let Err(error) = inner.index.tokens(claims, |token| tokens.push(token)).await {
-            tracing::warn!(%error, "the filters stay off: every new subject and claim is looked up in the store");
-            return;
+        let read = inner.index.tokens(claims, |token| {
+            tokens.push(token);
+            if inner.is_closing() { Err(closed()) } else { Ok(()) }
+        });
+        match read.await {
+            Ok(()) => {}
+            Err(_) if inner.is_closing() => return,
+            Err(error) => {
+                tracing::warn!(%error, "the filters stay off: every new subject and claim is looked up in the store");
+                return;
+            }
         }
         let mut desk = inner.desk();
         let filter = if claims { &mut desk.claim_filter } else { &mut desk.slot_filter };

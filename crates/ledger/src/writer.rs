@@ -216,7 +216,7 @@ impl Inner {
             log.advance(buffer.len() as u64);
             if self.mutated(crate::book::Mutation::AnswerBeforeSync) {
                 let task = async move { drop(file.sync().await) };
-                self.context.spawn.spawn("ledger late sync", Box::pin(task));
+                self.spawn("ledger late sync", task);
             }
             return Ok(places);
         }

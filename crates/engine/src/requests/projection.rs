@@ -4,7 +4,7 @@ use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     sockets::{
         ledger::{Entry, EntryKind, Projection, Tokens},
-        store::{Batch, Range, Store, Table},
+        store::{Batch, Store, Table, each},
     },
 };
 
@@ -13,8 +13,6 @@ use crate::record_format::More;
 
 /// Id of the promised decision → position of the request.
 const REQUESTS: Table = Table("requests");
-/// Rows read at once.
-const PAGE: usize = 1024;
 
 /// The requests that wait.
 pub struct RequestsProjection;
@@ -46,23 +44,12 @@ impl Projection for RequestsProjection {
 /// All requests that wait, in the order in which they were accepted.
 pub(super) async fn waiting(store: &dyn Store) -> Result<Vec<Waiting>> {
     let mut found = Vec::new();
-    let mut range = Range::prefix(&[], PAGE);
-    loop {
-        let rows = store.range(REQUESTS, range.clone()).await?;
-        for (key, value) in &rows {
-            let (Ok(id), Ok(seq)) = (key.as_slice().try_into(), value.as_slice().try_into()) else {
-                return Err(unreadable());
-            };
-            found.push(Waiting { seq: u64::from_be_bytes(seq), id: Id(id) });
-        }
-        match rows.last() {
-            Some((key, _)) if rows.len() == PAGE => {
-                range.from.clone_from(key);
-                range.from.push(0);
-            }
-            _ => break,
-        }
-    }
+    each(store, REQUESTS, |key, value| {
+        let (Ok(id), Ok(seq)) = (key.try_into(), value.try_into()) else { return Err(unreadable()) };
+        found.push(Waiting { seq: u64::from_be_bytes(seq), id: Id(id) });
+        Ok(())
+    })
+    .await?;
     found.sort_unstable_by_key(|waiting| waiting.seq);
     Ok(found)
 }

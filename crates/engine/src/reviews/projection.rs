@@ -7,7 +7,7 @@ use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp,
     sockets::{
         ledger::{Entry, EntryKind, Projection, Tokens},
-        store::{Batch, Range, Store, Table},
+        store::{Batch, Store, Table, each},
     },
 };
 
@@ -16,8 +16,6 @@ use crate::record_format::More;
 
 /// Id of the decision → [`Row`].
 const REVIEWS: Table = Table("reviews");
-/// Rows read at once.
-const PAGE: usize = 1024;
 
 /// The reviews that wait.
 pub struct ReviewsProjection;
@@ -77,24 +75,15 @@ pub(super) fn erased(entry: &Entry) -> Vec<Id> {
 /// All reviews that wait, in the order of the record.
 pub(super) async fn waiting(store: &dyn Store) -> Result<Vec<Waiting>> {
     let mut found = Vec::new();
-    let mut range = Range::prefix(&[], PAGE);
-    loop {
-        let rows = store.range(REVIEWS, range.clone()).await?;
-        for (key, value) in &rows {
-            let (Ok(id), Ok(row)) = (key.as_slice().try_into(), serde_json::from_slice::<Row>(value)) else {
-                return Err(unreadable());
-            };
-            let Row { seq, integration, at, due } = row;
-            found.push(Waiting { seq, id: Id(id), integration, at: Timestamp(at), due: Timestamp(due) });
-        }
-        match rows.last() {
-            Some((key, _)) if rows.len() == PAGE => {
-                range.from.clone_from(key);
-                range.from.push(0);
-            }
-            _ => break,
-        }
-    }
+    each(store, REVIEWS, |key, value| {
+        let (Ok(id), Ok(row)) = (key.try_into(), serde_json::from_slice::<Row>(value)) else {
+            return Err(unreadable());
+        };
+        let Row { seq, integration, at, due } = row;
+        found.push(Waiting { seq, id: Id(id), integration, at: Timestamp(at), due: Timestamp(due) });
+        Ok(())
+    })
+    .await?;
     found.sort_unstable_by_key(|waiting| waiting.seq);
     Ok(found)
 }

@@ -84,3 +84,27 @@ pub trait Store: Send + Sync {
     /// For erasures: it costs more than a write.
     fn purge(&self) -> BoxFuture<'_, Result<()>>;
 }
+
+/// Rows that [`each`] reads at once.
+const PAGE: usize = 1024;
+
+/// Gives every row of a table in key order, page by page, until one is refused.
+///
+/// # Errors
+/// The store's, or that with which a row was refused.
+pub async fn each(store: &dyn Store, table: Table, mut give: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+    let mut range = Range::prefix(&[], PAGE);
+    loop {
+        let rows = store.range(table, range.clone()).await?;
+        for (key, value) in &rows {
+            give(key, value)?;
+        }
+        match rows.last() {
+            Some((key, _)) if rows.len() == PAGE => {
+                range.from.clone_from(key);
+                range.from.push(0);
+            }
+            _ => return Ok(()),
+        }
+    }
+}

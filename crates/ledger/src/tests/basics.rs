@@ -53,6 +53,24 @@ fn what_is_committed_is_read_back_now_and_after_reopening() {
         .done();
 }
 
+#[test]
+fn a_closed_ledger_holds_nothing_any_more() {
+    let bench = Bench::new(2);
+    let (parts, context) = (bench.parts(), bench.sim.context());
+    let run = async move {
+        let book = open_book(parts).await;
+        for number in 0..300u64 {
+            book.commit(vec![decision(&context, &format!("s{number}"), number, None)]).await.unwrap();
+        }
+        let shared = std::sync::Arc::downgrade(&book.inner);
+        book.close().await.unwrap();
+        drop(book);
+        // A task that lived on would hold the store, and whoever opens it again would wait for it.
+        assert!(shared.upgrade().is_none());
+    };
+    bench.sim.run(run).done();
+}
+
 fn parts_of(parts: &crate::Parts) -> crate::Parts {
     crate::Parts {
         context: parts.context.clone(),
