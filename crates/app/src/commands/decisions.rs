@@ -59,10 +59,10 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
         Command::List { integration, subject, since, limit } => {
             let order = Order::DecisionsList { integration, subject, since, limit };
             super::show(project, format, order, |list| {
-                let names = ["id", "at", "integration", "outcome", "output", "band", "model"];
+                let names = ["id", "at", "integration", "outcome", "output", "band", "review", "model"];
                 let row = |one: &serde_json::Value| names.iter().map(|name| cell(one, name)).collect::<Vec<_>>();
                 let rows: Vec<_> = list.as_array().into_iter().flatten().map(row).collect();
-                output::table(&["ID", "AT", "INTEGRATION", "OUTCOME", "OUTPUT", "BAND", "MODEL"], &rows)
+                output::table(&["ID", "AT", "INTEGRATION", "OUTCOME", "OUTPUT", "BAND", "REVIEW", "MODEL"], &rows)
             })
             .await
         }

@@ -38,16 +38,24 @@ pub(super) async fn list(
     let since = since.map(Timestamp::parse).transpose()?;
     parts.settle().await?;
     let found = parts.ledger.list(Query { integration, subject, since, limit, ..Query::default() }).await?;
-    let rows = found.iter().map(|entry| {
+    let mut rows = Vec::with_capacity(found.len());
+    for entry in &found {
         let mut row = summary(entry);
-        let decision = entry.body.as_ref().and_then(|body| read(&body.output).ok());
+        // As it stands: a person may have answered since.
+        let decision = match parts.engine.standing(entry).await? {
+            Some(standing) => serde_json::to_value(standing).ok(),
+            None => entry.body.as_ref().and_then(|body| read(&body.output).ok()),
+        };
         row["erased"] = entry.body.is_none().into();
+        if let Some(state) = decision.as_ref().and_then(|decision| decision.pointer("/review/state")) {
+            row["review"] = state.clone();
+        }
         for name in ["output", "band"] {
             row[name] = decision.as_ref().and_then(|decision| decision.get(name)).cloned().unwrap_or_default();
         }
-        row
-    });
-    Ok(rows.collect())
+        rows.push(row);
+    }
+    Ok(rows.into())
 }
 
 pub(super) async fn explain(parts: &Parts, id: &str) -> Result<Json> {

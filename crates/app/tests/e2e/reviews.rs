@@ -84,8 +84,28 @@ fn a_person_answers_and_who_asked_reads_it() {
     for key in [&desk, &admin] {
         assert_eq!(code(&post(key, "reject", "")), (409, "review_closed".into()));
     }
+    let twice = post(&desk, "override", "{\"output\": 0.95, \"note\": \"called her\", \"by\": \"Ada\"}");
+    assert_eq!((twice.status, &twice.json()["verdict"]), (200, &verdict), "sent twice, it is one verdict");
     assert!(ask(&running, &desk, "GET", "/v1/reviews", "").json()["reviews"].as_array().unwrap().is_empty());
     assert_eq!(ask(&running, &desk, "GET", &review, "").json()["state"], "overridden");
+
+    // Lists show it as it stands, like the decision's own address.
+    let row = ask(&running, &reader, "GET", "/v1/decisions?band=green", "").json()["decisions"][0].clone();
+    assert_eq!(
+        (&row["id"], &row["review"]["state"], &row["review"]["output"]),
+        (&json!(id), &json!("overridden"), &json!(0.95))
+    );
+    assert_eq!(row["decision"]["review"]["state"], "pending", "as it was answered");
+    let query = "{ decisions { nodes { output band review { state } } } }";
+    let asked = json!({ "query": query }).to_string();
+    let shown = ask(&running, &reader, "POST", "/graphql", &asked).json();
+    let node = json!({ "output": 0.95, "band": "green", "review": { "state": "overridden" } });
+    assert_eq!(shown["data"]["decisions"]["nodes"][0], node, "{shown}");
+    let listed = sandbox.json(&["decisions", "list"])[0].clone();
+    assert_eq!(
+        (&listed["review"], &listed["output"], &listed["band"]),
+        (&json!("overridden"), &json!(0.95), &json!("green"))
+    );
 
     // Who asked is told the answer, and not who gave it.
     let found = look();

@@ -212,6 +212,7 @@ pub(super) fn schemas() -> Map<String, Json> {
                 "id": { "type": "string", "format": "uuid" }, "seq": { "type": "integer" }, "at": time, "integration": text(),
                 "outcome": text(), "caller": text(), "erased": { "type": "boolean" }, "model": { "type": "object" },
                 "decision": { "$ref": "#/components/schemas/Decision" },
+                "review": { "$ref": "#/components/schemas/ReviewState" },
                 "explanation": { "$ref": "#/components/schemas/Explanation" } } },
         "LetterPage": { "type": "object", "required": ["letters", "next"], "properties": {
             "letters": { "type": "array", "items": { "type": "object",

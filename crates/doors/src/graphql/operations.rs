@@ -99,7 +99,8 @@ impl Asker<'_> {
 
     async fn decision(&self, call: &Call) -> Result<Value> {
         let found = self.service.decision(self.known, &call.text("id").unwrap_or_default(), call.explanation).await?;
-        let mut shown = decision(written(&found.decision)?, found.explanation.as_ref())?;
+        let recorded = found.standing.as_ref().map_or_else(|| written(&found.decision), written)?;
+        let mut shown = decision(recorded, found.explanation.as_ref())?;
         shown.insert("seq".to_owned(), json!(found.seq));
         shown.insert("caller".to_owned(), json!(found.entry.facts.caller));
         shown.insert("deliveries".to_owned(), written(&found.deliveries)?);
@@ -132,7 +133,10 @@ impl Asker<'_> {
 
     async fn row(&self, row: &Row, deliveries: bool) -> Result<Value> {
         let mut shown = match &row.decision {
-            Some(recorded) => decision(written(recorded)?, row.explanation.as_ref())?,
+            Some(recorded) => {
+                let recorded = row.standing.as_ref().map_or_else(|| written(recorded), written)?;
+                decision(recorded, row.explanation.as_ref())?
+            }
             None => members(json!({ "id": row.id, "integration": row.integration, "at": row.at, "erased": true,
                 "outcome": row.outcome, "model": row.model })),
         };
@@ -230,7 +234,7 @@ impl Call {
     }
 }
 
-/// A decision as it was answered, as the schema shows it.
+/// A decision, as the schema shows it.
 fn decision(recorded: Value, explanation: Option<&Explanation>) -> Result<Map<String, Value>> {
     let mut shown = members(recorded);
     shown.insert("erased".to_owned(), Value::Bool(false));

@@ -175,6 +175,9 @@ pub(super) fn decision(decision: &Decision) -> pb::Decision {
 /// `Corrupt` when it cannot be read.
 pub(super) fn listed(row: &Row) -> Result<pb::Decision> {
     let Some(text) = &row.decision else { return Ok(erased(row)) };
+    if let Some(standing) = &row.standing {
+        return Ok(decision(standing));
+    }
     let whole: Decision = serde_json::from_str(text.get()).map_err(|error| {
         Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of a decision cannot be read").private(error)
     })?;

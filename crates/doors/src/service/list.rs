@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use tendon_engine::stored;
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp,
     decision::{Decision, Explanation, Outcome},
     sockets::ledger::{Entry, ModelRef, Query},
 };
 
-use super::{Service, cursor, read::raw, reader};
+use super::{Reviewed, Service, cursor, read::raw, reader};
 use crate::keys::Known;
 
 /// Decisions of a page when nobody says.
@@ -77,9 +78,15 @@ pub struct Row {
     /// The decision as it was answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Box<RawValue>>,
+    /// A person's part in it, as it stands, where one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<Reviewed>,
     /// Why, when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+    /// The decision as it stands, where a person was asked.
+    #[serde(skip)]
+    pub standing: Option<Decision>,
 }
 
 impl Filter {
@@ -141,7 +148,7 @@ impl Service {
             looked += entries.len();
             for entry in entries {
                 before = Some(entry.seq);
-                if !in_band(&entry, filter.band.as_deref())? {
+                if !self.in_band(&entry, filter.band.as_deref()).await? {
                     continue;
                 }
                 if found.len() == limit {
@@ -162,6 +169,7 @@ impl Service {
     async fn row(&self, entry: Entry, explain: bool) -> Result<Row> {
         let decision = entry.body.as_ref().map(|body| raw(&body.output)).transpose()?;
         let explanation = if explain && decision.is_some() { self.explained(&entry).await? } else { None };
+        let standing = self.engine.standing(&entry).await?;
         let facts = entry.facts;
         Ok(Row {
             id: facts.id,
@@ -173,16 +181,22 @@ impl Service {
             caller: facts.caller,
             erased: decision.is_none(),
             decision,
+            review: standing.as_ref().and_then(Reviewed::of),
             explanation,
+            standing,
         })
     }
-}
 
-fn in_band(entry: &Entry, band: Option<&str>) -> Result<bool> {
-    let Some(band) = band else { return Ok(true) };
-    let Some(body) = &entry.body else { return Ok(false) };
-    let decision: Decision = serde_json::from_slice(&body.output).map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of a decision cannot be read").private(error)
-    })?;
-    Ok(decision.band.as_deref() == Some(band))
+    /// Whether a decision lies in a band, as it stands.
+    async fn in_band(&self, entry: &Entry, band: Option<&str>) -> Result<bool> {
+        let Some(band) = band else { return Ok(true) };
+        if entry.body.is_none() {
+            return Ok(false);
+        }
+        let decision = match self.engine.standing(entry).await? {
+            Some(standing) => standing,
+            None => stored::decision(entry)?,
+        };
+        Ok(decision.band.as_deref() == Some(band))
+    }
 }

@@ -31,6 +31,9 @@ pub struct Recorded {
     /// Why, when it was asked for and there is an output to explain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+    /// The decision as it stands, where a person was asked.
+    #[serde(skip)]
+    pub standing: Option<Decision>,
     /// What it was read from.
     #[serde(skip)]
     pub entry: Entry,
@@ -68,12 +71,12 @@ impl Recorded {
         self.review.as_ref().is_some_and(|review| review.state == ReviewState::Pending)
     }
 
-    /// The decision as a value, with its explanation when one was recorded with it.
+    /// The decision as it stands, with its explanation when one was recorded with it.
     ///
     /// # Errors
     /// `Corrupt` when it cannot be read.
     pub fn decision(&self) -> Result<Decision> {
-        stored::decision(&self.entry)
+        self.standing.clone().map_or_else(|| stored::decision(&self.entry), Ok)
     }
 }
 
@@ -93,8 +96,10 @@ impl Service {
         let decision = raw(&body.output)?;
         let deliveries = outbox::report(entries)?.into_iter().map(DeliveryView::from).collect();
         let explanation = if explain { self.explained(&entry).await? } else { None };
-        let review = review(&entry, entries)?;
-        Ok(Recorded { decision, seq: entry.seq, deliveries, review, explanation, entry, entries: entries.len() })
+        let standing = standing(&entry, entries)?;
+        let review = standing.as_ref().and_then(Reviewed::of);
+        let (seq, entries) = (entry.seq, entries.len());
+        Ok(Recorded { decision, seq, deliveries, review, explanation, standing, entry, entries })
     }
 
     /// Why a decision is what it is.
@@ -148,11 +153,11 @@ fn decided(entry: &Entry) -> Result<&Body> {
     if entry.facts.kind == EntryKind::Request { Err(pending()) } else { Ok(body) }
 }
 
-/// A person's part in a decision.
-fn review(entry: &Entry, entries: &[Entry]) -> Result<Option<Reviewed>> {
+/// The decision as it stands, where a person was asked.
+fn standing(entry: &Entry, entries: &[Entry]) -> Result<Option<Decision>> {
     let mut standing = stored::decision(entry)?;
     reviews::stand(&mut standing, entries)?;
-    Ok(Reviewed::of(&standing))
+    Ok(standing.review.is_some().then_some(standing))
 }
 
 fn erased() -> Error {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use tendon_kernel::{
-    Id, Result, Timestamp,
+    Error, ErrorKind, Id, Result, Timestamp,
     metrics::{Counter, Gauge, Registry},
     sockets::{ledger::Erased, store::Store},
 };
@@ -203,6 +203,12 @@ impl Reviews {
     pub async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
         self.erasing.write().await
     }
+}
+
+fn not_found(id: Id) -> Error {
+    Error::new(ErrorKind::NotFound, "review_not_found", "no decision with this id waits, or waited, for a person")
+        .with("decision", id)
+        .hint("`tendon reviews list` shows what waits")
 }
 
 impl Engine {

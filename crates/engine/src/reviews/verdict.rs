@@ -16,7 +16,7 @@ use tendon_kernel::{
 use tendon_plan::plan::{EventsPlan, TargetPlan};
 use tokio::sync::oneshot;
 
-use super::ROUTE;
+use super::{ROUTE, not_found};
 use crate::{
     ask::{Caller, SourceRow},
     batch::{Batch, Case},
@@ -130,7 +130,8 @@ impl Engine {
     ///
     /// # Errors
     /// `NotFound` (no such decision), `Gone` (its subject was erased), `Conflict` (it waits for nobody, somebody was faster,
-    /// or what it needs has changed), `Invalid` (an output that cannot be), `Unavailable` (not recorded).
+    /// or what it needs has changed), `Invalid` (an output that cannot be), `Unavailable` (not recorded). The same verdict
+    /// of the same reviewer again is none of these: it changes nothing.
     pub async fn review(self: &Arc<Self>, wish: Wish) -> Result<Decision> {
         let (tell, told) = oneshot::channel();
         let engine = Arc::clone(self);
@@ -146,11 +147,16 @@ impl Engine {
         // From the look at the decision on: what is erased gets no verdict, and a verdict is erased with it.
         let _no_erasure = self.reviews.erasing.read().await;
         let entries = self.ledger.entries_of(wish.id).await.map_err(|cause| ledger_unavailable(&cause))?;
+        if let Some(decision) = repeated(&wish, &entries)? {
+            return Ok(decision);
+        }
         let draft = self.verdict_draft(&wish, &awaiting(&wish, &entries)?)?;
         let (facts, body) = (draft.facts.clone(), draft.body.clone());
         let committed = self.ledger.commit(vec![draft]).await.map_err(|cause| not_recorded(&cause))?;
         let Some(Committed::New { seq }) = committed.into_iter().next() else {
-            return Err(closed(wish.id));
+            // Somebody was faster; or this very verdict, sent twice.
+            let entries = self.ledger.entries_of(wish.id).await.map_err(|cause| ledger_unavailable(&cause))?;
+            return repeated(&wish, &entries)?.ok_or_else(|| closed(wish.id));
         };
         self.reviews.finish(wish.id);
         self.reviews.verdicts[wish.verdict.index()].increment();
@@ -218,14 +224,28 @@ impl Engine {
     }
 }
 
+/// The decision as it stands, where this very verdict of the same reviewer is recorded already: it was sent twice.
+fn repeated(wish: &Wish, entries: &[Entry]) -> Result<Option<Decision>> {
+    let of = |kind| entries.iter().find(|entry| entry.facts.kind == kind);
+    let (Some(entry), Some(verdict)) = (of(EntryKind::Decision), of(EntryKind::Review)) else { return Ok(None) };
+    let Some(said) = Said::of(verdict)? else { return Ok(None) };
+    let output = match wish.verdict {
+        Verdict::Override(output) => said.output.is_some_and(|said| said.to_bits() == output.to_bits()),
+        Verdict::Approve | Verdict::Reject => true,
+    };
+    let same = output && said.verdict == wish.verdict.word() && said.by == wish.by && said.note == wish.note;
+    if !same || verdict.facts.caller != wish.caller {
+        return Ok(None);
+    }
+    let mut decision = stored::decision(entry)?;
+    stand(&mut decision, entries)?;
+    Ok(Some(decision))
+}
+
 /// The decision that waits for this verdict, or why none does.
 fn awaiting<'a>(wish: &Wish, entries: &'a [Entry]) -> Result<Asked<'a>> {
     let of = |kind| entries.iter().find(|entry| entry.facts.kind == kind);
-    let Some(entry) = of(EntryKind::Decision) else {
-        return Err(Error::new(ErrorKind::NotFound, "review_not_found", "no decision has this id")
-            .with("decision", wish.id)
-            .hint("`tendon reviews list` shows what waits"));
-    };
+    let entry = of(EntryKind::Decision).ok_or_else(|| not_found(wish.id))?;
     let decision = stored::decision(entry)?;
     let body = stored::opened(entry)?;
     if of(EntryKind::Review).is_some() {
@@ -286,7 +306,9 @@ fn closed(id: Id) -> Error {
 fn nothing_to_approve(id: Id) -> Error {
     Error::new(ErrorKind::Conflict, "nothing_to_approve", "the decision has no output that could be approved")
         .with("decision", id)
-        .hint("override it with an output, or reject it")
+        .hint(format!(
+            "nothing answered it: `tendon reviews override {id} --to NUMBER` gives an output, `tendon reviews reject {id}` ends it without one"
+        ))
 }
 
 fn outdated(id: Id, why: &'static str) -> Error {

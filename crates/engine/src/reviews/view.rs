@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp, Value,
-    decision::{Outcome, ReviewState},
+    decision::{Decision, Outcome, ReviewState},
     schema::Schema,
-    sockets::ledger::{Entry, EntryKind, ModelRef},
+    sockets::ledger::{Body, Entry, EntryKind, ModelRef},
 };
 
-use super::verdict::Said;
+use super::{not_found, stand, verdict::Said};
 use crate::{
     engine::Engine,
     record_format::{More, Raw, Snapshot},
@@ -76,6 +76,21 @@ pub struct Given {
 }
 
 impl Engine {
+    /// The decision of an entry as it stands, where a person was asked; nothing where nobody was, or where its subject was
+    /// erased. Of all other decisions this looks at a few bytes.
+    ///
+    /// # Errors
+    /// The ledger's; `Corrupt` when decision or verdict cannot be read.
+    pub async fn standing(&self, entry: &Entry) -> Result<Option<Decision>> {
+        let asked = |body: &Body| entry.facts.kind == EntryKind::Decision && More::awaits_review(&body.more);
+        if !entry.body.as_ref().is_some_and(asked) {
+            return Ok(None);
+        }
+        let mut decision = stored::decision(entry)?;
+        stand(&mut decision, &self.ledger.entries_of(entry.facts.id).await?)?;
+        Ok(Some(decision))
+    }
+
     /// The review of a decision; with its input where that is wanted.
     ///
     /// # Errors
@@ -83,7 +98,8 @@ impl Engine {
     /// ledger's.
     pub async fn review_of(&self, id: Id, with_input: bool) -> Result<ReviewView> {
         let entries = self.ledger.entries_of(id).await?;
-        let entry = entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision).ok_or_else(not_found)?;
+        let entry =
+            entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision).ok_or_else(|| not_found(id))?;
         let mut shown = view(entry, &entries)?;
         if with_input {
             let runtime = self.runtime();
@@ -98,7 +114,7 @@ impl Engine {
 fn view(entry: &Entry, entries: &[Entry]) -> Result<ReviewView> {
     let body = stored::opened(entry)?;
     let decision = stored::decision(entry)?;
-    let review = decision.review.ok_or_else(not_found)?;
+    let review = decision.review.ok_or_else(|| not_found(decision.id))?;
     let mut shown = ReviewView {
         id: decision.id,
         integration: decision.integration,
@@ -141,9 +157,4 @@ fn input(snapshot: &[u8], schema: Option<&Schema>) -> Result<Json> {
     read.ok_or_else(|| {
         Error::new(ErrorKind::Corrupt, "entry_unreadable", "the input of a recorded decision cannot be read")
     })
-}
-
-fn not_found() -> Error {
-    Error::new(ErrorKind::NotFound, "review_not_found", "no decision with this id waits, or waited, for a person")
-        .hint("`tendon reviews list` shows what waits")
 }
