@@ -214,6 +214,7 @@ fn runtime() -> Runtime {
             BandPlan { name: "red".into(), test: Threshold::Otherwise },
         ],
         fallback: FallbackPlan::default(),
+        review: None,
         explain: ExplainPlan::OnRequest,
         record: RecordPlan::Durable,
         retention: "standard".into(),

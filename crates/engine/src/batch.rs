@@ -77,7 +77,7 @@ pub(crate) struct Case {
     pub(crate) output: Option<f64>,
     pub(crate) classes: Option<Vec<f64>>,
     pub(crate) rung: Option<Rung>,
-    /// Why a fallback answered, in words.
+    /// Why a fallback answered, and why a person is asked, in words.
     pub(crate) why: Option<String>,
     pub(crate) band: Option<Arc<str>>,
     pub(crate) explanation: Option<Explanation>,
@@ -133,6 +133,11 @@ impl Case {
     /// Whether only a person can answer it, and none has.
     pub(crate) fn is_left_to_people(&self) -> bool {
         self.rung == Some(Rung::Human) && self.output.is_none()
+    }
+
+    /// Whether what it causes waits for a person.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_left_to_people() || self.seat.as_ref().is_some_and(Seat::held)
     }
 
     pub(crate) fn end(&mut self, outcome: Outcome, failure: Failure) {

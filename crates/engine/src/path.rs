@@ -112,6 +112,8 @@ async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Opt
     fall_back::ask_people(engine, batch, how);
     // After model or ladder: a fallback's output has a band too.
     judge::run(batch);
+    // By output and band; before explain and deliver, which need to know what is held back.
+    judge::ask_people(engine, batch, how);
     laps.end("judge");
     // After judge: an explain condition may ask for the band.
     explain::run(batch);

@@ -44,7 +44,7 @@ pub struct More {
     /// The dead letter that the record became, when it came from a system and could not go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub letter: Option<Letter>,
-    /// Why a fallback answered: the failed attempt and the rung, in words.
+    /// Why a fallback answered: the failed attempt and the rung, in words; and why a person is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Watermark of the row whose answer this decision renews in the cache; it comes from no row itself.

@@ -85,6 +85,9 @@ pub struct Review {
     /// When a person answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// Whether a model's answer is held back until then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 /// How a decision ended.
@@ -266,9 +269,10 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether a person still has to answer it.
+    /// Whether its answer waits for a person: there is none yet, or it is held back.
     pub fn awaits_review(&self) -> bool {
-        self.review.is_some_and(|review| review.state == ReviewState::Pending)
+        let waits = |review: Review| review.state == ReviewState::Pending && (review.held || self.output.is_none());
+        self.review.is_some_and(waits)
     }
 }
 

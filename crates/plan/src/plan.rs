@@ -178,6 +178,16 @@ impl Default for HumanPlan {
     }
 }
 
+/// Which answers a person has to see.
+pub struct ReviewPlan {
+    /// Those for which this is true (sees `output` and `band`).
+    pub when: Program,
+    /// Whether their deliveries wait for the verdict.
+    pub hold: bool,
+    /// How long a review may take, and how many may wait.
+    pub people: HumanPlan,
+}
+
 /// When a decision is explained as it is made.
 pub enum ExplainPlan {
     /// Only when asked for; recomputed from the record later.
@@ -297,6 +307,8 @@ pub struct IntegrationPlan {
     pub route: RoutePlan,
     /// Ladder.
     pub fallback: FallbackPlan,
+    /// Which answers a person has to see.
+    pub review: Option<ReviewPlan>,
     /// When to explain.
     pub explain: ExplainPlan,
     /// Whether answers wait for the record.
@@ -305,7 +317,7 @@ pub struct IntegrationPlan {
     pub retention: Arc<str>,
     /// Region.
     pub region: Arc<str>,
-    /// SHA-256 of the rules of this integration (bands, fallback, quality, explain), lower-case hex.
+    /// SHA-256 of the rules of this integration (bands, fallback, quality, review, explain), lower-case hex.
     pub policy: Arc<str>,
     /// Cache of answers.
     pub cache: Option<CachePlan>,

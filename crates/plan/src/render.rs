@@ -11,8 +11,8 @@ use crate::{
     guard::GuardPlan,
     lookup::LookupsPlan,
     plan::{
-        ApiPlan, Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ServerLimits,
-        Source, SystemPlan, Threshold,
+        ApiPlan, Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ReviewPlan,
+        ServerLimits, Source, SystemPlan, Threshold,
     },
     trust::TrustPlan,
 };
@@ -163,6 +163,10 @@ pub(crate) fn policy(plan: &IntegrationPlan) -> String {
     }
     if let Some(human) = plan.fallback.human {
         line!(out, "  fallback human within={:?} most={}", human.within, human.most);
+    }
+    if let Some(ReviewPlan { when, hold, people }) = &plan.review {
+        let (when, verb) = (when.source(), if *hold { "hold" } else { "review" });
+        line!(out, "  {verb} when {when} within={:?} most={}", people.within, people.most);
     }
     match &plan.explain {
         ExplainPlan::OnRequest => line!(out, "  explain on_request"),

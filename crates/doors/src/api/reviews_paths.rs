@@ -60,8 +60,8 @@ pub(super) fn schemas() -> Map<String, Json> {
     let state = || json!({ "enum": ["pending", "approved", "overridden", "rejected"] });
     let Json::Object(schemas) = json!({
         "ReviewState": { "type": "object", "required": ["state", "due"], "description":
-            "A person's part in a decision. While it is `pending` the answer is still to come.",
-            "properties": { "state": state(), "due": time(), "at": time(), "output": number(), "band": text() } },
+            "A person's part in a decision. While it is `pending` the answer is still to come, or, where it is `held`, not delivered.",
+            "properties": { "state": state(), "due": time(), "at": time(), "held": { "type": "boolean" }, "output": number(), "band": text() } },
         "ReviewPage": { "type": "object", "required": ["reviews", "next"], "properties": {
             "reviews": { "type": "array", "items": { "$ref": "#/components/schemas/Review" } },
             "next": { "type": ["string", "null"], "description": "The cursor of the next page; null: this is the last." } } },

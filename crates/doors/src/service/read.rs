@@ -9,7 +9,7 @@ use tendon_engine::{
 };
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
-    decision::{Decision, DeliveryState, Explanation, ReviewState},
+    decision::{Decision, DeliveryState, Explanation},
     sockets::ledger::{Body, Entry, EntryKind},
 };
 
@@ -66,9 +66,9 @@ impl From<DeliveryReport> for DeliveryView {
 }
 
 impl Recorded {
-    /// Whether a person still has to answer it.
+    /// Whether its answer waits for a person.
     pub fn awaits_review(&self) -> bool {
-        self.review.as_ref().is_some_and(|review| review.state == ReviewState::Pending)
+        self.standing.as_ref().is_some_and(Decision::awaits_review)
     }
 
     /// The decision as it stands, with its explanation when one was recorded with it.

@@ -31,6 +31,9 @@ pub struct Reviewed {
     /// When a person answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// Whether the model's answer is held back until then.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// The output that stands.
     pub output: Option<f64>,
     /// Its band.
@@ -41,8 +44,8 @@ pub struct Reviewed {
 impl Reviewed {
     /// Of a decision as it stands; nothing where nobody was asked.
     pub fn of(standing: &Decision) -> Option<Self> {
-        let Review { state, due, at } = standing.review?;
-        Some(Self { state, due, at, output: standing.output, band: standing.band.clone() })
+        let Review { state, due, at, held } = standing.review?;
+        Some(Self { state, due, at, held, output: standing.output, band: standing.band.clone() })
     }
 }
 

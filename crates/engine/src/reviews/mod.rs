@@ -1,4 +1,4 @@
-//! Reviews: decisions that a person has to answer. Such a decision is recorded without an output and waits; a verdict is an
+//! Reviews: decisions that a person has to answer, or to see. Such a decision is recorded and waits; a verdict is an
 //! entry of kind `review` that holds the person's answer and the deliveries it causes, so that recording it is accepting all
 //! its effects. What waits is a projection of the ledger; memory holds the same, with the tail that is not projected yet.
 
@@ -86,10 +86,16 @@ pub(crate) struct Seat {
     reviews: Arc<Reviews>,
     id: Id,
     due: Timestamp,
+    /// What the decision causes waits for the verdict.
+    held: bool,
     kept: bool,
 }
 
 impl Seat {
+    pub(crate) fn held(&self) -> bool {
+        self.held
+    }
+
     pub(crate) fn due(&self) -> Timestamp {
         self.due
     }
@@ -143,17 +149,18 @@ impl Reviews {
         id: Id,
         integration: &Arc<str>,
         at: Timestamp,
-        human: &HumanPlan,
+        people: &HumanPlan,
+        held: bool,
     ) -> Option<Seat> {
-        let due = at.plus(human.within);
+        let due = at.plus(people.within);
         let mut state = self.lock();
         let count = state.by_integration.entry(Arc::clone(integration)).or_default();
-        if *count >= human.most {
+        if *count >= people.most {
             return None;
         }
         *count += 1;
         state.waiting.insert(id, Place { seq: None, integration: Arc::clone(integration), at, due });
-        Some(Seat { reviews: Arc::clone(self), id, due, kept: false })
+        Some(Seat { reviews: Arc::clone(self), id, due, held, kept: false })
     }
 
     /// It waits no longer.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tendon_kernel::{
-    Error, ErrorKind, Id, Result,
+    Error, ErrorKind, Id, Result, Timestamp,
     context::Deadline,
     decision::{Decision, Delivery, Review, ReviewState, Rung},
     sockets::{
@@ -107,7 +107,7 @@ pub fn stand(decision: &mut Decision, entries: &[Entry]) -> Result<()> {
     let Some(review) = &mut decision.review else { return Ok(()) };
     for entry in entries {
         let Some(said) = Said::of(entry)? else { continue };
-        *review = Review { state: said.state(), due: review.due, at: Some(entry.facts.at) };
+        *review = Review { state: said.state(), at: Some(entry.facts.at), ..*review };
         if said.verdict != "approve" {
             (decision.output, decision.band, decision.classes) = (said.output, said.band, None);
         }
@@ -185,15 +185,25 @@ impl Engine {
             by: wish.by.clone(),
             note: wish.note.clone(),
         };
-        let mut deliveries = Vec::new();
-        if let Some(output) = output {
+        let (mut deliveries, mut at) = (Vec::new(), self.context.clock.now());
+        if wish.verdict == Verdict::Approve {
+            said.band.clone_from(&recorded.band);
+        }
+        // What was delivered when it was made is approved as it is.
+        let delivered = !recorded.awaits_review();
+        if let Some(output) = output.filter(|_| !delivered || wish.verdict != Verdict::Approve) {
             let ready = ready.ok_or_else(|| outdated(wish.id, "its integration is not in the plan any more"))?;
             let (low, high) = ready.plan.output_range;
             if !output.is_finite() || !(low..=high).contains(&output) {
                 return Err(out_of_range(low, high));
             }
-            said.band = judge::band(&ready.plan.bands, output);
-            deliveries.extend(written(ready, case, output, said.band.clone())?);
+            if wish.verdict != Verdict::Approve {
+                said.band = judge::band(&ready.plan.bands, output);
+            }
+            if delivered {
+                at = self.stamp();
+            }
+            deliveries.extend(written(ready, case, output, said.band.clone(), delivered.then_some(at))?);
         }
         if let Some(url) = case.more.review.as_ref().and_then(|awaited| awaited.callback.as_deref()) {
             match ready.and_then(|ready| ready.plan.api.as_ref()).and_then(|api| api.may_call(url)) {
@@ -210,7 +220,7 @@ impl Engine {
         let body = Body { subject, output: text, more: more.to_bytes(), ..Body::default() };
         let facts = Facts {
             kind: EntryKind::Review,
-            at: self.context.clock.now(),
+            at,
             route: ROUTE.into(),
             reason: wish.verdict.word().into(),
             caller: Arc::clone(&wish.caller),
@@ -251,22 +261,32 @@ fn awaiting<'a>(wish: &Wish, entries: &'a [Entry]) -> Result<Asked<'a>> {
     if of(EntryKind::Review).is_some() {
         return Err(closed(wish.id));
     }
-    if !decision.awaits_review() {
+    if decision.review.is_none() {
         return Err(Error::new(ErrorKind::Conflict, "not_under_review", "this decision does not wait for a person")
             .with("decision", wish.id)
-            .hint("it was answered when it was made; `tendon reviews list` shows what waits"));
+            .hint("nobody was asked about it when it was made; `tendon reviews list` shows what waits"));
     }
     Ok(Asked { entry, decision, body, more: More::parse(&body.more)? })
 }
 
 /// The write-back of the output: made as the path would have made it, from the recorded input and of the decision's time, so
-/// that it never overwrites what a newer decision wrote.
-fn written(ready: &Arc<Ready>, of: &Asked<'_>, output: f64, band: Option<Arc<str>>) -> Result<Option<Delivery>> {
+/// that it never overwrites what a newer decision wrote. `after`: time of a verdict that takes the place of what was delivered
+/// already: the row must still hold what the decision saw, so it must be the row that was read.
+fn written(
+    ready: &Arc<Ready>,
+    of: &Asked<'_>,
+    output: f64,
+    band: Option<Arc<str>>,
+    after: Option<Timestamp>,
+) -> Result<Option<Delivery>> {
     let Some(source) = &of.more.row else { return Ok(None) };
     let id = of.decision.id;
     let events = ready.plan.events.as_ref().filter(|events| is_of(source, events, of.more.review.as_ref()));
     let events = events.ok_or_else(|| outdated(id, "its row came from another table than is watched now"))?;
     let Some(target) = &events.target else { return Ok(None) };
+    if after.is_some() && !target.same_row {
+        return Err(outdated(id, "it was delivered to another row, which may hold a newer decision's values by now"));
+    }
     let snapshot = Snapshot::parse(&of.body.input)?;
     let mut batch = Batch {
         ready: Arc::clone(ready),
@@ -281,7 +301,7 @@ fn written(ready: &Arc<Ready>, of: &Asked<'_>, output: f64, band: Option<Arc<str
     validate::run(&mut batch);
     lookup::restore(&snapshot.lookups, &mut batch);
     enrich::features(&mut batch);
-    let at = batch.at;
+    let at = after.unwrap_or(batch.at);
     let case = batch.open().next().ok_or_else(|| outdated(id, "its input is not valid under today's rules"))?;
     (case.output, case.band, case.rung) = (Some(output), band, Some(Rung::Human));
     let delivery = deliver::delivery(&ready.plan, events, target, case, source, at);

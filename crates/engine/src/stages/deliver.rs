@@ -33,7 +33,7 @@ pub(crate) fn prepare(batch: &mut Batch) {
             State::Answered(_) => continue,
             State::Ended(_, failure) => Some(failure.clone()),
             // Delivered when a person has answered.
-            State::Open if case.is_left_to_people() => continue,
+            State::Open if case.is_held() => continue,
             State::Open => {
                 match events.target.as_ref().map(|target| delivery(&ready.plan, events, target, case, source, at)) {
                     None => None,
@@ -51,7 +51,7 @@ pub(crate) fn prepare(batch: &mut Batch) {
 
 /// The call that tells of a decision, however it ended. One whose address is not declared any more stays unmade.
 fn call(plan: &IntegrationPlan, case: &mut Case) {
-    if case.seat.is_some() {
+    if case.is_held() {
         return;
     }
     let (Some(url), false) = (case.callback.take(), matches!(case.state, State::Answered(_))) else { return };

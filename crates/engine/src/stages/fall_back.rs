@@ -42,10 +42,11 @@ pub(crate) fn ask_people(engine: &Engine, batch: &mut Batch, how: &Use) {
             case.end(Outcome::Failed, unavailable(&ready.plan));
             continue;
         }
-        case.seat = engine.reviews.take(case.id, &ready.plan.name, at, human);
+        case.seat = engine.reviews.take(case.id, &ready.plan.name, at, human, true);
         if case.seat.is_none() {
             case.rung = None;
-            case.end(Outcome::Failed, too_many(&ready.plan));
+            let what = format!("model {}@{} could not answer", ready.plan.model, ready.plan.alias);
+            case.end(Outcome::Failed, too_many(&what, "fallback.human.most"));
         }
     }
 }
@@ -94,17 +95,13 @@ fn unavailable(plan: &IntegrationPlan) -> Failure {
     }
 }
 
-fn too_many(plan: &IntegrationPlan) -> Failure {
+/// No place is left among what waits for people. `key` of the integration says how many there are.
+pub(crate) fn too_many(what: &str, key: &str) -> Failure {
     Failure {
         code: "too_many_reviews".into(),
-        message: format!(
-            "model {}@{} could not answer, and as many decisions wait for a person as may",
-            plan.model, plan.alias
-        ),
+        message: format!("{what}, and as many decisions wait for a person as may"),
         pointer: None,
-        hint: Some(
-            "ask again when some were answered; `fallback.human.most` in the integration sets how many may wait".into(),
-        ),
+        hint: Some(format!("ask again when some were answered; `{key}` in the integration sets how many may wait")),
         retryable: true,
     }
 }

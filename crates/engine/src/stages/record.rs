@@ -185,7 +185,12 @@ fn decision(batch: &mut Batch, index: usize) -> Decision {
         classes: case.classes.take(),
         band: case.band.take(),
         degraded: case.rung,
-        review: case.seat.as_ref().map(|seat| Review { state: ReviewState::Pending, due: seat.due(), at: None }),
+        review: case.seat.as_ref().map(|seat| Review {
+            state: ReviewState::Pending,
+            due: seat.due(),
+            at: None,
+            held: seat.held() && case.output.is_some(),
+        }),
         model: asked.then(|| case.slot.as_ref().map(|slot| slot.reference.clone())).flatten(),
         route: Arc::clone(&case.route),
         recalled: case.recall.hit.as_ref().map(|hit| hit.recalled.clone()),

@@ -16,4 +16,5 @@ mod recall_histories;
 mod requests;
 mod reviews;
 mod routes;
+mod seen;
 mod single_flight;

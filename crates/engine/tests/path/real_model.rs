@@ -74,6 +74,7 @@ fn plan(model: &dyn Model) -> Arc<Plan> {
         route: tendon_plan::route::RoutePlan::default(),
         bands: vec![BandPlan { name: "all".into(), test: Threshold::Otherwise }],
         fallback: FallbackPlan::default(),
+        review: None,
         explain: ExplainPlan::OnRequest,
         record: RecordPlan::Durable,
         retention: "standard".into(),

@@ -24,13 +24,16 @@ use tendon_kernel::{
 };
 use tendon_plan::{
     callback::CallbackPlan,
-    plan::{ApiPlan, FallbackPlan, HumanPlan, RecordPlan},
+    plan::{ApiPlan, FallbackPlan, HumanPlan, RecordPlan, ReviewPlan},
 };
 use tendon_platform::MemoryCache;
 use tendon_testkit::{Promise, Rng, Sim};
 
 use crate::{
-    common::{Bench, Faults, INTEGRATION, Wishes, ask, bench, caller, decide, json, keyed, node, one, plan, row, with},
+    common::{
+        Bench, Faults, INTEGRATION, Wishes, ask, bench, caller, decide, json, keyed, node, one, plan, program, row,
+        with,
+    },
     recall::cache,
 };
 
@@ -339,6 +342,12 @@ fn of_verdicts_at_once_exactly_one_counts() {
     }
 }
 
+/// A person answers what nothing else did, and sees what is red before it is delivered.
+fn both() -> Wishes {
+    let people = HumanPlan { most: 5, ..HumanPlan::default() };
+    Wishes { review: Some(ReviewPlan { when: program("band == \"red\""), hold: true, people }), ..human(5) }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -346,7 +355,7 @@ proptest! {
     /// same.
     #[test]
     fn memory_and_projection_agree(steps in prop::collection::vec((0u8..5, 0usize..8), 1..40)) {
-        let (sim, bench) = with(human(5));
+        let (sim, bench) = with(both());
         let mut asked = Vec::new();
         let along: Arc<dyn Store> = sim.store(Promise::Projections);
         let mut seen = 0;
@@ -371,7 +380,7 @@ proptest! {
         let anew: Arc<dyn Store> = sim.store(Promise::Projections);
         project(&sim, &bench, &anew, bench.ledger.entries());
         for store in [along, anew] {
-            let next = node(&sim.context(), Arc::clone(&bench.ledger), human(5));
+            let next = node(&sim.context(), Arc::clone(&bench.ledger), both());
             let engine = Arc::clone(&next.engine);
             sim.run(async move { engine.begin_reviews(&*store).await }).done().unwrap();
             prop_assert_eq!(waiting(&bench), waiting(&next));

@@ -153,18 +153,28 @@ async fn process(start: Start, clients: Vec<Arc<Mutex<Client>>>, context: Contex
     for client in clients {
         context.spawn.spawn("client", Box::pin(people::call(process.engine.clone(), context.clone(), client)));
     }
+    see(&process, &context);
     // Everything else goes on by itself until the lights go out.
     std::future::pending::<()>().await;
 }
 
-/// Waits until the watch and the outbox have nothing left to do.
+/// Somebody sees what waits for a person.
+fn see(process: &Process, context: &Context) {
+    let mut seed = [0; 8];
+    context.entropy.fill(&mut seed);
+    let rng = Rng::stream(u64::from_le_bytes(seed), "reviewer");
+    context.spawn.spawn("reviewer", Box::pin(people::see(process.engine.clone(), context.clone(), rng)));
+}
+
+/// Waits until the watch and the outbox have nothing left to do, and nobody is left to be seen.
 async fn rest(process: &Process, context: &Context) {
     let mut calm = 0;
     while calm < 2 {
         context.clock.sleep(Duration::from_secs(6)).await;
         let outbox = process.outbox.states().values().all(|desk| desk.waiting == 0 && !desk.more);
         let watch = process.watches.states().values().all(|watch| watch.failing.is_none() && watch.swept_at.is_some());
-        calm = if outbox && watch { calm + 1 } else { 0 };
+        let seen = process.engine.reviews().list(None, 1, |_| true).is_empty();
+        calm = if outbox && watch && seen { calm + 1 } else { 0 };
     }
 }
 
@@ -195,6 +205,7 @@ fn live(seed: u64, plant: Plant) -> u64 {
                 Err(error) => assert!(error.retryable(), "the last start: {error:?}"),
             }
         };
+        see(&process, &context);
         people::work(crm.clone(), context.clone(), Rng::stream(seed, "last edits"), 5).await;
         rest(&process, &context).await;
         process.watches.stop().await;
@@ -271,8 +282,13 @@ async fn erase(process: &Process, context: &Context, subject: &str) {
         region: nothing,
     };
     let erased = loop {
+        // No verdict about the person is recorded from what was read before.
+        let _reviews = process.engine.reviews().hold().await;
         match process.engine.erase(subject, facts.clone()).await {
-            Ok(erased) => break erased,
+            Ok(erased) => {
+                process.engine.reviews_erased(&erased).await;
+                break erased;
+            }
             // Nothing was decided about this person yet.
             Err(error) => assert_eq!(error.code(), "no_such_subject"),
         }
@@ -297,6 +313,7 @@ fn nothing_is_written_about_a_person_after_the_erasure() {
         let mut rng = Rng::stream(seed, "erasure");
         let end = async move {
             let process = start.up().await.unwrap();
+            see(&process, &context);
             crm.locked(rng.chance(1, 2));
             context.clock.sleep(Duration::from_micros(rng.below(2_000_000))).await;
             let row = rng.below(ROWS) as i64;

@@ -9,6 +9,7 @@ use std::{
 use tendon_engine::{
     Engine,
     ask::{Ask, Caller, Input, Item, Priority},
+    reviews::{Verdict, Wish},
 };
 use tendon_kernel::{
     Value,
@@ -82,6 +83,29 @@ pub async fn call(engine: Arc<Engine>, context: Context, client: Arc<Mutex<Clien
         }
         let wait = client.lock().unwrap().rng.below(60_000);
         context.clock.sleep(Duration::from_micros(wait)).await;
+    }
+}
+
+/// Sees what waits and lets it stand, as long as the process lives: later, sooner, and now and then twice.
+pub async fn see(engine: Arc<Engine>, context: Context, mut rng: Rng) {
+    loop {
+        context.clock.sleep(Duration::from_micros(rng.below(400_000))).await;
+        let waiting = engine.reviews().list(None, 1 + rng.index(4), |_| true);
+        for one in waiting {
+            let wish = Wish {
+                id: one.id,
+                verdict: Verdict::Approve,
+                caller: "cli".into(),
+                by: "somebody of the town".into(),
+                note: None,
+            };
+            let again = rng.chance(1, 5).then(|| wish.clone());
+            // What cannot be recorded now is seen again; what was erased waits no longer.
+            let first = engine.review(wish).await;
+            if let (Ok(first), Some(again)) = (first, again) {
+                assert_eq!(engine.review(again).await.unwrap(), first);
+            }
+        }
     }
 }
 

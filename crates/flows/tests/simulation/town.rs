@@ -11,6 +11,7 @@ use tendon_engine::{
     Engine, Parts as EngineParts, Runtime, Slot,
     outbox::{Outbox, OutboxProjection, Parts as OutboxParts},
     requests::RequestsProjection,
+    reviews::ReviewsProjection,
     systems::{Limits, System},
 };
 use tendon_flows::watch::{Parts as WatchParts, WatchProjection, Watches};
@@ -136,7 +137,12 @@ impl Start {
             context: self.context.clone(),
             store: self.store.clone(),
             keys: self.keys.clone(),
-            projections: vec![Arc::new(OutboxProjection), Arc::new(WatchProjection), Arc::new(RequestsProjection)],
+            projections: vec![
+                Arc::new(OutboxProjection),
+                Arc::new(WatchProjection),
+                Arc::new(RequestsProjection),
+                Arc::new(ReviewsProjection),
+            ],
             origin: "tendon.local/town/main".into(),
             folder: "ledger/main".into(),
             settings: Settings {
@@ -176,6 +182,7 @@ impl Start {
         engine.keep_answers_in(Arc::new(MemoryCache::new(&self.context, 4_000)));
         engine.resume().await?;
         engine.begin_requests(&*self.store).await?;
+        engine.begin_reviews(&*self.store).await?;
         let parts = WatchParts { context: self.context, engine: engine.clone(), ledger: book, store: self.store };
         let watches = Arc::new(Watches::start(&parts, self.plan.integrations.values(), &systems)?);
         outbox.listen(&watches);

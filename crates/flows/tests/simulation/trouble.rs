@@ -48,6 +48,7 @@ fn all_lanes_together_repeat_little_and_lose_nothing() {
         let (start, context, crm) = (town.start(), town.sim.context(), (*town.crm).clone());
         let end = async move {
             let process = start.up().await.unwrap();
+            crate::see(&process, &context);
             people::work(crm.clone(), context.clone(), Rng::stream(seed, "last edits"), 3).await;
             rest(&process, &context).await;
             check::scored(&crm, None);

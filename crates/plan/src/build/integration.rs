@@ -134,7 +134,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     let subject = work.subject(raw.subject.as_ref(), &names);
     let (rules, human) = (work.fallback_rules(raw, &names), work.fallback_human(raw));
     let fallback = FallbackPlan { previous, rules, default: fallback_at, human };
-    let explain = work.explain(raw.explain.as_ref(), &names);
+    let (review, explain) = (work.review(raw, &names), work.explain(raw.explain.as_ref(), &names));
     let watched = Watched { candidates: &candidates, names: &names };
     let doors = raw.doors.as_ref().map(|doors| &doors.value);
     let events = doors.and_then(|doors| doors.events.as_ref()).map(|events| work.events(events, &watched));
@@ -156,6 +156,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         bands,
         route,
         fallback,
+        review,
         explain,
         record: match raw.record {
             Some(RecordRaw::Buffered) => RecordPlan::Buffered,
@@ -204,6 +205,7 @@ pub(super) fn expressions(raw: &IntegrationRaw) -> Vec<&At<Cel>> {
     let all = all.chain(keys(input));
     let all = all.chain(rules.filter_map(|rule| rule.when.as_ref()));
     let all = all.chain(fallback.filter_map(|rule| rule.when.as_ref()));
+    let all = all.chain(raw.review.iter().filter_map(|review| review.value.when.as_ref()));
     all.chain(set.into_iter().flat_map(|set| set.value.iter().map(|(_, cel)| cel))).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Bands, fallback and quality rules.
+//! Bands, fallback, reviews and quality rules.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     expr::{Env, Program},
-    finding::Finding,
-    plan::{BandPlan, HumanPlan, QualityRule, Threshold},
+    finding::{Finding, Mark},
+    plan::{BandPlan, HumanPlan, QualityRule, ReviewPlan, Threshold},
     raw::{IntegrationRaw, RuleRaw, Span},
     yaml::At,
 };
@@ -166,18 +166,30 @@ impl Work<'_> {
             let message = "nobody is ever asked: the default always answers first";
             self.findings.add(human.mark, "human_unreachable", message, |finding| finding.allow("human or default"));
         }
+        Some(self.people(human.mark, human.value.within, human.value.most))
+    }
+
+    /// Which answers a person has to see.
+    pub(super) fn review(&mut self, raw: &IntegrationRaw, names: &Names) -> Option<ReviewPlan> {
+        let review = raw.review.as_ref()?;
+        let people = self.people(review.mark, review.value.within, review.value.most);
+        let when = self.condition(review.value.when.as_ref()?, &names.env(Moment::After))?;
+        Some(ReviewPlan { when, hold: review.value.hold.unwrap_or(true), people })
+    }
+
+    fn people(&mut self, mark: Mark, within: Option<Span>, most: Option<u32>) -> HumanPlan {
         let usual = HumanPlan::default();
-        let within = human.value.within.map_or(usual.within, |Span(within)| within);
-        let most = human.value.most.map_or(usual.most, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        let within = within.map_or(usual.within, |Span(within)| within);
+        let most = most.map_or(usual.most, |most| usize::try_from(most).unwrap_or(usize::MAX));
         for (wrong, message) in [
             (within.is_zero(), "within must be above 0: nobody answers in no time"),
             (most == 0, "most must be above 0: with no place nobody is ever asked"),
         ] {
             if wrong {
-                self.say(human.mark, "bad_limit", message);
+                self.say(mark, "bad_limit", message);
             }
         }
-        Some(HumanPlan { within, most })
+        HumanPlan { within, most }
     }
 
     /// The fallback's rules.

@@ -36,6 +36,8 @@ pub(crate) struct IntegrationRaw {
     pub(crate) route: Option<At<RouteRaw>>,
     /// What answers when the model cannot.
     pub(crate) fallback: Option<FallbackRaw>,
+    /// Which answers a person has to see.
+    pub(crate) review: Option<At<ReviewRaw>>,
     /// Which answers may be reused for how long.
     pub(crate) cache: Option<At<CacheRaw>>,
     /// `on_request` (default: recomputed from the record when asked), `always`, or a CEL condition such as `band == "red"`.
@@ -79,6 +81,22 @@ pub(crate) struct HumanRaw {
     /// Time until a review counts as overdue (default 48h). Nothing ends by itself: an overdue review still waits.
     pub(crate) within: Option<Span>,
     /// Reviews that may wait at once (default 1000); beyond that a decision fails, and asking again later may help.
+    pub(crate) most: Option<u32>,
+}
+
+/// A person's verdict on a model's answer: approve, override or reject. Who may give it: as with `fallback.human`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["when"]))]
+pub(crate) struct ReviewRaw {
+    /// CEL: which answers; sees `input`, the lookups, `output`, `band`, `now`. Where it has no result, a person is asked.
+    #[schemars(required)]
+    pub(crate) when: Option<At<Cel>>,
+    /// Whether write-backs and callbacks wait for the verdict (default `true`: what is rejected is never delivered). `false`: they do not, and the verdict comes after.
+    pub(crate) hold: Option<bool>,
+    /// Time until a review counts as overdue (default 48h). Nothing ends by itself: an overdue review still waits.
+    pub(crate) within: Option<Span>,
+    /// Reviews of the integration that may wait at once (default 1000); beyond that a decision fails, and asking again later may help.
     pub(crate) most: Option<u32>,
 }
 

@@ -33,7 +33,7 @@ use tendon_plan::{
     lookup::LookupsPlan,
     plan::{
         ApiPlan, BandPlan, Encoding, EventsPlan, ExplainPlan, FallbackPlan, FeaturePlan, InputPlan, QualityRule,
-        RecordPlan, ServerLimits, Source, TargetPlan, Threshold,
+        RecordPlan, ReviewPlan, ServerLimits, Source, TargetPlan, Threshold,
     },
     route::RoutePlan,
 };
@@ -98,6 +98,7 @@ pub(crate) struct Wishes {
     pub(crate) route: RoutePlan,
     pub(crate) set: Vec<(String, Program)>,
     pub(crate) cache: Option<CachePlan>,
+    pub(crate) review: Option<ReviewPlan>,
     /// Two hexadecimal digits that stand for the plan.
     pub(crate) digest: &'static str,
 }
@@ -118,6 +119,7 @@ impl Default for Wishes {
             route: RoutePlan::default(),
             set: vec![("score".into(), program("output")), ("score_band".into(), program("band"))],
             cache: None,
+            review: None,
             digest: "11",
         }
     }
@@ -188,6 +190,7 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
             BandPlan { name: "red".into(), test: Threshold::Otherwise },
         ],
         fallback: wishes.fallback,
+        review: wishes.review,
         explain: wishes.explain,
         record: wishes.record,
         retention: "standard".into(),
