@@ -6,6 +6,7 @@
 pub mod certs;
 pub mod contract;
 pub mod disk;
+pub mod layer;
 pub mod peer;
 pub mod proxy;
 pub mod rng;

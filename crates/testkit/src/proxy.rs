@@ -38,6 +38,12 @@ pub enum Fault {
         /// Whether the server gets it.
         delivered: bool,
     },
+    /// Once: when what the client sends contains these bytes, the server gets them, and from then on the line is
+    /// [`Fault::HalfOpen`]: it has done what was asked, and its answer never comes.
+    HoldAt {
+        /// What to wait for.
+        request: Vec<u8>,
+    },
 }
 
 /// The proxy; see the module.
@@ -137,7 +143,7 @@ impl Proxy {
         self.shared.state().accepted
     }
 
-    /// How often [`Fault::CutAt`] has cut.
+    /// How often [`Fault::CutAt`] has cut and [`Fault::HoldAt`] has held.
     pub fn fired(&self) -> u64 {
         self.shared.state().fired
     }
@@ -268,13 +274,16 @@ impl Shared {
                 }
                 return state.alive(id);
             }
-            Fault::CutAt { .. } if towards == Towards::Client => return state.alive(id),
+            Fault::CutAt { .. } | Fault::HoldAt { .. } if towards == Towards::Client => return state.alive(id),
+            Fault::HoldAt { request } => {
+                if found(tail, bytes, &request) {
+                    state.fault = Fault::HalfOpen;
+                    state.fired += 1;
+                }
+                return state.alive(id);
+            }
             Fault::CutAt { request, delivered } => {
-                tail.extend_from_slice(bytes);
-                let found = tail.windows(request.len().max(1)).any(|window| window == request);
-                let kept = tail.len().saturating_sub(request.len().saturating_sub(1));
-                tail.drain(..kept);
-                if found {
+                if found(tail, bytes, &request) {
                     state.fault = Fault::None;
                     state.fired += 1;
                     if delivered {
@@ -316,4 +325,13 @@ impl Shared {
         }
         true
     }
+}
+
+/// Whether these bytes complete what is waited for; `tail` holds what came before and may be its begin.
+fn found(tail: &mut Vec<u8>, bytes: &[u8], request: &[u8]) -> bool {
+    tail.extend_from_slice(bytes);
+    let found = tail.windows(request.len().max(1)).any(|window| window == request);
+    let kept = tail.len().saturating_sub(request.len().saturating_sub(1));
+    tail.drain(..kept);
+    found
 }
