@@ -6,6 +6,7 @@
 
 mod bench;
 mod docs;
+mod faults;
 mod proto;
 mod run;
 mod setup;
@@ -26,6 +27,10 @@ const HELP: &str = "cargo xtask <task>
   supply           licences, yanked and advised-against packages of the dependency tree
   bench [--long] [--readme] [PART…]
                    the benchmark table, with machine and method; also bench/results/latest.json (and into the README)
+  faults [--long] [--write] [--seed N] [--rounds N] [--mutations] [CELL…]
+                   the program under load while things break, cell by cell, checked by an independent program
+                   (--write: the table into docs/faults.md; --mutations: faults planted into a patched
+                   copy of the program, each of which has to be found)
 ";
 
 /// What every task returns: nothing, or a sentence that says what was attempted and what to do.
@@ -42,6 +47,7 @@ fn main() -> ExitCode {
         Some("proto") => proto::proto(rest.iter().any(|arg| arg == "--check")),
         Some("supply") => supply::supply(),
         Some("bench") => bench::bench(rest),
+        Some("faults") => faults::faults(rest),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");
             Ok(())

@@ -4,7 +4,7 @@
 use std::{fs, time::Instant};
 
 use crate::{
-    Outcome, docs, proto,
+    Outcome, docs, faults, proto,
     run::{capture, cargo, command, root, status, target, tee},
     setup, supply, tidy,
 };
@@ -39,6 +39,7 @@ const STEPS: &[Step] = &[
     ("messages", || check(|| proto::proto(true))),
     ("pages", || check(|| docs::docs(true))),
     ("tests", tests),
+    ("faults", || check(|| faults::faults(&[]))),
     ("release build", || check(|| status(cargo(&["build", "--release", "--locked", "-p", "tendon"])))),
     ("scenarios", scenarios),
 ];
