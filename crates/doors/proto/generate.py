@@ -46,6 +46,10 @@ def main(path, name):
         return "message", field.type_name.replace(".google.protobuf.", "prost_types::") if own == field.type_name else own
 
     print(f"//! Messages of `{file.package}`, made by `cargo xtask proto` from proto/{name}: change that file, not this one.\n")
+    for other in files:
+        if other.package == file.package and other.name in file.dependency:
+            module = "pb_" + other.name.rsplit("/", 1)[-1].removesuffix(".proto")
+            print(f"pub(super) use super::{module}::{{{', '.join(message.name for message in other.message_type)}}};\n")
     for at, enum in enumerate(file.enum_type):
         about((5, at))
         print("#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]\n#[repr(i32)]")
