@@ -75,6 +75,28 @@ fn the_days_quota_outlives_a_restart() {
     assert!(number(&read(&running, &key), "ratelimit", "day", 'r') <= 2);
 }
 
+/// A batch waits for room, which comes with the next answers. The day's quota does not come back by waiting.
+#[test]
+fn a_batch_beyond_the_days_quota_is_told_so_once() {
+    let sandbox = Sandbox::with(0, "auth: { limits: { keys: { counted: { quota: 2 } } } }\n");
+    let key = sandbox.key("counted", &["decide:*"]);
+    let running = sandbox.up();
+    let bearer = format!("Bearer {key}");
+    let records: Vec<_> = (0..3).map(crate::support::input).collect();
+    let body = serde_json::json!({ "inputs": records }).to_string();
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let answer = running.request("POST", "/v1/integrations/lead-score/batches", &headers, &body);
+    let told = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!(told.matches("\"code\":\"quota_exceeded\"").count(), 3, "{told}");
+    let metrics = String::from_utf8(running.request("GET", "/metrics", &[], "").body).unwrap();
+    let refused = metrics.lines().find(|line| line.starts_with("tendon_refusals_total{reason=\"quota_exceeded\"}"));
+    assert_eq!(
+        refused.and_then(|line| line.rsplit_once(' ')).map(|(_, count)| count),
+        Some("1"),
+        "it was asked again and again"
+    );
+}
+
 #[test]
 fn pages_of_declared_origins_may_ask_and_others_may_not() {
     let sandbox = Sandbox::with(0, "server: { cors: { origins: [\"https://ops.acme.example\"] } }\n");

@@ -29,6 +29,8 @@ use crate::{
 
 /// Groups under way at once: one is recorded while the next is computed.
 const UNDER_WAY: usize = 2;
+/// What the path says when it has no room.
+const NO_ROOM: &str = "overloaded";
 /// Longest wait for room in the path before a group's records are told that there is none.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest wait for a caller that does not fetch its answers.
@@ -228,10 +230,8 @@ async fn decided(api: &Api, order: &Order, items: Vec<(Bytes, Option<String>)>) 
         };
         match api.service.batch(&order.known, questions).await {
             Ok(answers) => return answers.items,
-            Err(error)
-                if error.kind() == ErrorKind::Overloaded
-                    && api.context.clock.monotonic().saturating_sub(began) < PATIENCE =>
-            {
+            // Room comes with the next answers; what a caller may ask in a day does not.
+            Err(error) if error.code() == NO_ROOM && api.context.clock.monotonic().saturating_sub(began) < PATIENCE => {
                 api.context.clock.sleep(wait).await;
                 wait = (wait * 2).min(Duration::from_millis(200));
             }
