@@ -1,6 +1,7 @@
 //! The generated pages of `docs/reference/`: written from the code, never by hand, and compared in every test run. A page that
 //! differs means that the code changed; `cargo xtask docs` writes it anew, and the change is reviewed with the code.
 
+mod access;
 mod commands;
 mod errors;
 mod metrics;
@@ -19,6 +20,7 @@ type Page = (&'static str, fn() -> Result<String, String>);
 
 // sorted
 const PAGES: &[Page] = &[
+    ("access.md", access::page),
     ("commands.md", commands::page),
     ("configuration.md", schema::page),
     ("errors.md", errors::page),

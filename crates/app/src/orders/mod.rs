@@ -125,3 +125,27 @@ async fn other(parts: &Parts, order: Order) -> Result<Json> {
         Order::LedgerErase { subject } => ledger::erase(parts, &subject).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every order, and whether it reads or changes; all of them are the owner's, who alone can open the socket.
+    const RULES: &str = include_str!("rules.txt");
+
+    /// The names that a decoder knows, from what it says about one that it does not know.
+    fn names(told: &str) -> Vec<&str> {
+        let list = told.split_once("expected one of ").unwrap().1;
+        list.split('`').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn every_order_has_its_line_in_the_list() {
+        let unknown = |text: &str| serde_json::from_str::<Order>(text).unwrap_err().to_string();
+        let (orders, models) = (unknown(r#"{"do":"?"}"#), unknown(r#"{"do":"models","change":"?"}"#));
+        let lines = names(&orders).into_iter().filter(|name| *name != "models").map(str::to_owned);
+        let lines: Vec<_> = lines.chain(names(&models).into_iter().map(|name| format!("models/{name}"))).collect();
+        let known: Vec<_> = RULES.lines().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(lines, known, "write the new order into rules.txt, with what it does");
+    }
+}

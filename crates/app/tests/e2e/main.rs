@@ -22,6 +22,8 @@ mod letters;
 mod limits;
 mod listening;
 mod lookups;
+mod matrix;
+mod planted;
 mod registry;
 mod reload;
 mod reviews;

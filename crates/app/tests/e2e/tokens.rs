@@ -57,14 +57,14 @@ elif how == "deep":
 print(out)
 "#;
 
-struct Issuer {
+pub(crate) struct Issuer {
     peer: Peer,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Issuer {
     /// Starts it, on a port that it had before or on any.
-    fn start(port: u16, algorithm: &str) -> Self {
+    pub(crate) fn start(port: u16, algorithm: &str) -> Self {
         let folder = workspace().join("crates/app/tests/oidc");
         assert!(folder.join("node_modules").exists(), "the provider is not installed: run `cargo xtask setup`");
         let mut command = Command::new("node");
@@ -84,7 +84,7 @@ impl Issuer {
         String::from_utf8(exchange(self.address, head.as_bytes()).unwrap().body).unwrap()
     }
 
-    fn token(&self, resource: &str, scope: &str) -> String {
+    pub(crate) fn token(&self, resource: &str, scope: &str) -> String {
         let form = format!(
             "grant_type=client_credentials&client_id=ada.lovelace&client_secret=secret-of-ada&resource={resource}&scope={scope}"
         );

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::{Path, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::Response,
 };
 use tendon_engine::ask::Timing;
@@ -144,10 +144,10 @@ pub(super) fn not_text() -> Error {
 }
 
 /// Answers an address that does not exist.
-pub(super) async fn no_route(State(api): State<Arc<Api>>, headers: HeaderMap, uri: Uri) -> Response {
+pub(super) async fn no_route(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let asked = Asked::begin(&api, &headers, Route::Other);
-    let path: String = uri.path().chars().take(120).collect();
-    let error = Error::new(ErrorKind::NotFound, "no_route", format!("nothing is served at {path}"))
+    // The address is not repeated: it may hold whom it was meant to be about.
+    let error = Error::new(ErrorKind::NotFound, "no_route", "nothing is served at this address")
         .hint("/openapi.json lists all addresses");
     asked.problem(&api, &error)
 }

@@ -174,3 +174,24 @@ fn sentence(text: &str) -> String {
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who may use what, as a reviewer reads it; `tests/e2e/matrix` of the program asks each line of the running process.
+    const RULES: &str = include_str!("rules.txt");
+
+    #[test]
+    fn every_operation_has_its_rule_in_the_list() {
+        let schema = Schema::parse_and_validate(format!("{BASE}\n{MUTATION}}}\n"), "schema.graphql").unwrap();
+        let mut lines = Vec::new();
+        for (kind, name) in [("query", "Query"), ("mutation", "Mutation")] {
+            lines.extend(schema.get_object(name).unwrap().fields.keys().map(|field| format!("{kind} {field}")));
+        }
+        // What the plan adds: one mutation for each integration.
+        lines.push("mutation decide{Integration}".to_owned());
+        let known: Vec<_> = RULES.lines().map(|line| line.rsplit_once(' ').unwrap().0).collect();
+        assert_eq!(lines, known, "write the new operation into rules.txt, with who may use it");
+    }
+}

@@ -229,3 +229,30 @@ where
         async move { service.call(request).await.unwrap_or_else(|never| match never {}) }.boxed()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    /// Who may use what, as a reviewer reads it; `tests/e2e/matrix` of the program asks each line of the running process.
+    const RULES: &str = include_str!("rules.txt");
+
+    #[test]
+    fn every_method_has_its_rule_in_the_list() {
+        let mut lines = Vec::new();
+        let reflection =
+            [tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET, tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET];
+        for bytes in [DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET].into_iter().chain(reflection) {
+            for file in FileDescriptorSet::decode(bytes).unwrap().file {
+                for service in &file.service {
+                    let methods = service.method.iter().map(|method| method.name().to_owned());
+                    lines.extend(methods.map(|name| format!("{}.{} {name}", file.package(), service.name())));
+                }
+            }
+        }
+        let known: Vec<_> = RULES.lines().map(|line| line.rsplit_once(' ').unwrap().0).collect();
+        assert_eq!(lines, known, "write the new method into rules.txt, with who may use it");
+    }
+}
