@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Parses RFC 3339 (`2026-05-17T10:00:00Z`), or a plain date or `date time` taken as UTC, as databases write them.
+    /// Parses RFC 3339 (`2026-05-17T10:00:00Z`), or a plain date or `date time` taken as UTC, as databases write them. Years that
+    /// RFC 3339 does not know are read as `Display` writes them.
     ///
     /// # Errors
     /// `Invalid` when the text is no point in time.
@@ -19,7 +20,7 @@ impl Timestamp {
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self(time.timestamp_micros()));
         }
-        for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"] {
+        for format in ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ"] {
             if let Ok(time) = chrono::NaiveDateTime::parse_from_str(text, format) {
                 return Ok(Self(time.and_utc().timestamp_micros()));
             }
@@ -86,5 +87,9 @@ mod tests {
             Timestamp::parse("2026-05-17T12:00:00+02:00").unwrap()
         );
         assert!(Timestamp::parse("soon").is_err());
+        for far in ["-2-5-1", "+12345-06-07", "-262142-01-01", "0000-01-01"] {
+            let time = Timestamp::parse(far).unwrap();
+            assert_eq!(Timestamp::parse(&time.to_string()).unwrap(), time, "{far}: {time}");
+        }
     }
 }

@@ -20,12 +20,13 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         findings.add(start, "file_too_large", format!("the file is larger than {LARGEST} bytes"), plain);
         return None;
     }
-    let mut builder = Builder { findings, open: Vec::new(), root: None, nodes: 0, documents: 0, failed: false };
+    let end = end(text);
+    let mut builder = Builder { end, findings, open: Vec::new(), root: None, nodes: 0, documents: 0, failed: false };
     for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => builder.event(event, span),
             Err(error) => {
-                let mark = Mark { line: error.marker().line().max(1), column: error.marker().col() + 1 };
+                let mark = Mark { line: error.marker().line().max(1), column: error.marker().col() + 1 }.min(end);
                 let message = format!("the file is no YAML: {}", error.info());
                 builder.findings.add(mark, "yaml_syntax", message, plain);
                 return None;
@@ -42,12 +43,21 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
     root
 }
 
+/// The end of a text, with its lines as YAML counts them.
+fn end(text: &str) -> Mark {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let (last, line) = text.split('\n').enumerate().last().unwrap_or((0, ""));
+    Mark { line: last + 1, column: line.chars().count() + 1 }
+}
+
 enum Open {
     List(Mark, Vec<Node>),
     Map(Mark, Vec<Entry>, Option<(String, Mark)>),
 }
 
 struct Builder<'a> {
+    /// What is missing at the end of the text is missed on a line behind its last one; nobody finds that line.
+    end: Mark,
     findings: &'a mut Findings,
     open: Vec<Open>,
     root: Option<Node>,
@@ -58,7 +68,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) {
-        let mark = Mark { line: span.start.line().max(1), column: span.start.col() + 1 };
+        let mark = Mark { line: span.start.line().max(1), column: span.start.col() + 1 }.min(self.end);
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
