@@ -166,6 +166,22 @@ pub(super) fn decision(decision: &Decision) -> pb::Decision {
         durable: decision.durable,
         explanation: decision.explanation.as_ref().map(explanation),
         review: decision.review.map(|review| review.state.name().to_owned()),
+        recalled: decision.recalled.as_ref().map(|recalled| pb::Recalled {
+            from: recalled.from.to_string(),
+            at: Some(moment(recalled.at)),
+            age_ms: recalled.age_ms,
+            stale: recalled.stale,
+        }),
+        lookups: decision
+            .lookups
+            .iter()
+            .map(|one| pb::Lookup {
+                name: text(&one.name),
+                state: word(&one.state),
+                age_ms: one.age_ms,
+                why: one.why.as_ref().map(text),
+            })
+            .collect(),
     }
 }
 
@@ -278,6 +294,30 @@ mod tests {
             written(&json!({ "a": -0.0, "b": null, "c": [true, "\"\n"] })),
             r#"{"a":-0e0,"b":null,"c":[true,"\"\n"]}"#
         );
+    }
+
+    #[test]
+    fn what_was_recalled_looked_up_and_seen_is_told() {
+        let id = "0190163d-8694-739b-aea5-966c26f8ad91";
+        let whole: Decision = serde_json::from_value(json!({
+            "id": id, "integration": "lead-score", "at": "2026-05-17T10:00:00Z", "door": "api", "outcome": "ok", "output": 0.5,
+            "route": "champion", "durable": true,
+            "review": { "state": "approved", "due": "2026-05-19T10:00:00Z", "at": "2026-05-18T10:00:00Z", "held": true },
+            "recalled": { "from": id, "at": "2026-05-17T09:59:58Z", "age_ms": 2000, "stale": true },
+            "lookups": [{ "name": "customer", "state": "stale", "age_ms": 70, "why": "timeout" }, { "name": "account", "state": "missing" }],
+        }))
+        .unwrap();
+        let told = decision(&whole);
+        let recalled = told.recalled.unwrap();
+        assert_eq!((&*recalled.from, recalled.age_ms, recalled.stale), (id, 2000, true));
+        assert_eq!(recalled.at.unwrap().seconds, told.at.unwrap().seconds - 2);
+        assert_eq!(told.review.as_deref(), Some("approved"));
+        let [one, other] = &told.lookups[..] else { panic!("two lookups") };
+        assert_eq!(
+            (&*one.name, &*one.state, one.age_ms, one.why.as_deref()),
+            ("customer", "stale", Some(70), Some("timeout"))
+        );
+        assert_eq!((&*other.state, other.age_ms, &other.why), ("missing", None, &None));
     }
 
     #[test]

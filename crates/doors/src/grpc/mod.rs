@@ -10,6 +10,7 @@ mod health;
 mod metadata;
 mod observe;
 mod pb;
+mod pb_parts;
 mod preface;
 mod service;
 mod status;

@@ -1,5 +1,7 @@
 //! Messages of `tendon.v1`, made by `cargo xtask proto` from proto/tendon/v1/decisions.proto: change that file, not this one.
 
+pub(super) use super::pb_parts::{Delivery, Explanation, Failure, Lookup, ModelVersion, Reason, Recalled, Repair};
+
 /// How a decision ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
@@ -167,90 +169,12 @@ pub(super) struct Decision {
     /// Where a person's part in it stands, where one was asked: pending, approved, overridden or rejected.
     #[prost(string, optional, tag = "17")]
     pub(super) review: Option<String>,
-}
-
-/// A version of a model.
-#[derive(Clone, PartialEq, prost::Message)]
-#[prost(skip_debug)]
-pub(super) struct ModelVersion {
-    /// Model.
-    #[prost(string, tag = "1")]
-    pub(super) name: String,
-    /// Version.
-    #[prost(string, tag = "2")]
-    pub(super) version: String,
-    /// SHA-256 of its file, lower-case hex.
-    #[prost(string, tag = "3")]
-    pub(super) digest: String,
-}
-
-/// A value that was put in place of a missing one.
-#[derive(Clone, PartialEq, prost::Message)]
-#[prost(skip_debug)]
-pub(super) struct Repair {
-    /// Field.
-    #[prost(string, tag = "1")]
-    pub(super) field: String,
-    /// How.
-    #[prost(string, tag = "2")]
-    pub(super) how: String,
-}
-
-/// Why a decision has no answer.
-#[derive(Clone, PartialEq, prost::Message)]
-#[prost(skip_debug)]
-pub(super) struct Failure {
-    /// Stable code.
-    #[prost(string, tag = "1")]
-    pub(super) code: String,
-    /// What happened.
-    #[prost(string, tag = "2")]
-    pub(super) message: String,
-    /// JSON pointer into the input.
-    #[prost(string, tag = "3")]
-    pub(super) pointer: String,
-    /// What to do.
-    #[prost(string, tag = "4")]
-    pub(super) hint: String,
-    /// Whether asking again may help.
-    #[prost(bool, tag = "5")]
-    pub(super) retryable: bool,
-}
-
-/// Why a decision is what it is: contributions that add up from base to margin.
-#[derive(Clone, PartialEq, prost::Message)]
-#[prost(skip_debug)]
-pub(super) struct Explanation {
-    /// How it was computed.
-    #[prost(string, tag = "1")]
-    pub(super) method: String,
-    /// Margin of an input of which nothing is known.
-    #[prost(double, tag = "2")]
-    pub(super) base: f64,
-    /// Margin of this input.
-    #[prost(double, tag = "3")]
-    pub(super) margin: f64,
-    /// Contributions, largest first.
-    #[prost(message, repeated, tag = "4")]
-    pub(super) reasons: Vec<Reason>,
-}
-
-/// What one feature contributed.
-#[derive(Clone, PartialEq, prost::Message)]
-#[prost(skip_debug)]
-pub(super) struct Reason {
-    /// Feature.
-    #[prost(string, tag = "1")]
-    pub(super) feature: String,
-    /// Its value.
-    #[prost(message, optional, tag = "2")]
-    pub(super) value: Option<prost_types::Value>,
-    /// What it added to the margin.
-    #[prost(double, tag = "3")]
-    pub(super) contribution: f64,
-    /// The same in words.
-    #[prost(string, tag = "4")]
-    pub(super) text: String,
+    /// The earlier decision whose answer this is, when it came from the cache.
+    #[prost(message, optional, tag = "18")]
+    pub(super) recalled: Option<Recalled>,
+    /// What was looked up.
+    #[prost(message, repeated, tag = "19")]
+    pub(super) lookups: Vec<Lookup>,
 }
 
 /// Which decision.
@@ -266,7 +190,7 @@ pub(super) struct GetRequest {
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct GetResponse {
-    /// As it was answered.
+    /// As it stands: a person's answer takes the place of the model's.
     #[prost(message, optional, tag = "1")]
     pub(super) decision: Option<Decision>,
     /// Position in the ledger.
@@ -275,27 +199,6 @@ pub(super) struct GetResponse {
     /// What was to be written back.
     #[prost(message, repeated, tag = "3")]
     pub(super) deliveries: Vec<Delivery>,
-}
-
-/// A write-back; not its values, which may be of other fields than were asked about.
-#[derive(Clone, PartialEq, prost::Message)]
-#[prost(skip_debug)]
-pub(super) struct Delivery {
-    /// System.
-    #[prost(string, tag = "1")]
-    pub(super) system: String,
-    /// Resource.
-    #[prost(string, tag = "2")]
-    pub(super) resource: String,
-    /// pending, delivered, superseded, dead, erased.
-    #[prost(string, tag = "3")]
-    pub(super) state: String,
-    /// Attempts so far.
-    #[prost(uint32, tag = "4")]
-    pub(super) attempts: u32,
-    /// Why it stands where it stands.
-    #[prost(string, tag = "5")]
-    pub(super) cause: String,
 }
 
 /// Which decisions. Needs the scope `read`, as over HTTP.
@@ -332,7 +235,7 @@ pub(super) struct ListRequest {
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub(super) struct ListResponse {
-    /// As they were answered.
+    /// As they stand.
     #[prost(message, repeated, tag = "1")]
     pub(super) decisions: Vec<Decision>,
     /// Where the next page begins; empty on the last.
