@@ -18,6 +18,8 @@ const SAMPLES: u32 = 4;
 const LONG: Duration = Duration::from_secs(1);
 /// Silence after which nothing is known any more.
 const FORGET: Duration = Duration::from_secs(10);
+/// A quickest time that was forgotten until it is so long says nothing any more: sizes that are not asked for again end here.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 /// What the limits fall to at the least, and by which share at once.
 const LEAST: f64 = 16.0;
 const FALL: f64 = 0.85;
@@ -115,7 +117,9 @@ impl Pace {
         }
         // The quickest time is forgotten slowly, where a longer one would not come from waiting.
         if (!crowded && peaks.0 + peaks.1 <= live / 4.0) || live <= LEAST {
-            self.floors.iter_mut().flatten().for_each(|floor| *floor = floor.mul_f64(1.01));
+            for floor in &mut self.floors {
+                *floor = floor.map(|floor| floor.mul_f64(1.01)).filter(|floor| *floor < FORGOTTEN);
+            }
         }
         self.limits = Some((live, low));
         (self.began, self.samples, self.peaks) = (now, 0, (0, 0));
@@ -161,6 +165,25 @@ mod tests {
         assert!((150..400).contains(&live), "{live}");
         full(&mut pace, 30_000.0, now, Duration::from_secs(30));
         assert_eq!(pace.limits(MOST).0, MOST, "well again");
+    }
+
+    /// A long soak with a batch at its beginning died of this after nine minutes.
+    #[test]
+    fn what_is_not_seen_for_hours_is_forgotten() {
+        let mut pace = Pace::default();
+        let mut now = Duration::from_secs(1);
+        pace.took(&Sample { size: 2000, began: Duration::ZERO, now }, MOST);
+        for _ in 0..100_000 {
+            now += Duration::from_millis(150);
+            pace.taken(1, 0);
+            pace.took(&Sample { size: 1, began: now - Duration::from_millis(1), now }, MOST);
+            for _ in 0..SAMPLES {
+                pace.took(&Sample { size: 1, began: now - Duration::from_millis(1), now }, MOST);
+            }
+        }
+        assert_eq!(pace.limits(MOST).0, MOST);
+        let known: Vec<usize> = (0..SIZES).filter(|size| pace.floors[*size].is_some()).collect();
+        assert_eq!(known, [0], "single questions only");
     }
 
     #[test]
