@@ -25,6 +25,33 @@ fn code(answer: &Answer) -> (u16, String) {
     (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
 }
 
+/// Lists show a verdict as the decision's own address does.
+fn lists_show_it(sandbox: &Sandbox, running: &Running, reader: &str, id: &str) {
+    let row = ask(running, reader, "GET", "/v1/decisions?band=green", "").json()["decisions"][0].clone();
+    assert_eq!(
+        (&row["id"], &row["review"]["state"], &row["review"]["output"]),
+        (&json!(id), &json!("overridden"), &json!(0.95))
+    );
+    assert_eq!(row["decision"]["review"]["state"], "pending", "as it was answered");
+    let query = "{ decisions { nodes { output band review { state } } } }";
+    let asked = json!({ "query": query }).to_string();
+    let shown = ask(running, reader, "POST", "/graphql", &asked).json();
+    let node = json!({ "output": 0.95, "band": "green", "review": { "state": "overridden" } });
+    assert_eq!(shown["data"]["decisions"]["nodes"][0], node, "{shown}");
+    let listed = sandbox.json(&["decisions", "list"])[0].clone();
+    assert_eq!(
+        (&listed["review"], &listed["output"], &listed["band"]),
+        (&json!("overridden"), &json!(0.95), &json!("green"))
+    );
+}
+
+fn unknown_ones_are_told(running: &Running, desk: &str) {
+    let unknown = "/v1/reviews/018f0000-0000-7000-8000-000000000000";
+    assert_eq!(code(&ask(running, desk, "GET", unknown, "")), (404, "review_not_found".into()));
+    assert_eq!(code(&ask(running, desk, "POST", &format!("{unknown}/reject"), "")), (404, "review_not_found".into()));
+    assert_eq!(code(&ask(running, desk, "GET", "/v1/reviews/7", "")), (400, "not_an_id".into()));
+}
+
 #[test]
 fn a_person_answers_and_who_asked_reads_it() {
     let sandbox = sandbox(0, "{}");
@@ -89,23 +116,7 @@ fn a_person_answers_and_who_asked_reads_it() {
     assert!(ask(&running, &desk, "GET", "/v1/reviews", "").json()["reviews"].as_array().unwrap().is_empty());
     assert_eq!(ask(&running, &desk, "GET", &review, "").json()["state"], "overridden");
 
-    // Lists show it as it stands, like the decision's own address.
-    let row = ask(&running, &reader, "GET", "/v1/decisions?band=green", "").json()["decisions"][0].clone();
-    assert_eq!(
-        (&row["id"], &row["review"]["state"], &row["review"]["output"]),
-        (&json!(id), &json!("overridden"), &json!(0.95))
-    );
-    assert_eq!(row["decision"]["review"]["state"], "pending", "as it was answered");
-    let query = "{ decisions { nodes { output band review { state } } } }";
-    let asked = json!({ "query": query }).to_string();
-    let shown = ask(&running, &reader, "POST", "/graphql", &asked).json();
-    let node = json!({ "output": 0.95, "band": "green", "review": { "state": "overridden" } });
-    assert_eq!(shown["data"]["decisions"]["nodes"][0], node, "{shown}");
-    let listed = sandbox.json(&["decisions", "list"])[0].clone();
-    assert_eq!(
-        (&listed["review"], &listed["output"], &listed["band"]),
-        (&json!("overridden"), &json!(0.95), &json!("green"))
-    );
+    lists_show_it(&sandbox, &running, &reader, &id);
 
     // Who asked is told the answer, and not who gave it.
     let found = look();
@@ -116,10 +127,7 @@ fn a_person_answers_and_who_asked_reads_it() {
     let answered = again.json();
     assert_eq!((again.status, &answered["output"], &answered["band"]), (200, &json!(0.95), &json!("green")));
     assert_eq!(answered["review"]["state"], "overridden");
-    let unknown = "/v1/reviews/018f0000-0000-7000-8000-000000000000";
-    assert_eq!(code(&ask(&running, &desk, "GET", unknown, "")), (404, "review_not_found".into()));
-    assert_eq!(code(&ask(&running, &desk, "POST", &format!("{unknown}/reject"), "")), (404, "review_not_found".into()));
-    assert_eq!(code(&ask(&running, &desk, "GET", "/v1/reviews/7", "")), (400, "not_an_id".into()));
+    unknown_ones_are_told(&running, &desk);
     running.stop();
     sandbox.verified_entries();
 }
