@@ -2,9 +2,11 @@
 
 mod again;
 mod assemble;
+mod backup;
 mod caches;
 mod callbacks;
 mod certificates;
+mod checkpoints;
 mod cli;
 mod commands;
 mod control;

@@ -35,7 +35,7 @@ use tendon_platform::{
 };
 
 use crate::{
-    assemble, caches, certificates,
+    assemble, caches, certificates, checkpoints,
     deliveries::Deliveries,
     failure::{self, Failure},
     flows::Flows,
@@ -119,7 +119,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let tls = server_tls(&installed, project, purpose)?;
     let sealed = sealed_keys(&state)?;
     let projected = open_projections(project)?;
-    let book = open_book(&context, &projected, &sealed, &installed.plan.project).await?;
+    let book = open_book(&context, &projected, &sealed, project, &installed).await?;
     let ledger: Arc<dyn Ledger> = book.clone();
     if registry::finish(&project.folder, &*records, &*ledger, &context, &installed.plan.digest).await? {
         installed = judged(project, &context, &secrets, &*records).await?;
@@ -175,6 +175,12 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     })
 }
 
+/// Finishes a restoring, and refuses a ledger that does not hold what is known of it elsewhere.
+async fn known_elsewhere(project: &Project, installed: &Installed, book: &Book, context: &Context) -> Result<()> {
+    checkpoints::finish(&project.state(), book, context, &installed.plan.digest).await?;
+    checkpoints::check(project, &installed.plan, book).await
+}
+
 /// The keys that seal, under the master key of the environment or the one beside them.
 fn sealed_keys(state: &Path) -> Result<Arc<dyn Keys>> {
     let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
@@ -186,19 +192,25 @@ async fn open_book(
     context: &Context,
     store: &Arc<dyn Store>,
     keys: &Arc<dyn Keys>,
-    project: &str,
+    project: &Project,
+    installed: &Installed,
 ) -> Result<Arc<Book>> {
     let book = tendon_ledger::open(tendon_ledger::Parts {
         context: context.clone(),
         store: store.clone(),
         keys: keys.clone(),
         projections: projections(),
-        origin: format!("tendon.local/{project}/main"),
+        origin: format!("tendon.local/{}/main", installed.plan.project),
         folder: LEDGER.to_owned(),
         settings: tendon_ledger::Settings::default(),
     })
     .await?;
     settled(&*book).await?;
+    // Before any decision: an older copy is not gone on with.
+    if let Err(error) = known_elsewhere(project, installed, &book, context).await {
+        drop(book.close().await);
+        return Err(error);
+    }
     Ok(book)
 }
 
@@ -264,6 +276,9 @@ impl Parts {
         self.deliveries.current().stop().await;
         self.engine.flush_refusals();
         self.engine.allowances().flush().await;
+        if self.purpose == Purpose::Serve {
+            checkpoints::now(self).await;
+        }
         if let Err(error) = self.book.close().await {
             tracing::error!(
                 code = error.code(),

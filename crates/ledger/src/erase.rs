@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tendon_kernel::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Id, Result,
     sockets::ledger::{Body, Committed, Draft, EntryKind, Erased, Facts},
 };
 
@@ -53,6 +53,36 @@ impl Inner {
         self.wait_projected(seq).await;
         self.index.purge().await?;
         Ok(Erased { seq, decisions: ids.len() as u64 })
+    }
+
+    /// Records the erasure of slots that are empty although no entry erased them: after restoring a record that is older than
+    /// its keys. Gives how many there were.
+    pub(crate) async fn adopt_erasures(self: &Arc<Self>, facts: &Facts) -> Result<u64> {
+        let Some(last) = self.desk().size.checked_sub(1) else { return Ok(0) };
+        self.wait_projected(last).await;
+        let used = self.index.position().await?.map_or(0, |position| position.next_slot);
+        let known: BTreeSet<u64> = self.index.erasures().await?.into_iter().collect();
+        let mut slots = Vec::new();
+        for slot in (0..used).filter(|slot| !known.contains(slot)) {
+            if self.keyring.key(slot)?.is_none() {
+                slots.push(slot);
+            }
+        }
+        // A leaf has room for so many and more.
+        for some in slots.chunks(64) {
+            let numbers: Vec<String> = some.iter().map(u64::to_string).collect();
+            let more = format!("{{\"decisions\":[],\"slots\":[{}]}}", numbers.join(","));
+            let body = Body { more: more.into_bytes(), ..Body::default() };
+            let facts = Facts { kind: EntryKind::Erasure, id: Id::new(&self.context), ..facts.clone() };
+            let planned = self.plan(0, Draft { facts, body, claim: None }, some.to_vec());
+            let committed = self.commit_planned(vec![planned]).await?;
+            let Some(Committed::New { seq }) = committed.into_iter().next() else {
+                return Err(defect("record an erasure"));
+            };
+            self.keyring.erase(some).await?;
+            self.wait_projected(seq).await;
+        }
+        Ok(slots.len() as u64)
     }
 
     /// The slot that a subject's entries are sealed with now.

@@ -8,6 +8,7 @@
 //! Files below the ledger's folder, every byte of which `verify` covers: `ledger.pub` (the key that verifies), `checkpoint`,
 //! `keyring`, `segments/`, `tile/`.
 
+pub mod backup;
 mod book;
 mod breath;
 mod cache;

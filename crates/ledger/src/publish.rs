@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use tendon_kernel::{
     Error, ErrorKind, Result,
-    context::{Context, Open},
+    context::{Context, Disk, Open},
 };
 
 use tokio::sync::oneshot;
@@ -124,7 +124,7 @@ impl Inner {
         self.sync_unsynced().await?;
         self.absorb(publisher).await;
         let files: Vec<&(Tile, Vec<u8>)> = publisher.full.iter().collect();
-        tiles::write_all(&self.context, &self.folder, &files, &mut publisher.folders).await?;
+        tiles::write_all(&*self.context.disk, &self.folder, &files, &mut publisher.folders).await?;
         publisher.full.clear();
         Ok(())
     }
@@ -170,7 +170,7 @@ impl Inner {
         self.remove_tiles(publisher.left.difference(&kept).map(Tile::path)).await?;
         publisher.left.clone_from(&kept);
         let files: Vec<&(Tile, Vec<u8>)> = publisher.full.iter().chain(&edge).collect();
-        tiles::write_all(&self.context, &self.folder, &files, &mut publisher.folders).await?;
+        tiles::write_all(&*self.context.disk, &self.folder, &files, &mut publisher.folders).await?;
         publisher.left.clear();
         let text = self.signer.sign(&head)?;
         write_whole(&self.context, &self.folder, "checkpoint", text.as_bytes()).await?;
@@ -234,18 +234,23 @@ fn not_durable() -> Error {
 /// Replaces a file at once: a new file, synced, renamed, the folder synced. The new file is made in `tmp`, so that the ledger's
 /// folder never holds a half-written one.
 pub(crate) async fn write_whole(context: &Context, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {
+    replace(&*context.disk, folder, name, bytes).await
+}
+
+/// The same on any disk.
+pub(crate) async fn replace(disk: &dyn Disk, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {
     let path = format!("{folder}/{name}");
     let temporary = format!("tmp/{}", path.replace('/', "-"));
     let io = |error: std::io::Error| disk_error("replace a file", &path, &error);
-    context.disk.create_folder("tmp").map_err(io)?;
+    disk.create_folder("tmp").map_err(io)?;
     // Always a new file: after a power cut the temporary name of an earlier one may still lead to what is now the target,
     // and emptying it would empty the target (simulation seed 1487).
-    drop(context.disk.remove(&temporary));
-    let file = context.disk.open(&temporary, Open::CreateNew).map_err(io)?;
+    drop(disk.remove(&temporary));
+    let file = disk.open(&temporary, Open::CreateNew).map_err(io)?;
     file.write_at(bytes, 0).map_err(io)?;
     file.sync().await.map_err(io)?;
-    context.disk.rename(&temporary, &path).map_err(io)?;
-    context.disk.sync_folder(folder).await.map_err(io)
+    disk.rename(&temporary, &path).map_err(io)?;
+    disk.sync_folder(folder).await.map_err(io)
 }
 
 /// Creates a folder and makes it and its parents durable.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use tendon_kernel::{
     Result,
-    context::{Context, Disk, Open},
+    context::{Disk, Open},
 };
 
 use crate::{
@@ -161,7 +161,7 @@ const AT_ONCE: usize = 8;
 /// Writes files and makes them durable: each file, then each folder, with new folders' parents. `known` remembers folders
 /// that are durable already.
 pub(crate) async fn write_all(
-    context: &Context,
+    disk: &dyn Disk,
     folder: &str,
     files: &[&(Tile, Vec<u8>)],
     known: &mut BTreeSet<String>,
@@ -173,10 +173,10 @@ pub(crate) async fn write_all(
             let path = format!("{folder}/{}", tile.path());
             let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
             if folders.insert(parent.clone()) && !known.contains(&parent) {
-                context.disk.create_folder(&parent).map_err(|error| disk_error("create a folder", &parent, &error))?;
+                disk.create_folder(&parent).map_err(|error| disk_error("create a folder", &parent, &error))?;
             }
             let write = || {
-                let file = context.disk.open(&path, Open::ReadWrite)?;
+                let file = disk.open(&path, Open::ReadWrite)?;
                 file.set_len(bytes.len() as u64)?;
                 file.write_at(bytes, 0)?;
                 Ok(file)
@@ -205,7 +205,7 @@ pub(crate) async fn write_all(
         }
     }
     for parent in all.iter().rev() {
-        context.disk.sync_folder(parent).await.map_err(|error| disk_error("make a folder durable", parent, &error))?;
+        disk.sync_folder(parent).await.map_err(|error| disk_error("make a folder durable", parent, &error))?;
     }
     known.extend(folders);
     Ok(())

@@ -153,6 +153,14 @@ fn range_root(nodes: &mut dyn Nodes, from: u64, to: u64) -> tendon_kernel::Resul
     Ok(node_hash(&range_root(nodes, from, middle)?, &range_root(nodes, middle, to)?))
 }
 
+/// The root of the tree as it was with so many leaves.
+///
+/// # Errors
+/// When a node cannot be had.
+pub(crate) fn root_at(nodes: &mut dyn Nodes, size: u64) -> tendon_kernel::Result<Hash> {
+    if size == 0 { Ok(empty_root()) } else { range_root(nodes, 0, size) }
+}
+
 /// The inclusion proof (RFC 6962 §2.1.1) of a leaf in a tree of `size` leaves, leaf's sibling first.
 ///
 /// # Errors

@@ -49,6 +49,8 @@ pub struct Plan {
     pub trust: TrustPlan,
     /// Where answers are kept.
     pub cache: CacheStorePlan,
+    /// Where the ledger's checkpoints are published.
+    pub publish: Option<PublishPlan>,
 }
 
 /// A system with what may be touched and how fast.
@@ -327,6 +329,15 @@ pub struct IntegrationPlan {
     pub events: Option<EventsPlan>,
     /// Embed door.
     pub embed: Option<EmbedPlan>,
+}
+
+/// Where the ledger's checkpoints are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishPlan {
+    /// File, relative to the project.
+    pub to: String,
+    /// How often.
+    pub every: Duration,
 }
 
 /// Calls over HTTP that the process makes.

@@ -46,6 +46,9 @@ pub fn render(plan: &Plan) -> String {
     if plan.cache != CacheStorePlan::default() {
         line!(out, "cache {:?}", plan.cache);
     }
+    if let Some(publish) = &plan.publish {
+        line!(out, "checkpoint to={:?} every={:?}", publish.to, publish.every);
+    }
     if plan.trust != TrustPlan::default() {
         line!(out, "trust {:?}", plan.trust);
     }

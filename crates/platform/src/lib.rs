@@ -25,7 +25,10 @@ pub use keys::SealedKeys;
 pub use lock::ProjectLock;
 pub use runtime::context;
 pub use secrets::ProjectSecrets;
-pub use stores::sqlite::{Durability, SqliteStore};
+pub use stores::{
+    copy_store,
+    sqlite::{Durability, SqliteStore},
+};
 pub use tls::{ServerTls, TlsFiles, TlsReady, TlsState};
 pub use validity::ends as certificate_ends;
 

@@ -14,6 +14,7 @@ use tendon_ledger::verify::{Finding, Options, Report, verify};
 use tendon_platform::{ProjectLock, RealDisk, SealedKeys};
 
 use crate::{
+    backup,
     cli::Format,
     failure::{self, Failure, Outcome},
     orders::Order,
@@ -29,6 +30,24 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Export the proof of one decision: a small file that anybody can check offline.
     Export(ExportArgs),
+    /// Back up the record and, apart from it, its keys: what came since the last time. Works beside a running process.
+    Backup {
+        /// Folder for the record: without the keys it opens nothing, and may be kept for years.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Folder for the keys: keep the newest only, or who was erased since can be read.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+    },
+    /// Bring the state of a project back from a backup, verified; never over a ledger that is there.
+    Restore {
+        /// Folder of the record.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Folder of the keys.
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+    },
     /// Erase a subject: its data cannot be read any more, every proof still verifies.
     Erase {
         /// The subject, as the integrations name it.
@@ -87,6 +106,16 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, command: Co
         }
         Command::Verify(args) => verify_all(&find()?, &args, format),
         Command::Export(args) => export(&find()?, args, format).await,
+        Command::Backup { to, keys } => {
+            let done = backup::backup(&find()?, &to, &keys).await?;
+            output::document(format, &done, |done| lines(done, 0));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore { from, keys } => {
+            let done = backup::restore(&find()?, &from, &keys).await?;
+            output::document(format, &done, |done| lines(done, 0));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Erase { subject } => {
             super::show(&find()?, format, Order::LedgerErase { subject }, |done| {
                 let (decisions, seq) = (cell(done, "decisions"), cell(done, "seq"));
@@ -143,7 +172,8 @@ pub(crate) fn verify_project(project: &Project, key: Option<&str>, since: Option
     let disk = RealDisk::new(&state)?;
     let master = std::env::var(wiring::MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     let sealed = SealedKeys::open(&state.join("keys"), master.as_ref())?;
-    let options = Options { keys: Some(&sealed as &dyn Keys), public_key: key, since, tail: lock.is_some() };
+    let options =
+        Options { keys: Some(&sealed as &dyn Keys), public_key: key, since, tail: lock.is_some(), newer_keys: false };
     let bar = ProgressBar::new(0).with_style(bar_style());
     let report = verify(&disk, wiring::LEDGER, &options, &mut |done, all| {
         bar.set_length(all);

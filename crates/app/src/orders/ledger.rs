@@ -1,16 +1,11 @@
 //! Orders about the ledger that need the running process: erasure, and proofs of recent decisions.
 
-use std::sync::Arc;
-
 use serde_json::{Value as Json, json};
-use tendon_kernel::{
-    Id, Result,
-    sockets::ledger::{EntryKind, Facts},
-};
+use tendon_kernel::{Id, Result};
 
 use tendon_ledger::Opening;
 
-use crate::wiring::Parts;
+use crate::{checkpoints, wiring::Parts};
 
 /// The proof of one decision, as text, with the key that verifies it.
 pub(super) async fn proof(parts: &Parts, id: &str, opening: Opening) -> Result<Json> {
@@ -19,21 +14,7 @@ pub(super) async fn proof(parts: &Parts, id: &str, opening: Opening) -> Result<J
 }
 
 pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
-    let none: Arc<str> = Arc::from("");
-    let facts = Facts {
-        kind: EntryKind::Erasure,
-        id: Id::new(&parts.context),
-        at: parts.context.clock.now(),
-        integration: none.clone(),
-        model: None,
-        route: none.clone(),
-        reason: Arc::from("erased"),
-        caller: Arc::from("cli"),
-        policy: none.clone(),
-        plan: parts.engine.runtime().plan().digest.clone(),
-        retention: Arc::from("standard"),
-        region: none,
-    };
+    let facts = checkpoints::erasure(&parts.context, &parts.engine.runtime().plan().digest);
     // No accepted request about the subject is decided from what was read before.
     let held = parts.engine.requests().hold().await;
     // And no verdict about the subject is recorded from what was read before.

@@ -74,6 +74,8 @@ pub(crate) enum Order {
     Models(ModelsOrder),
     /// Makes the proof of one decision, opening the parts named.
     LedgerProof { id: String, input: bool, output: bool, explanation: bool },
+    /// Signs a checkpoint over all that is recorded.
+    LedgerCheckpoint {},
     /// Erases a subject.
     LedgerErase { subject: String },
 }
@@ -122,6 +124,7 @@ async fn other(parts: &Parts, order: Order) -> Result<Json> {
         Order::LedgerProof { id, input, output, explanation } => {
             ledger::proof(parts, &id, Opening { input, output, explanation }).await
         }
+        Order::LedgerCheckpoint {} => Ok(parts.book.checkpoint().await?.into()),
         Order::LedgerErase { subject } => ledger::erase(parts, &subject).await,
     }
 }

@@ -27,7 +27,7 @@ use tendon_doors::{
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    again, control,
+    again, checkpoints, control,
     failure::Failure,
     project::Project,
     wiring::{self, Parts, Purpose},
@@ -100,6 +100,7 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
     let (tell, served) = watch::channel(false);
     let tls = certificates::listener(&parts);
     certificates::start(&parts);
+    checkpoints::start(&parts);
     let grpc_address = grpc.as_ref().map(|bound| bound.address);
     let grpc_served = grpc::serve(grpc, &api, tls.clone(), stop.subscribe())?;
     let serve = async move {

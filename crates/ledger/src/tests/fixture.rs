@@ -122,7 +122,8 @@ fn a_ledger_of_version_1_opens_and_verifies() {
     all.iter().for_each(|(path, bytes)| disk.plant(path, bytes));
     let fixture: Fixture = serde_json::from_slice(&fs::read(folder().join("expected.json")).unwrap()).unwrap();
     let fixture = Arc::new(fixture);
-    let options = Options { keys: Some(&*fixture), public_key: Some(&fixture.public_key), tail: true, since: None };
+    let options =
+        Options { keys: Some(&*fixture), public_key: Some(&fixture.public_key), tail: true, ..Options::default() };
     let report = verify(&*disk, FOLDER, &options, &mut |_, _| {}).unwrap();
     assert_eq!((report.findings, report.entries, report.erased), (vec![], 11, 1));
     let proof = verify_proof(&fixture.proof, &fixture.public_key).unwrap();

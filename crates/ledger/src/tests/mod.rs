@@ -1,5 +1,6 @@
 //! Tests that need the inside: under simulation, with crashes and defects put in on purpose.
 
+mod backup;
 mod basics;
 mod crash;
 mod faults;

@@ -90,7 +90,7 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
     if all.iter().any(|finding| finding.severity == Severity::Error) {
         return Outcome { plan: None, findings: all };
     }
-    let Project { name, systems, models, limits, grpc, outgoing, telemetry, trust, cache, .. } = project;
+    let Project { name, systems, models, limits, grpc, outgoing, telemetry, trust, cache, publish, .. } = project;
     let mut plan = Plan {
         project: name,
         digest: Arc::from(""),
@@ -103,6 +103,7 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
         telemetry,
         trust,
         cache,
+        publish,
     };
     plan.digest = digest::sha256(&crate::render::render(&plan)).into();
     Outcome { plan: Some(plan), findings: all }

@@ -16,7 +16,7 @@ use crate::{
     facts::Facts,
     finding::{Finding, Findings, Mark, plain},
     nearest::nearest,
-    plan::{GrpcPlan, ModelPlan, OutgoingPlan, ServerLimits, SystemPlan},
+    plan::{GrpcPlan, ModelPlan, OutgoingPlan, PublishPlan, ServerLimits, SystemPlan},
     raw::{ModelRaw, ServerRaw, Span, SystemRaw},
     telemetry::TelemetryPlan,
     trust::TrustPlan,
@@ -37,6 +37,7 @@ pub(crate) struct Project {
     pub(crate) telemetry: TelemetryPlan,
     pub(crate) trust: TrustPlan,
     pub(crate) cache: CacheStorePlan,
+    pub(crate) publish: Option<PublishPlan>,
     pub(crate) granted: Granted,
 }
 
@@ -52,6 +53,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
         telemetry: TelemetryPlan::default(),
         trust: TrustPlan::default(),
         cache: CacheStorePlan::default(),
+        publish: None,
         granted: Granted::new(),
     };
     let Some((node, raw)) = read_project(text, findings) else { return project };
@@ -63,6 +65,10 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
     project.grpc = grpc::grpc(raw.server.as_ref().and_then(|server| server.grpc.as_ref()), findings);
     project.telemetry = telemetry::telemetry(raw.telemetry.as_ref(), findings);
     project.cache = cache::store(raw.cache.as_ref(), findings);
+    project.publish = raw.ledger.and_then(|raw| {
+        let every = raw.every.map_or(Duration::from_secs(60), |Span(every)| every.max(Duration::from_secs(1)));
+        raw.checkpoint.map(|to| PublishPlan { to: to.text().to_owned(), every })
+    });
     project.outgoing.ca = raw.outgoing.and_then(|raw| raw.ca).map(|ca| ca.text().to_owned());
     (project.trust, project.granted) = trust::trust(raw.server.as_ref(), raw.auth.as_ref(), findings);
     let nodes = node.get("systems").map(|entry| &entry.value);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{AuthRaw, CacheStoreRaw, CorsRaw, GrpcRaw, LimitsRaw, TelemetryRaw, TlsRaw};
+use super::{AuthRaw, CacheStoreRaw, CorsRaw, GrpcRaw, LedgerRaw, LimitsRaw, TelemetryRaw, TlsRaw};
 use crate::yaml::{At, Ordered};
 
 /// `tendon.yaml`: the systems, the models and the limits of a project.
@@ -27,6 +27,8 @@ pub(crate) struct ProjectRaw {
     pub(crate) cache: Option<At<CacheStoreRaw>>,
     /// Calls that Tendon makes over HTTP: callbacks, identity providers, collectors.
     pub(crate) outgoing: Option<OutgoingRaw>,
+    /// The record: where its checkpoints are published.
+    pub(crate) ledger: Option<LedgerRaw>,
     /// Traces, metrics and logs.
     pub(crate) telemetry: Option<TelemetryRaw>,
 }

@@ -2,4 +2,7 @@
 
 mod overlay;
 pub mod sqlite;
+mod sqlite_copy;
 mod sqlite_writer;
+
+pub use sqlite_copy::copy_store;
