@@ -28,6 +28,10 @@ pub(crate) struct Found {
     pub(crate) latency: Histogram,
     /// Answers whose status was not 200.
     pub(crate) refused: u64,
+    /// How long those took, from when they were sent.
+    pub(crate) refusals: Histogram,
+    /// Requests that found no free connection in time, and were not sent.
+    pub(crate) unsent: u64,
 }
 
 /// A server to be asked.
@@ -54,7 +58,7 @@ pub(crate) fn closed(target: &Target, connections: usize, time: Duration) -> Res
                 let sent = Instant::now();
                 let ok = connection.ask().await?;
                 if sent >= from {
-                    shared.count(sent.elapsed(), ok);
+                    shared.count(sent.elapsed(), sent, ok);
                 }
             }
             Ok(())
@@ -66,6 +70,17 @@ pub(crate) fn closed(target: &Target, connections: usize, time: Duration) -> Res
 
 /// Requests become due at a fixed rate and wait for a free connection.
 pub(crate) fn open(target: &Target, connections: usize, rate: f64, time: Duration) -> Res<Found> {
+    impatient(target, connections, rate, time, Duration::MAX)
+}
+
+/// As [`open`], but a request that finds no free connection within the patience is given up.
+pub(crate) fn impatient(
+    target: &Target,
+    connections: usize,
+    rate: f64,
+    time: Duration,
+    patience: Duration,
+) -> Res<Found> {
     let start = Instant::now() + Duration::from_millis(50);
     let from = start + time / 5;
     let until = start + time;
@@ -79,10 +94,12 @@ pub(crate) fn open(target: &Target, connections: usize, rate: f64, time: Duratio
             loop {
                 let due = shared.due.borrow_mut().pop_front();
                 match due {
+                    Some(due) if due.elapsed() > patience => shared.give_up(due >= from),
                     Some(due) => {
+                        let sent = Instant::now();
                         let ok = connection.ask().await?;
                         if due >= from {
-                            shared.count(due.elapsed(), ok);
+                            shared.count(due.elapsed(), sent, ok);
                         }
                     }
                     None if shared.ended.get() => return Ok(()),
@@ -99,20 +116,30 @@ pub(crate) fn open(target: &Target, connections: usize, rate: f64, time: Duratio
 struct Shared {
     latency: RefCell<Histogram>,
     refused: Cell<u64>,
+    refusals: RefCell<Histogram>,
+    unsent: Cell<u64>,
     due: RefCell<VecDeque<Instant>>,
     more: Notify,
     ended: Cell<bool>,
 }
 
 impl Shared {
-    fn count(&self, latency: Duration, ok: bool) {
+    fn count(&self, latency: Duration, sent: Instant, ok: bool) {
         self.latency.borrow_mut().record(latency);
-        self.refused.set(self.refused.get() + u64::from(!ok));
+        if !ok {
+            self.refused.set(self.refused.get() + 1);
+            self.refusals.borrow_mut().record(sent.elapsed());
+        }
+    }
+
+    fn give_up(&self, counted: bool) {
+        self.unsent.set(self.unsent.get() + u64::from(counted));
     }
 
     fn found(&self, time: Duration) -> Found {
         let latency = self.latency.take();
-        Found { rate: latency.total() as f64 / time.as_secs_f64(), latency, refused: self.refused.get() }
+        let rate = latency.total() as f64 / time.as_secs_f64();
+        Found { rate, latency, refused: self.refused.get(), refusals: self.refusals.take(), unsent: self.unsent.get() }
     }
 }
 
@@ -133,7 +160,7 @@ impl Pace {
     /// Spins instead of sleeping: timers are a millisecond coarse, and this core has nothing else to do.
     async fn run(self, shared: &Shared) {
         let mut next = self.start;
-        while next < self.until {
+        while next < self.until && !shared.ended.get() {
             let now = Instant::now();
             while next <= now && next < self.until {
                 shared.due.borrow_mut().push_back(next);
@@ -156,10 +183,17 @@ where
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     LocalSet::new().block_on(&runtime, async {
         let mut tasks = Vec::new();
-        for number in 0..connections {
-            let connection = Connection::open(target, number as u64).await?;
+        for _ in 0..connections {
+            let connection = Connection::open(target).await?;
             let (task, shared) = (task.clone(), shared.clone());
-            tasks.push(tokio::task::spawn_local(async move { task(connection, shared).await }));
+            tasks.push(tokio::task::spawn_local(async move {
+                let outcome = task(connection, Rc::clone(&shared)).await;
+                // A server that died is no reason to go on for an hour.
+                if outcome.is_err() {
+                    shared.ended.set(true);
+                }
+                outcome
+            }));
         }
         if let Some(pace) = pace {
             pace.run(shared).await;
@@ -171,8 +205,36 @@ where
     })
 }
 
-/// Connections opened so far.
+/// How an answer begins that is none of a refusal.
+const OK: &[u8] = b"HTTP/1.1 200";
+
+/// The bodies of the answers to so many requests, one after the other; a refusal is an error.
+pub(crate) fn bodies(target: &Target, count: usize) -> Res<Vec<Vec<u8>>> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(target).await?;
+        connection.request = target.request.clone();
+        let mut bodies = Vec::with_capacity(count);
+        for _ in 0..count {
+            let answer = connection.exchange().await?;
+            let start = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
+            if !answer.starts_with(OK) {
+                return Err(format!("refused: {}", String::from_utf8_lossy(answer)));
+            }
+            bodies.push(answer.get(start..).unwrap_or_default().to_vec());
+        }
+        Ok(bodies)
+    })
+}
+
+/// Sequences given out so far.
 static OPENED: AtomicU64 = AtomicU64::new(0);
+
+/// The request with a sequence that no load had before: the second must not ask about the people of the first.
+pub(crate) fn fresh(request: &Request) -> Request {
+    request.seeded(OPENED.fetch_add(1, Ordering::Relaxed) << 16)
+}
 
 /// One kept-alive connection.
 struct Connection {
@@ -182,17 +244,20 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(target: &Target, number: u64) -> Res<Self> {
+    async fn open(target: &Target) -> Res<Self> {
         let failed = |error: std::io::Error| format!("connecting to {} failed: {error}", target.address);
         let stream = TcpStream::connect(target.address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        // Another sequence in each load: the second must not ask about the people of the first.
-        let seed = OPENED.fetch_add(1, Ordering::Relaxed) << 16 | number;
-        Ok(Self { stream, request: target.request.seeded(seed), buffer: vec![0; 64 * 1024] })
+        Ok(Self { stream, request: fresh(&target.request), buffer: vec![0; 64 * 1024] })
     }
 
     /// Sends the next request and reads its answer; whether the status was 200.
     async fn ask(&mut self) -> Res<bool> {
+        Ok(self.exchange().await?.starts_with(OK))
+    }
+
+    /// Sends the next request and reads its answer.
+    async fn exchange(&mut self) -> Res<&[u8]> {
         let failed = |error: std::io::Error| format!("the connection broke: {error}");
         self.stream.write_all(self.request.next()).await.map_err(failed)?;
         let mut filled = 0;
@@ -208,7 +273,7 @@ impl Connection {
             if let Some(length) = answer_length(answer)?
                 && filled >= length
             {
-                return Ok(answer.starts_with(b"HTTP/1.1 200"));
+                return Ok(self.buffer.get(..length).unwrap_or_default());
             }
         }
     }
@@ -255,6 +320,15 @@ mod tests {
         let target = Target { address: answering(), request: Request::new("/", "key", 1, u64::MAX) };
         let found = open(&target, 2, 1000.0, Duration::from_millis(100)).unwrap();
         assert_eq!((found.latency.total(), found.refused), (80, 80), "a fifth of the time is not counted");
+        assert_eq!((found.refusals.total(), found.unsent), (80, 0));
+    }
+
+    #[test]
+    fn who_has_no_patience_sends_nothing_late() {
+        let target = Target { address: answering(), request: Request::new("/", "key", 1, u64::MAX) };
+        let found = impatient(&target, 2, 1000.0, Duration::from_millis(100), Duration::ZERO).unwrap();
+        assert_eq!(found.latency.total() + found.unsent, 80, "each is sent or given up");
+        assert!(found.unsent > 0);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod disk;
 mod histogram;
 mod load;
 mod parts;
+mod peers;
 mod process;
 mod project;
 mod request;
@@ -44,6 +45,10 @@ pub(crate) struct Setting {
     time: Duration,
     /// Whether to do what takes many minutes.
     long: bool,
+    /// How long a soak lasts.
+    minutes: f64,
+    /// Whether pages of the documentation get their tables.
+    write: bool,
 }
 
 type Part = (&'static str, fn(&Setting, &mut Vec<table::Row>) -> Res<()>);
@@ -57,7 +62,11 @@ const PARTS: &[Part] = &[
     ("postgres", parts::postgres::measure),
     ("recall", parts::recall::measure),
     ("lookups", parts::lookups::measure),
+    ("overload", parts::overload::measure),
+    ("soak", parts::soak::measure),
 ];
+/// Parts that are measured only when they are named.
+const NAMED: [&str; 2] = ["overload", "soak"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -78,7 +87,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `[--long] [--readme] [--seconds N] [PART…]`
+/// `[--long] [--readme] [--seconds N] [PART…]`, `[--write] [--minutes N] overload|soak`, or `--peers [--write] [--seconds N]`
 fn bench(options: &[&str]) -> Res<()> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     if !process::is_pinned() {
@@ -91,6 +100,9 @@ fn bench(options: &[&str]) -> Res<()> {
         };
     }
     let setting = setting(program, options)?;
+    if options.contains(&"--peers") {
+        return peers::run(&setting);
+    }
     let mut rows = Vec::new();
     for (name, part) in PARTS.iter().filter(|(name, _)| wanted(name, options)) {
         eprintln!("bench: {name} …");
@@ -101,38 +113,54 @@ fn bench(options: &[&str]) -> Res<()> {
     let machine = machine();
     let shown = format!("{}\n\n{}", machine["text"].as_str().unwrap_or_default(), table::markdown(&rows));
     println!("{shown}");
-    if options.contains(&"--readme") {
-        into_readme(&shown)?;
+    if setting.write && NAMED.iter().any(|name| options.contains(name)) {
+        for part in NAMED {
+            let rows: Vec<table::Row> = rows.iter().filter(|row| row.part == part).cloned().collect();
+            if !rows.is_empty() {
+                let shown = format!("{}\n\n{}", machine["text"].as_str().unwrap_or_default(), table::markdown(&rows));
+                into_page("docs/long-runs.md", part, &shown)?;
+            }
+        }
     }
-    let path = Path::new("bench/results/latest.json");
-    let text = format!("{:#}\n", table::json(&machine, &rows));
-    fs::create_dir_all("bench/results")
-        .and_then(|()| fs::write(path, text))
-        .map_err(|error| format!("{} could not be written: {error}", path.display()))?;
-    eprintln!("bench: {} figures, also in {}", rows.len(), path.display());
+    if options.contains(&"--readme") {
+        into_page("README.md", "bench", &shown)?;
+    }
+    // What is measured only by name has a file of its own, so that the usual figures stay.
+    let name = NAMED.iter().find(|name| options.contains(name)).unwrap_or(&"latest");
+    into_results(&format!("{name}.json"), &table::json(&machine, &rows))?;
+    eprintln!("bench: {} figures, also in bench/results", rows.len());
     Ok(())
 }
 
-/// Puts the table between the marks of the README.
-fn into_readme(shown: &str) -> Res<()> {
-    let failed = |error: std::io::Error| format!("README.md: {error}");
-    let readme = fs::read_to_string("README.md").map_err(failed)?;
-    let (before, rest) = readme.split_once("<!-- bench: begin -->").ok_or("README.md has no `bench: begin`")?;
-    let (_, after) = rest.split_once("<!-- bench: end -->").ok_or("README.md has no `bench: end`")?;
-    let text = format!("{before}<!-- bench: begin -->\n{shown}\n<!-- bench: end -->{after}");
-    fs::write("README.md", text).map_err(failed)
+/// Keeps what was found, as JSON.
+pub(crate) fn into_results(name: &str, value: &serde_json::Value) -> Res<()> {
+    let path = Path::new("bench/results").join(name);
+    fs::create_dir_all("bench/results")
+        .and_then(|()| fs::write(&path, format!("{value:#}\n")))
+        .map_err(|error| format!("{} could not be written: {error}", path.display()))
+}
+
+/// Puts a table between the marks of a page.
+pub(crate) fn into_page(page: &str, mark: &str, shown: &str) -> Res<()> {
+    let failed = |error: std::io::Error| format!("{page}: {error}");
+    let (begin, end) = (format!("<!-- {mark}: begin -->"), format!("<!-- {mark}: end -->"));
+    let text = fs::read_to_string(page).map_err(failed)?;
+    let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    let (before, after) = parts.ok_or_else(|| format!("{page} has no `{begin}` with `{end}` behind it"))?;
+    fs::write(page, format!("{before}{begin}\n{shown}\n{end}{after}")).map_err(failed)
 }
 
 fn wanted(part: &str, options: &[&str]) -> bool {
-    let named = |name: &&&str| PARTS.iter().any(|(part, _)| *part == **name);
-    let mut names = options.iter().filter(named).peekable();
-    names.peek().is_none() || names.any(|name| *name == part)
+    let names: Vec<&str> = options.iter().copied().filter(|name| PARTS.iter().any(|(part, _)| part == name)).collect();
+    names.contains(&part) || (names.is_empty() && !NAMED.contains(&part))
 }
 
 fn setting(program: PathBuf, options: &[&str]) -> Res<Setting> {
-    let seconds = options.iter().position(|word| *word == "--seconds").and_then(|at| options.get(at + 1));
-    let seconds =
-        seconds.map_or(Ok(5.0), |text| text.parse().map_err(|_| format!("`{text}` is no number of seconds")))?;
+    let number = |name: &str, usual: f64| {
+        let text = options.iter().position(|word| *word == name).and_then(|at| options.get(at + 1));
+        text.map_or(Ok(usual), |text| text.parse().map_err(|_| format!("{name}: `{text}` is no number")))
+    };
+    let seconds = number("--seconds", 5.0)?;
     let path = |name: &str, default: &str| PathBuf::from(env::var_os(name).unwrap_or_else(|| default.into()));
     let python = path("PYTHON", ".cache/venv/bin/python");
     let made = PathBuf::from(".cache/bench");
@@ -144,6 +172,8 @@ fn setting(program: PathBuf, options: &[&str]) -> Res<Setting> {
         rows: made.join("rows.f64"),
         time: Duration::from_secs_f64(seconds),
         long: options.contains(&"--long"),
+        minutes: number("--minutes", 60.0)?,
+        write: options.contains(&"--write"),
         python,
     };
     if setting.folder.exists() {
@@ -170,7 +200,7 @@ pub(crate) fn lines_of(command: &mut Command) -> Res<Vec<String>> {
 }
 
 /// On what and how it was measured.
-fn machine() -> serde_json::Value {
+pub(crate) fn machine() -> serde_json::Value {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let field = |name: &str| {

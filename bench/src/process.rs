@@ -18,8 +18,6 @@ pub(crate) const LOAD_CORE: usize = 1;
 /// A running server; ends with this value.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
     /// From its start until it first answered.
     pub(crate) start: Duration,
 }
@@ -48,12 +46,28 @@ pub(crate) fn is_pinned() -> bool {
 
 impl Server {
     /// Starts it and waits until `path` answers 200 (or, without a path, until it takes connections).
-    pub(crate) fn start(mut command: Command, address: SocketAddr, path: Option<&str>) -> Res<Self> {
+    pub(crate) fn start(command: Command, address: SocketAddr, path: Option<&str>) -> Res<Self> {
+        Self::start_until(command, || match (path, TcpStream::connect(address)) {
+            (None, Ok(_)) => true,
+            (Some(path), Ok(stream)) => {
+                let head = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+                answers_ok(stream, head.as_bytes())
+            }
+            (_, Err(_)) => false,
+        })
+    }
+
+    /// Starts it and waits until it answers this request with 200.
+    pub(crate) fn start_asked(command: Command, address: SocketAddr, request: &[u8]) -> Res<Self> {
+        Self::start_until(command, || TcpStream::connect(address).is_ok_and(|stream| answers_ok(stream, request)))
+    }
+
+    fn start_until(mut command: Command, answers: impl Fn() -> bool) -> Res<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let begun = Instant::now();
         let child = command.spawn().map_err(|error| format!("{command:?} could not be started: {error}"))?;
-        let mut server = Self { child, address, start: Duration::ZERO };
-        while !server.answers(path) {
+        let mut server = Self { child, start: Duration::ZERO };
+        while !answers() {
             if let Ok(Some(status)) = server.child.try_wait() {
                 return Err(format!("{command:?} ended with {status} before it answered"));
             }
@@ -66,14 +80,6 @@ impl Server {
         Ok(server)
     }
 
-    fn answers(&self, path: Option<&str>) -> bool {
-        match (path, TcpStream::connect(self.address)) {
-            (None, Ok(_)) => true,
-            (Some(path), Ok(stream)) => get(stream, path).is_some_and(|answer| answer.starts_with("HTTP/1.1 200")),
-            (_, Err(_)) => false,
-        }
-    }
-
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> Res<u64> {
         let path = format!("/proc/{}/status", self.child.id());
@@ -82,10 +88,53 @@ impl Server {
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| format!("VmRSS is {line}"))?;
         Ok(kib * 1024)
     }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory of the process and all it started, in bytes; what they share counts once.
+    pub(crate) fn memory_of_all(&self) -> Res<u64> {
+        let mut kib = 0;
+        for id in family(self.child.id()) {
+            let path = format!("/proc/{id}/smaps_rollup");
+            let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+            let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("no Pss")?;
+            kib += line.trim().trim_end_matches(" kB").parse::<u64>().map_err(|_| format!("Pss is {line}"))?;
+        }
+        Ok(kib * 1024)
+    }
 }
 
-fn get(mut stream: TcpStream, path: &str) -> Option<String> {
+/// The process and its descendants.
+fn family(root: u32) -> Vec<u32> {
+    let mut all = vec![root];
+    let mut seen = 0;
+    while let Some(id) = all.get(seen).copied() {
+        seen += 1;
+        for task in fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
+        }
+    }
+    all
+}
+
+/// Whether the answer to this request begins with the status 200.
+fn answers_ok(mut stream: TcpStream, request: &[u8]) -> bool {
     use std::io::{Read, Write};
+    let mut head = [0; 12];
+    stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
+        && stream.write_all(request).is_ok()
+        && stream.read_exact(&mut head).is_ok()
+        && head == *b"HTTP/1.1 200"
+}
+
+/// What it answers to a question without a key, head and body.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
+    use std::io::{Read, Write};
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
     let mut answer = Vec::new();

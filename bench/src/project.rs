@@ -39,6 +39,8 @@ pub(crate) enum Variant {
     Postgres(u16),
     /// A gRPC port beside HTTP.
     Grpc,
+    /// A watched table of a CRM and callers at once.
+    Soaked,
     /// A feature of the same 1,000 people is looked up in another database (its address in [`BOOKS`]).
     LookedUp,
 }
@@ -111,10 +113,10 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
         Variant::LookedUp => project.push_str(
             "systems:\n  books: { kind: postgres, url: \"${file:books.url}\", read: { people: [id, f00] } }\n",
         ),
-        Variant::Plain | Variant::Known | Variant::Watched | Variant::Postgres(_) => {}
+        Variant::Plain | Variant::Known | Variant::Watched | Variant::Soaked | Variant::Postgres(_) => {}
     }
     let crm = match variant {
-        Variant::Watched => Some("kind: sqlite\n    path: crm.db".to_owned()),
+        Variant::Watched | Variant::Soaked => Some("kind: sqlite\n    path: crm.db".to_owned()),
         Variant::Postgres(port) => {
             Some(format!("kind: postgres\n    url: postgres://bench:bench@127.0.0.1:{port}/postgres"))
         }
@@ -131,6 +133,9 @@ fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<
             "input: { from: crm.leads }\ndoors:\n  events: { from: crm.leads, on: [insert, update], to: crm.leads, set: { score: \
              output, score_band: band, scored_at: now } }\n",
         );
+        if variant == Variant::Soaked {
+            integration.push_str("  api: {}\n");
+        }
     } else {
         integration.push_str("input:\n  schema:\n    fields:\n      id: { type: text, required: true }\n");
         for feature in &features {

@@ -8,7 +8,9 @@ pub(crate) const FEATURES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct Request {
     bytes: Vec<u8>,
-    subject: usize,
+    subject: Option<usize>,
+    /// Where a name stands that no other request has (an idempotency key).
+    name: Option<usize>,
     numbers: Vec<usize>,
     state: u64,
     /// How many different subjects are sent; `u64::MAX` when every request is another one.
@@ -19,24 +21,27 @@ pub(crate) struct Request {
 const SUBJECT: usize = 12;
 /// Digits of a number behind its sign and `0.`.
 const DIGITS: usize = 6;
+/// What [`Request::of`] replaces by a name that no other request has.
+pub(crate) const NAME: &str = "################";
 
 impl Request {
     /// A request to this path; `seed` decides the sequence of inputs, `subjects` bounds how many people they are about.
     pub(crate) fn new(path: &str, key: &str, seed: u64, subjects: u64) -> Self {
-        let mut body = format!("{{\"input\":{{\"id\":\"{}\"", "0".repeat(SUBJECT));
-        for feature in 0..FEATURES {
-            body.push_str(&format!(",\"f{feature:02}\":0.{}", "0".repeat(DIGITS)));
+        Self::of(path, &[("authorization", &format!("Bearer {key}"))], &question(), seed, subjects)
+    }
+
+    /// A request with these headers and any JSON body that holds a subject and numbers as [`question`] and [`numbers`] write
+    /// them. The same seed asks the same, whatever the body looks like.
+    pub(crate) fn of(path: &str, headers: &[(&str, &str)], body: &str, seed: u64, subjects: u64) -> Self {
+        let mut text = format!("POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n");
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
         }
-        body.push_str("}}");
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
-            body.len()
-        );
-        let text = head + &body;
-        let subject = text.find("\"id\":\"").map_or(0, |at| at + 6);
-        let numbers = text.match_indices(":0.").map(|(at, _)| at + 3).collect();
-        Self { bytes: text.into_bytes(), subject, numbers, state: 1, subjects }.seeded(seed)
+        text.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+        let subject = text.find(&format!("\"{}\"", "0".repeat(SUBJECT))).map(|at| at + 1);
+        let name = text.find(NAME);
+        let numbers = text.match_indices(&number()).map(|(at, _)| at + 2).collect();
+        Self { bytes: text.into_bytes(), subject, name, numbers, state: 1, subjects }.seeded(seed)
     }
 
     /// The same request with another sequence of inputs, as each connection needs it.
@@ -45,10 +50,21 @@ impl Request {
         Self { state: mixed | 1, ..self.clone() }
     }
 
+    /// The same request about so many people.
+    pub(crate) fn about(&self, subjects: u64) -> Self {
+        Self { subjects, ..self.clone() }
+    }
+
     /// The next request's bytes.
     pub(crate) fn next(&mut self) -> &[u8] {
         let subject = self.random() % self.subjects % 10_u64.pow(SUBJECT as u32);
-        write_digits(&mut self.bytes, self.subject, SUBJECT, subject);
+        if let Some(at) = self.subject {
+            write_digits(&mut self.bytes, at, SUBJECT, subject);
+        }
+        if let Some(at) = self.name {
+            let name = self.state;
+            write_digits(&mut self.bytes, at, NAME.len(), name);
+        }
         for pair in 0..self.numbers.len() / 2 {
             let random = self.random();
             for (offset, shift) in [(0, 0), (1, 32)] {
@@ -74,6 +90,25 @@ impl Request {
         self.state ^= self.state >> 27;
         self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 1
     }
+}
+
+/// The body of a question: an object with the subject and all features.
+pub(crate) fn question() -> String {
+    let mut body = format!("{{\"input\":{{\"id\":\"{}\"", "0".repeat(SUBJECT));
+    for feature in 0..FEATURES {
+        body.push_str(&format!(",\"f{feature:02}\":{}", number()));
+    }
+    body.push_str("}}");
+    body
+}
+
+/// All features as a list without names.
+pub(crate) fn numbers() -> String {
+    vec![number(); FEATURES].join(",")
+}
+
+fn number() -> String {
+    format!("0.{}", "0".repeat(DIGITS))
 }
 
 /// Writes the last `count` decimal digits of the number.
@@ -113,10 +148,29 @@ mod tests {
         let mut request = Request::new("/v1/x", "key", 7, 2);
         let seen: std::collections::BTreeSet<Vec<u8>> = (0..50)
             .map(|_| {
-                let at = request.subject;
+                let at = request.subject.unwrap();
                 request.next()[at..at + SUBJECT].to_vec()
             })
             .collect();
         assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn bodies_of_another_shape_ask_the_same_under_a_name_of_their_own() {
+        let list = format!("{{\"inputs\":[{{\"data\":[{}]}}]}}", numbers());
+        let mut named = Request::of("/", &[("idempotency-key", NAME)], &question(), 7, 1000);
+        let mut plain = Request::of("/", &[], &list, 7, 1000);
+        let mut names = std::collections::BTreeSet::new();
+        for _ in 0..50 {
+            let body: serde_json::Value = serde_json::from_slice(plain.next_body()).unwrap();
+            let text = String::from_utf8(named.next().to_vec()).unwrap();
+            let (head, question) = text.split_once("\r\n\r\n").unwrap();
+            let question: serde_json::Value = serde_json::from_str(question).unwrap();
+            for (feature, number) in body["inputs"][0]["data"].as_array().unwrap().iter().enumerate() {
+                assert_eq!(question["input"][format!("f{feature:02}")], *number);
+            }
+            names.insert(head.split_once("idempotency-key: ").unwrap().1[..NAME.len()].to_owned());
+        }
+        assert_eq!(names.len(), 50);
     }
 }

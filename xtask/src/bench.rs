@@ -1,7 +1,7 @@
 //! Starts the benchmarks: release builds first, then the harness of `bench/`, which measures and prints.
 
 use crate::{
-    Outcome,
+    Outcome, peers,
     run::{cargo, command, root, status, target},
     setup,
 };
@@ -13,8 +13,12 @@ pub(crate) fn bench(args: &[String]) -> Outcome {
     }
     setup::setup()?;
     status(cargo(&["build", "--release", "--locked", "-p", "tendon", "-p", "tendon-bench"]))?;
-    for room in ["ledger", "models"] {
-        status(cargo(&["build", "--release", "--locked", "-p", &format!("tendon-{room}"), "--examples"]))?;
+    if args.iter().any(|arg| arg == "--peers") {
+        peers::peers()?;
+    } else {
+        for room in ["ledger", "models"] {
+            status(cargo(&["build", "--release", "--locked", "-p", &format!("tendon-{room}"), "--examples"]))?;
+        }
     }
     let mut harness = command(target().join("release/tendon-bench"), &[]);
     harness.args(args).env("PYTHON", setup::venv_python()).env("TENDON_TARGET", target());

@@ -7,6 +7,7 @@
 mod bench;
 mod docs;
 mod faults;
+mod peers;
 mod proto;
 mod run;
 mod setup;
@@ -31,6 +32,10 @@ const HELP: &str = "cargo xtask <task>
                    the program under load while things break, cell by cell, checked by an independent program
                    (--write: the table into docs/faults.md; --mutations: faults planted into a patched
                    copy of the program, each of which has to be found)
+  bench overload|soak [--minutes N] [--write]
+                   more than it can do, and for long; run only when named (and into docs/long-runs.md)
+  bench --peers [--write]
+                   Tendon beside FastAPI, MLServer and others with the same model (and into docs/side-by-side.md)
 ";
 
 /// What every task returns: nothing, or a sentence that says what was attempted and what to do.

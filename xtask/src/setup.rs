@@ -104,7 +104,7 @@ pub(crate) fn venv_python() -> PathBuf {
 }
 
 /// Runs `make` unless the stamp of this part says that it was made from the same lists and its result is there.
-fn part(name: &str, lists: &[String], result: &Path, make: impl FnOnce() -> Outcome) -> Outcome {
+pub(crate) fn part(name: &str, lists: &[String], result: &Path, make: impl FnOnce() -> Outcome) -> Outcome {
     let stamp = root().join(".cache/stamps").join(name.replace([' ', '/'], "-"));
     let digest = digest(lists)?;
     if result.exists() && fs::read_to_string(&stamp).is_ok_and(|old| old == digest) {

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     Res, Setting,
-    load::closed,
+    load::{closed, fresh},
     project::{self, Started, Variant},
     request::Request,
     table::Row,
@@ -36,7 +36,7 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     let started = project::start(setting, Variant::Grpc)?;
     let single = closed(&started.target, 1, setting.time)?.rate;
     let many = closed(&started.target, CONNECTIONS * STREAMS, setting.time)?.rate;
-    let batch = block_on(batch(&started, u64::MAX, "\"outcome\":\"ok\""))?;
+    let batch = block_on(batch(&started, RECORDS, u64::MAX, "\"outcome\":\"ok\""))?;
     rows.push(Row::new("doors", "single calls, 1 connection", single, "rows/s"));
     rows.push(
         Row::new("doors", format!("a batch of {RECORDS}, 1 connection"), batch, "rows/s")
@@ -56,11 +56,11 @@ pub(super) fn block_on<T>(work: impl Future<Output = Res<T>>) -> Res<T> {
 
 /// Sends all records about so many people over one request while the answers are read, each of which must say `what`; rows per
 /// second from the first byte to the last.
-pub(super) async fn batch(started: &Started, people: u64, what: &str) -> Res<f64> {
+pub(super) async fn batch(started: &Started, records: usize, people: u64, what: &str) -> Res<f64> {
     let failed = |error: std::io::Error| format!("the batch broke: {error}");
     let mut body = Vec::new();
-    let mut request = Request::new("/", "", 99, people);
-    for _ in 0..RECORDS {
+    let mut request = fresh(&Request::new("/", "", 99, people));
+    for _ in 0..records {
         body.extend_from_slice(request.next_body());
         body.push(b'\n');
     }
@@ -85,12 +85,12 @@ pub(super) async fn batch(started: &Started, people: u64, what: &str) -> Res<f64
     let _writer = send.await.map_err(|error| error.to_string())?.map_err(failed)?;
     let text = String::from_utf8_lossy(&unchunked(&answer)).into_owned();
     let decided = text.matches(what).count();
-    if decided != RECORDS {
+    if decided != records {
         let other = text.lines().find(|line| !line.contains("\"outcome\":\"ok\"")).unwrap_or_default();
         let start: String = other.chars().take(300).collect();
-        return Err(format!("{decided} of {RECORDS} records say {what}: {start}"));
+        return Err(format!("{decided} of {records} records say {what}: {start}"));
     }
-    Ok(RECORDS as f64 / spent.as_secs_f64())
+    Ok(records as f64 / spent.as_secs_f64())
 }
 
 /// The body of an answer without the borders of its chunks, which fall anywhere into its lines.

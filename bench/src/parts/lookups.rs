@@ -25,7 +25,7 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     let started = project::start(setting, Variant::LookedUp)?;
     let single = rate(&started, 1, setting)?;
     let many = rate(&started, CONNECTIONS, setting)?;
-    let batch = block_on(batch(&started, PEOPLE, "\"state\":\"fresh\""))?;
+    let batch = block_on(batch(&started, RECORDS, PEOPLE, "\"state\":\"fresh\""))?;
     let name = |how: String| format!("a row of PostgreSQL looked up, {how}");
     rows.extend([
         Row::new("lookups", name("one by one, 1 connection".into()), single, "rows/s"),

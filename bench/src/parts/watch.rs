@@ -18,6 +18,9 @@ use crate::{
 
 /// Rows of the usual run, and with `--long`.
 const ROWS: [i64; 2] = [50_000, 1_000_000];
+/// The id of a row by its number `id`: the number itself, or a text.
+pub(super) const NUMBER: &str = "id";
+pub(super) const TEXT: &str = "printf('%012d', id)";
 /// No score written for so long means that it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,7 +30,7 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     let folder = setting.folder.join("watched");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let crm = folder.join("crm.db");
-    fill(&crm, wanted).map_err(|error| format!("{} could not be filled: {error}", crm.display()))?;
+    fill(&crm, wanted, NUMBER).map_err(|error| format!("{} could not be filled: {error}", crm.display()))?;
     let started = project::start(setting, Variant::Watched)?;
     let found = follow(&started.server, wanted, || {
         count(&crm).map_err(|error| format!("the scored rows could not be counted: {error}"))
@@ -45,9 +48,9 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
 }
 
 /// How the work on a watched table went.
-pub(super) struct Followed {
+pub(crate) struct Followed {
     /// Rows scored and written back per second.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
     /// Largest memory of the process until a quarter of the rows was done, in bytes.
     early: u64,
     /// Largest memory of the process, in bytes.
@@ -55,7 +58,7 @@ pub(super) struct Followed {
 }
 
 /// Looks on until `count` says that all `wanted` rows hold their score.
-pub(super) fn follow(server: &Server, wanted: i64, mut count: impl FnMut() -> Res<i64>) -> Res<Followed> {
+pub(crate) fn follow(server: &Server, wanted: i64, mut count: impl FnMut() -> Res<i64>) -> Res<Followed> {
     let begun = Instant::now();
     let (mut scored, mut progress) = (0, Instant::now());
     let (mut early, mut most) = (0_u64, 0_u64);
@@ -77,12 +80,14 @@ pub(super) fn follow(server: &Server, wanted: i64, mut count: impl FnMut() -> Re
     Ok(Followed { rate: wanted as f64 / begun.elapsed().as_secs_f64(), early, most })
 }
 
-fn fill(path: &Path, rows: i64) -> rusqlite::Result<()> {
+/// Makes the table and fills it; the rows' ids are numbers, or texts of twelve digits.
+pub(super) fn fill(path: &Path, rows: i64, id: &str) -> rusqlite::Result<()> {
     let mut crm = Connection::open(path)?;
     crm.pragma_update(None, "journal_mode", "wal")?;
+    let kind = if id == NUMBER { "INTEGER" } else { "TEXT NOT NULL" };
     let numbers: Vec<String> = (0..FEATURES).map(|feature| format!("f{feature:02} REAL NOT NULL")).collect();
     crm.execute_batch(&format!(
-        "CREATE TABLE leads (id INTEGER PRIMARY KEY, {}, updated_at TIMESTAMP NOT NULL, score REAL, score_band TEXT, scored_at TIMESTAMP);\
+        "CREATE TABLE leads (id {kind} PRIMARY KEY, {}, updated_at TIMESTAMP NOT NULL, score REAL, score_band TEXT, scored_at TIMESTAMP);\
          CREATE INDEX leads_updated ON leads (updated_at, id);",
         numbers.join(", ")
     ))?;
@@ -90,7 +95,7 @@ fn fill(path: &Path, rows: i64) -> rusqlite::Result<()> {
     let change = crm.transaction()?;
     change.execute(
         &format!(
-            "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < ?1) INSERT INTO leads SELECT id, \
+            "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < ?1) INSERT INTO leads SELECT {id}, \
              {random}, strftime('%Y-%m-%dT%H:%M:%fZ', 1700000000 + id, 'unixepoch'), NULL, NULL, NULL FROM n"
         ),
         [rows],
