@@ -5,12 +5,15 @@
 #![expect(clippy::disallowed_methods, reason = "tasks measure real seconds; nothing here runs in the simulation")]
 
 mod bench;
+mod contract;
 mod docs;
 mod faults;
+mod fuzz;
 mod peers;
 mod proto;
 mod run;
 mod setup;
+mod simulate;
 mod supply;
 mod test;
 mod tidy;
@@ -26,6 +29,12 @@ const HELP: &str = "cargo xtask <task>
   docs [--check]   write docs/reference/ from the code, or compare it
   proto [--check]  write the messages of the gRPC door from their .proto file, or compare them
   supply           licences, yanked and advised-against packages of the dependency tree
+  contract [--examples N] [--seed S]
+                   schemathesis against the OpenAPI document, all its checks; 400 examples of each operation when nobody says
+  fuzz [TARGET…] [--inputs N] [--seed S]
+                   inputs that nobody would send, into every parser and the whole request path; 100,000 each when nobody says
+  simulate [--seeds N]
+                   the simulated towns, 20,000 seeds of each sort when nobody says; a failing seed replays exactly
   bench [--long] [--readme] [PART…]
                    the benchmark table, with machine and method; also bench/results/latest.json (and into the README)
   faults [--long] [--write] [--seed N] [--rounds N] [--mutations] [CELL…]
@@ -51,6 +60,9 @@ fn main() -> ExitCode {
         Some("docs") => docs::docs(rest.iter().any(|arg| arg == "--check")),
         Some("proto") => proto::proto(rest.iter().any(|arg| arg == "--check")),
         Some("supply") => supply::supply(),
+        Some("contract") => contract::contract(rest),
+        Some("simulate") => simulate::simulate(rest),
+        Some("fuzz") => fuzz::fuzz(rest),
         Some("bench") => bench::bench(rest),
         Some("faults") => faults::faults(rest),
         Some("help" | "--help" | "-h") => {

@@ -42,7 +42,7 @@ use crate::{graphql::Schemas, service::Service, trust::Gate};
 pub use counters::Counters;
 pub use openapi::document as openapi;
 pub use problem::{Problem, status};
-pub use serve::{Http, Speaks, serve};
+pub use serve::{Http, Speaks, converse, serve};
 
 /// How one part of the process does.
 #[derive(Clone, Debug, serde::Serialize)]

@@ -137,6 +137,19 @@ struct Open {
     ending: watch::Receiver<bool>,
 }
 
+/// Answers what comes over a stream that is there already, until either side ends it: a listener's connection without the
+/// listener.
+pub async fn converse<S>(api: &Api, speaks: &Speaks, http: Http, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // Dropping either would tell the connection to end.
+    let (_end, ending) = watch::channel(false);
+    let graceful = GracefulShutdown::new();
+    let open = Open { speaks: speaks.clone(), http, watcher: graceful.watcher(), ending };
+    speak(api, stream, open, None).await;
+}
+
 async fn connection(api: Arc<Api>, stream: TcpStream, tls: Option<Tls>, mut open: Open) {
     // Small answers leave at once.
     if let Err(error) = stream.set_nodelay(true) {
