@@ -13,7 +13,7 @@ pub(crate) fn simulate(args: &[String]) -> Outcome {
     let at = args.iter().position(|arg| arg == "--seeds");
     let seeds = at.and_then(|at| args.get(at + 1)).map_or(SEEDS, String::as_str).replace('_', "");
     let mut run =
-        cargo(&["test", "--locked", "-p", "tendon-flows", "--test", "simulation", "comes", "--", "--nocapture"]);
+        cargo(&["test", "--locked", "-p", "tendon-flows", "--test", "simulation", "to_rest", "--", "--nocapture"]);
     run.env("TENDON_SEEDS", seeds);
     status(run)
 }
