@@ -156,6 +156,12 @@ fn unsaid(setting: &Setting, place: &Place) -> Res<()> {
         place.until("write-backs arrive again", || Ok(written()? > before))?;
     }
     place.note(format!("{} commits unsaid", line.fired()));
+    // Reading goes well all the time, and no write-back gets through: that has to be told too.
+    place.until("readiness tells that no write-back gets through", || {
+        line.set(Fault::CutAt { request: request(), delivered: false });
+        Ok(place.part("outbox")["ok"] == false)
+    })?;
+    line.set(Fault::None);
     place.calm()
 }
 

@@ -12,6 +12,9 @@ use tendon_platform::{process::ProcessMetrics, telemetry::Measure};
 use super::{Reload, certificates};
 use crate::wiring::Parts;
 
+/// So many batches of write-backs in a row may fail before readiness tells: one or two are a line that was cut.
+const FAILURES_TOLERATED: u32 = 3;
+
 /// Looks at the parts when asked.
 pub(super) struct ProcessStatus {
     parts: Arc<Parts>,
@@ -46,7 +49,8 @@ impl ProcessStatus {
     fn outbox(&self) -> PartHealth {
         let states = self.parts.deliveries.current().states();
         let waiting: usize = states.values().map(|state| state.waiting).sum();
-        let ok = states.values().all(|state| state.breaker == BreakerState::Closed);
+        let ok =
+            states.values().all(|state| state.breaker == BreakerState::Closed && state.failures < FAILURES_TOLERATED);
         let detail = json!({ "waiting": waiting, "more": states.values().any(|state| state.more), "systems": states });
         PartHealth { name: "outbox".into(), ok, vital: false, detail }
     }

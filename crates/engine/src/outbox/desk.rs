@@ -44,6 +44,8 @@ pub struct DeskState {
     pub breaker: BreakerState,
     /// The last failure, when the breaker counts one.
     pub last_failure: Option<String>,
+    /// Batches in a row that failed as a whole. The breaker need not know: reading may go well meanwhile.
+    pub failures: u32,
 }
 
 pub(super) struct State {
@@ -126,6 +128,7 @@ impl Desk {
             oldest: state.queue.oldest(),
             breaker,
             last_failure,
+            failures: state.failures,
         }
     }
 
