@@ -165,6 +165,8 @@ pub(crate) struct Inner {
     pub(crate) wake_spare: Notify,
     /// Bytes of entries written since opening.
     pub(crate) written: AtomicU64,
+    /// Bytes of room left in the segment that is written.
+    pub(crate) left: AtomicU64,
     pub(crate) closing: AtomicBool,
     pub(crate) tasks: Tasks,
 }
@@ -258,6 +260,7 @@ impl Opened {
             spare: tokio::sync::Mutex::new(None),
             wake_spare: Notify::new(),
             written: AtomicU64::new(0),
+            left: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             tasks: Tasks::default(),
         });

@@ -18,10 +18,11 @@ use crate::{
     format::disk_error,
 };
 
-/// Written between two breaths.
+/// Written and synced at once. A sync of entries waits for what the disk is given at the same time: behind a MiB it took 1 to 4 ms on the
+/// reference machine, behind this much 0.2.
 const CHUNK: u64 = 128 << 10;
-/// Written between two syncs, so that no other file's sync waits behind a whole spare.
-const STRETCH: u64 = 1 << 20;
+/// Between two chunks, while the segment in use has room for the rest: some 50 MB/s.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
 /// A spare is so many times as large as what was written before.
 const GROWTH: u64 = 8;
 /// How long one that could not be made is left alone.
@@ -88,8 +89,9 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 }
 
 impl Inner {
-    /// Counts what was written; the first spare is wanted when it is enough.
-    pub(crate) fn wrote(&self, bytes: u64) {
+    /// Counts what was written, and what room is left; the first spare is wanted when it is enough.
+    pub(crate) fn wrote(&self, bytes: u64, left: u64) {
+        self.left.store(left, Ordering::Relaxed);
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
         if before < self.settings.spare_after && before + bytes >= self.settings.spare_after {
             self.wake_spare.notify_one();
@@ -138,10 +140,12 @@ impl Inner {
                 zeros.get(..usize::try_from(bytes - at).unwrap_or(usize::MAX).min(zeros.len())).unwrap_or(&zeros);
             file.write_at(chunk, at).map_err(io)?;
             at += chunk.len() as u64;
-            if at.is_multiple_of(STRETCH) || at == bytes {
-                file.sync().await.map_err(io)?;
+            file.sync().await.map_err(io)?;
+            if bytes - at < self.left.load(Ordering::Relaxed) {
+                self.context.clock.sleep(PAUSE).await;
+            } else {
+                breathe().await;
             }
-            breathe().await;
             if self.is_closing() {
                 return Err(closed());
             }
