@@ -15,6 +15,8 @@ use crate::{
 
 /// Entries of one batch.
 pub(crate) const BATCH: usize = 256;
+/// Entries that may wait until their rows are written without giving way to anybody.
+const PATIENT: usize = 8192;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// What the projector knows between batches.
@@ -90,14 +92,15 @@ pub(crate) async fn run(inner: Arc<Inner>, mut projector: Projector) {
                 continue;
             }
         }
-        if pending < BATCH && !inner.is_closing() {
+        let mut urgent = pending > PATIENT || inner.is_closing();
+        if pending < BATCH && !urgent {
             tokio::select! {
                 biased;
-                () = inner.project_now.notified() => {}
+                () = inner.project_now.notified() => urgent = true,
                 () = inner.context.clock.sleep(inner.settings.project_every) => {}
             }
         }
-        if let Err(error) = inner.project_some(&mut projector).await {
+        if let Err(error) = inner.project_some(&mut projector, urgent).await {
             tracing::error!(%error, detail = error.private_detail(), "projections are behind; trying again");
             // What was remembered of the batch that was not written is not true.
             projector.blocks.clear();
@@ -108,7 +111,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut projector: Projector) {
 
 impl Inner {
     /// Projects the first part of the tail.
-    async fn project_some(&self, projector: &mut Projector) -> Result<()> {
+    async fn project_some(&self, projector: &mut Projector, urgent: bool) -> Result<()> {
         let items: Vec<Arc<Item>> = {
             let desk = self.desk();
             let items: Vec<Arc<Item>> = desk.tail.iter().take(BATCH).cloned().collect();
@@ -118,7 +121,8 @@ impl Inner {
         let Some(last) = items.last() else { return Ok(()) };
         let upto = last.seq + 1;
         let base = Base { index: &self.index, projections: &self.projections, tokens: &self.tokens };
-        let made = projector.batch(base, &items).await?;
+        let mut made = projector.batch(base, &items).await?;
+        made.batch.urgent = urgent;
         self.index.store.write(made.batch).await?;
         {
             let mut desk = self.desk();

@@ -27,6 +27,8 @@ pub struct Change {
 pub struct Batch {
     /// The changes.
     pub changes: Vec<Change>,
+    /// Somebody waits for it, or much waits behind it: the store does not give way to others while it writes.
+    pub urgent: bool,
 }
 
 impl Batch {

@@ -17,7 +17,7 @@ use tendon_kernel::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    overlay::{self, Overlay, Run},
+    overlay::{self, Overlay, Run, Seen, Young},
     sqlite::{Tables, quoted, store_error},
 };
 
@@ -72,7 +72,9 @@ impl Gathering {
         while let Some(record) = records.next()? {
             last = record.get(0)?;
             let rows = overlay::rows_of(record.get_ref(1)?.as_blob()?).ok_or(rusqlite::Error::InvalidQuery)?;
-            overlay.absorb(rows.into_iter());
+            let rows = rows.into_iter().map(|(table, key, value)| (table, key.to_vec(), value.map(<[u8]>::to_vec)));
+            overlay.absorb(rows.collect());
+            overlay.settle_young(usize::MAX);
         }
         Ok(Self { overlay: Arc::new(RwLock::new(overlay)), most, last, round: last })
     }
@@ -134,23 +136,28 @@ impl Writer {
 
     fn write(&mut self, group: Vec<Write>) {
         self.clean = false;
-        let result = self.commit(&group);
-        if result.is_err() && group.len() > 1 {
+        match self.commit(&group) {
+            Ok(run) => self.settle(group, run),
             // One batch may be at fault: alone, the others go through.
-            for one in group {
-                let result = self.commit(std::slice::from_ref(&one));
-                answer(one, result);
+            Err(_) if group.len() > 1 => {
+                for one in group {
+                    let alone = vec![one];
+                    match self.commit(&alone) {
+                        Ok(run) => self.settle(alone, run),
+                        Err(error) => refuse(alone, &error),
+                    }
+                }
             }
-        } else {
-            let result = result.map_err(|error| store_error("store_write", &error));
-            group.into_iter().for_each(|one| drop(one.answer.send(result.clone())));
+            Err(error) => refuse(group, &error),
         }
     }
 
-    fn commit(&mut self, group: &[Write]) -> rusqlite::Result<()> {
+    fn commit(&mut self, group: &[Write]) -> rusqlite::Result<Run> {
         let changes = || group.iter().flat_map(|job| &job.batch.changes);
+        let pace = if group.iter().any(|job| job.batch.urgent) { Pace::Urgent } else { Pace::Polite };
         let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         let mut made = make_tables(&transaction, &self.tables, changes())?;
+        let mut run = Run::default();
         match &mut self.gathering {
             None => {
                 let mut changes: Vec<_> = changes().collect();
@@ -158,28 +165,33 @@ impl Writer {
                 changes.sort_by(|one, two| (one.table, &one.key).cmp(&(two.table, &two.key)));
                 let last = changes.chunk_by(|one, two| (one.table, &one.key) == (two.table, &two.key));
                 let rows = last.filter_map(|same| same.last());
-                apply(&transaction, rows.map(|row| (row.table.0, row.key.as_slice(), row.value.as_deref())))?;
-                transaction.commit()?;
+                apply(&transaction, rows.map(|row| (row.table.0, row.key.as_slice(), row.value.as_deref())), pace)?;
             }
             Some(gathering) => {
-                let count = changes().count();
-                let run = {
-                    let overlay = gathering.overlay.read().unwrap_or_else(PoisonError::into_inner);
-                    if overlay.bytes() > gathering.most {
-                        overlay.run(2 * count + gathering.most / RUN)
-                    } else {
-                        Run::default()
-                    }
-                };
-                gather(&transaction, gathering, overlay::record(changes()), &run)?;
-                transaction.commit()?;
-                gathering.settle(&run, changes());
+                // Only this thread changes it; readers read beside.
+                let overlay = gathering.overlay.read().unwrap_or_else(PoisonError::into_inner);
+                if overlay.bytes() > gathering.most {
+                    run = overlay.run(2 * changes().count() + gathering.most / RUN);
+                }
+                gather(&transaction, gathering, overlay::record(changes()), (&overlay, &run), pace)?;
             }
         }
+        transaction.commit()?;
         if !made.is_empty() {
             self.tables.write().unwrap_or_else(PoisonError::into_inner).append(&mut made);
         }
-        Ok(())
+        Ok(run)
+    }
+
+    /// What was committed is so in memory too, and who waits is told.
+    fn settle(&mut self, group: Vec<Write>, run: Run) {
+        let (batches, answers): (Vec<Batch>, Vec<Answer>) =
+            group.into_iter().map(|write| (write.batch, write.answer)).unzip();
+        if let Some(gathering) = &mut self.gathering {
+            gathering.settle(run, batches.into_iter().flat_map(|batch| batch.changes));
+        }
+        // Who no longer waits has dropped the receiver.
+        answers.into_iter().for_each(|answer| drop(answer.send(Ok(()))));
     }
 
     /// Brings everything into its table, writes over the pages that are free, and brings all of it from the write-ahead log into
@@ -236,13 +248,16 @@ impl Writer {
         loop {
             let run = gathering.overlay.read().unwrap_or_else(PoisonError::into_inner).run(LAST_RUN);
             let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            write_run(&transaction, &run)?;
+            {
+                let overlay = gathering.overlay.read().unwrap_or_else(PoisonError::into_inner);
+                apply(&transaction, overlay.rows(&run), Pace::Urgent)?;
+            }
             let done = run.ends_round && gathering.round == gathering.last;
             if done {
                 transaction.execute("DELETE FROM _log", [])?;
             }
             transaction.commit()?;
-            gathering.settle(&run, std::iter::empty());
+            gathering.settle(run, std::iter::empty());
             if done {
                 return Ok(());
             }
@@ -256,36 +271,39 @@ impl Gathering {
         self.last == 0
     }
 
-    /// What was committed is so in memory too; readers see both at once.
-    fn settle<'a>(&mut self, run: &Run, changes: impl Iterator<Item = &'a Change>) {
-        let mut changes = changes.peekable();
-        let mut overlay = self.overlay.write().unwrap_or_else(PoisonError::into_inner);
-        overlay.settle(run);
+    /// What was committed is so in memory too; readers see a batch whole.
+    fn settle(&mut self, run: Run, changes: impl Iterator<Item = Change>) {
+        let young: Young = changes.map(|row| (row.table.0, row.key, row.value)).collect();
         if run.ends_round {
             self.round = self.last;
         }
-        if changes.peek().is_some() {
-            self.last += 1;
-            overlay.absorb(changes.map(|row| (row.table.0, row.key.as_slice(), row.value.as_deref())));
-        }
+        self.last += i64::from(!young.is_empty());
+        // A few rows at a time: whoever reads meanwhile waits for those only.
+        let overlay = || self.overlay.write().unwrap_or_else(PoisonError::into_inner);
+        overlay().absorb(young);
+        while overlay().settle(&run, STRETCH) {}
+        overlay().pass(run);
+        while overlay().settle_young(STRETCH) {}
     }
 }
 
 /// Adds a record to the log, brings a run into the tables, and drops the records that a finished round has brought there.
-fn gather(connection: &Connection, gathering: &Gathering, record: Vec<u8>, run: &Run) -> rusqlite::Result<()> {
+fn gather(
+    connection: &Connection,
+    gathering: &Gathering,
+    record: Vec<u8>,
+    (overlay, run): (&Overlay, &Run),
+    pace: Pace,
+) -> rusqlite::Result<()> {
     if !record.is_empty() {
         let mut add = connection.prepare_cached("INSERT INTO _log (n, batch) VALUES (?1, ?2)")?;
         add.execute(params![gathering.last + 1, record])?;
     }
-    write_run(connection, run)?;
+    apply(connection, overlay.rows(run), pace)?;
     if run.ends_round {
         connection.prepare_cached("DELETE FROM _log WHERE n <= ?1")?.execute([gathering.round])?;
     }
     Ok(())
-}
-
-fn write_run(connection: &Connection, run: &Run) -> rusqlite::Result<()> {
-    apply(connection, run.rows.iter().map(|(table, key, value)| (table.as_str(), key.as_slice(), value.as_deref())))
 }
 
 /// Makes the tables that do not exist yet; gives their names.
@@ -310,19 +328,31 @@ fn make_tables<'a>(
     Ok(made)
 }
 
-fn answer(job: Write, result: rusqlite::Result<()>) {
-    // Who no longer waits has dropped the receiver.
-    drop(job.answer.send(result.map_err(|error| store_error("store_write", &error))));
+fn refuse(group: Vec<Write>, error: &rusqlite::Error) {
+    let error = store_error("store_write", error);
+    group.into_iter().for_each(|one| drop(one.answer.send(Err(error.clone()))));
 }
 
+/// Whether a write gives way to other threads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// After every few rows: on one core, thousands of rows at once hold up every answer for milliseconds.
+    Polite,
+    /// Never: somebody waits for it.
+    Urgent,
+}
+
+/// Rows between two breaths of a polite write: some tens of microseconds.
+const STRETCH: usize = 16;
+
 /// Applies sorted rows, one of each key.
-fn apply<'a>(
-    connection: &Connection,
-    rows: impl Iterator<Item = (&'a str, &'a [u8], Option<&'a [u8]>)>,
-) -> rusqlite::Result<()> {
+fn apply<'a>(connection: &Connection, rows: impl Iterator<Item = Seen<'a>>, pace: Pace) -> rusqlite::Result<()> {
     let mut at = "";
     let (mut put, mut delete): (Option<CachedStatement<'_>>, Option<CachedStatement<'_>>) = (None, None);
-    for (table, key, value) in rows {
+    for (number, (table, key, value)) in rows.enumerate() {
+        if pace == Pace::Polite && number % STRETCH == STRETCH - 1 {
+            thread::yield_now();
+        }
         if table != at {
             (at, put, delete) = (table, None, None);
         }
