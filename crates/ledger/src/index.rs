@@ -34,7 +34,7 @@ const SUBJECTS: Table = Table("ledger_subjects");
 const BLOCKS: Table = Table("ledger_blocks");
 /// Claim → who holds it.
 const CLAIMS: Table = Table("ledger_claims");
-/// Subject or day → slot.
+/// Day → slot. A subject's slot stands in its newest row.
 const SLOTS: Table = Table("ledger_slots");
 /// Slot → subject.
 const OWNERS: Table = Table("ledger_owners");
@@ -43,7 +43,7 @@ const ERASURES: Table = Table("ledger_erasures");
 
 const TABLES: [Table; 9] = [POSITION, PLACES, IDS, SUBJECTS, BLOCKS, CLAIMS, SLOTS, OWNERS, ERASURES];
 /// Raised when rows change their form: the projections are built anew then.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// Positions of a block of an integration's decisions.
 pub(crate) const BLOCK: u64 = 64;
 const EVERY: u64 = 32;
@@ -189,9 +189,6 @@ impl Index {
             );
         }
         let (Some(owner), Some(_)) = (item.owner, &item.body) else { return };
-        if item.owned {
-            batch.put(SLOTS, owner, item.slot.to_le_bytes());
-        }
         if let Some(subject) = item.subject() {
             let mut row = vec![decision];
             row.extend_from_slice(&facts.id.0);
@@ -203,6 +200,8 @@ impl Index {
             if item.owned {
                 batch.put(OWNERS, item.slot.to_be_bytes(), subject);
             }
+        } else if item.owned {
+            batch.put(SLOTS, owner, item.slot.to_le_bytes());
         }
         if let Some(claim) = item.claim {
             let mut row = Vec::from(item.seq.to_le_bytes());
@@ -229,9 +228,6 @@ impl Index {
                 }
             }
             batch.delete(OWNERS, slot.to_be_bytes());
-            if self.slot(&owner).await? == Some(*slot) {
-                batch.delete(SLOTS, owner);
-            }
             out.push((owner, claims));
         }
         Ok(out)
@@ -252,6 +248,9 @@ impl Index {
 
     /// The slot of a subject or day.
     pub(crate) async fn slot(&self, owner: &Token) -> Result<Option<u64>> {
+        if let Some(newest) = self.subject(owner, u64::MAX, 1).await?.first() {
+            return Ok(Some(newest.slot));
+        }
         let Some(row) = self.store.get(SLOTS, owner).await? else { return Ok(None) };
         Fields(&row).u64().map(Some).ok_or_else(malformed)
     }
@@ -347,9 +346,21 @@ impl Index {
         Ok(out)
     }
 
-    /// Gives the tokens of all slots, or of all claims, page by page, until one is refused.
+    /// Gives the tokens of all owners of slots, or of all claims, page by page, until one is refused.
     pub(crate) async fn tokens(&self, claims: bool, mut give: impl FnMut(Token) -> Result<()>) -> Result<()> {
-        let table = if claims { CLAIMS } else { SLOTS };
-        each(&*self.store, table, |key, _| key.try_into().map_or(Ok(()), &mut give)).await
+        let tables: &[Table] = if claims { &[CLAIMS] } else { &[SLOTS, SUBJECTS] };
+        for table in tables {
+            let mut last = None;
+            let one = |key: &[u8], _: &[u8]| match key.first_chunk().copied() {
+                // A subject has a row for each of its entries.
+                Some(token) if last != Some(token) => {
+                    last = Some(token);
+                    give(token)
+                }
+                _ => Ok(()),
+            };
+            each(&*self.store, *table, one).await?;
+        }
+        Ok(())
     }
 }

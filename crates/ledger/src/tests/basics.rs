@@ -111,6 +111,28 @@ fn a_claim_is_given_once() {
         .done();
 }
 
+/// One key a subject and one a day, also over restarts: what was erased is one slot, and the keyring does not grow with every start.
+#[test]
+fn who_has_a_slot_keeps_it_over_restarts() {
+    let bench = Bench::new(4);
+    let (parts, context) = (bench.parts(), bench.sim.context());
+    let run = async move {
+        for _ in 0..3 {
+            let book = open_book(parts_of(&parts)).await;
+            let mut nobody = decision(&context, "", 1, None);
+            nobody.body.subject = None;
+            let day = book.inner.tokens.day(&nobody.facts);
+            book.commit(vec![decision(&context, "Max", 1, None), nobody]).await.unwrap();
+            book.projected(book.state().size - 1).await.unwrap();
+            let rows = book.inner.index.subject(&book.inner.tokens.subject("Max"), u64::MAX, 9).await.unwrap();
+            assert!(rows.iter().all(|row| row.slot == 0), "{:?}", rows.iter().map(|row| row.slot).collect::<Vec<_>>());
+            assert_eq!(book.inner.index.slot(&day).await.unwrap(), Some(1));
+            book.close().await.unwrap();
+        }
+    };
+    bench.sim.run(run).done();
+}
+
 /// Quotes and an umlaut, so that she is written differently in plain and in JSON.
 const ERIKA: &str = "Erika \"Mü\" Mustermann";
 
