@@ -8,6 +8,7 @@
 
 mod books;
 mod check;
+mod crowd;
 mod people;
 mod plants;
 mod requests;

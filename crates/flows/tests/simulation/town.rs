@@ -98,6 +98,7 @@ pub struct Process {
     pub engine: Arc<Engine>,
     pub outbox: Outbox,
     pub watches: Arc<Watches>,
+    pub systems: BTreeMap<Arc<str>, Arc<System>>,
 }
 
 /// Everything a process needs to start, movable into the simulation.
@@ -186,11 +187,12 @@ impl Start {
         let parts = WatchParts { context: self.context, engine: engine.clone(), ledger: book, store: self.store };
         let watches = Arc::new(Watches::start(&parts, self.plan.integrations.values(), &systems)?);
         outbox.listen(&watches);
-        Ok(Process { ledger, engine, outbox, watches })
+        Ok(Process { ledger, engine, outbox, watches, systems })
     }
 }
 
-fn runtime(plan: &Arc<Plan>, systems: &BTreeMap<Arc<str>, Arc<System>>) -> Result<Runtime> {
+/// What answers a plan.
+pub fn runtime(plan: &Arc<Plan>, systems: &BTreeMap<Arc<str>, Arc<System>>) -> Result<Runtime> {
     let reference = ModelRef { name: "tiny".into(), version: "1".into(), digest: "0".repeat(64).into() };
     let slot = Slot { reference, model: Arc::new(Tiny(Tiny::signature())) };
     let models = BTreeMap::from([(("tiny".to_owned(), "1".to_owned()), slot)]);
@@ -216,6 +218,11 @@ fn fake_kind() -> ConnectorKind {
 
 /// The plan of the town, made by the same function as every plan.
 pub fn plan(catalog: Catalog, books: Option<Catalog>) -> Arc<Plan> {
+    plan_with(catalog, books, |text| text)
+}
+
+/// The same with another text of its integration.
+pub fn plan_with(catalog: Catalog, books: Option<Catalog>, change: impl Fn(String) -> String) -> Arc<Plan> {
     let version = VersionFact {
         version: "1".into(),
         digest: "0".repeat(64),
@@ -238,7 +245,7 @@ pub fn plan(catalog: Catalog, books: Option<Catalog>) -> Arc<Plan> {
     catalogs.extend(books.map(|books| ("books".to_owned(), books)));
     let facts = Facts { catalogs, models: BTreeMap::from([("tiny".to_owned(), model)]) };
     let sources =
-        tendon_plan::Sources(vec![("tendon.yaml".into(), project), ("integrations/score.yaml".into(), score)]);
+        tendon_plan::Sources(vec![("tendon.yaml".into(), project), ("integrations/score.yaml".into(), change(score))]);
     let outcome = tendon_plan::plan(&sources, &facts, &[&fake_kind()]);
     let findings: Vec<_> = outcome.findings.iter().map(ToString::to_string).collect();
     Arc::new(outcome.plan.unwrap_or_else(|| panic!("the town's plan: {findings:#?}")))
