@@ -40,7 +40,8 @@ impl Asked {
     /// A problem from an error.
     pub(super) fn problem(&self, api: &Api, error: &Error) -> Response {
         let status = problem::status(error.kind(), error.code());
-        if status.is_server_error() {
+        // A flood of refusals would be a flood of lines: they are counted, and summarised in the ledger.
+        if status.is_server_error() && error.kind() != ErrorKind::Overloaded {
             tracing::warn!(request = %self.id, code = error.code(), detail = error.private_detail(), "{error}");
         }
         let mut response = self.document(api, status, &Problem::of(error, &self.id));

@@ -100,7 +100,9 @@ pub(super) fn status(problem: &pb::Problem, request: &str) -> Status {
 /// An error as the end of a call.
 pub(super) fn of(error: &Error, request: &str) -> Status {
     let problem = problem(error);
-    if matches!(Code::from(problem.status), Code::Internal | Code::Unavailable | Code::DataLoss) {
+    let broken = matches!(Code::from(problem.status), Code::Internal | Code::Unavailable | Code::DataLoss);
+    // A flood of refusals would be a flood of lines: they are counted, and summarised in the ledger.
+    if broken && error.kind() != ErrorKind::Overloaded {
         tracing::warn!(request, code = error.code(), detail = error.private_detail(), "{error}");
     }
     status(&problem, request)
