@@ -126,7 +126,7 @@ fn tls_part(running: &Running, authority: &Authority) -> serde_json::Value {
 
 #[test]
 fn a_certificate_that_ends_while_running_is_told_and_refused_by_whoever_checks_it() {
-    let (sandbox, authority) = project("", Wanted { end: 6, ..Wanted::default() });
+    let (sandbox, authority) = project("", Wanted { end: 20, ..Wanted::default() });
     let running = sandbox.up();
     running.wait_for_line("the listener's certificate ends soon");
     running.wait_for_line("the listener's certificate has ended");

@@ -79,6 +79,9 @@ fn deliveries_are_linked_to_their_decisions() {
     let sandbox = sandbox(3, &collector.section(1.0));
     let running = sandbox.up();
     eventually("the leads are scored", || sandbox.crm.all_scored());
+    // The CRM shows a score before its write has returned: only then the span ends.
+    let metrics = || String::from_utf8(running.request("GET", "/metrics", &[], "").body).unwrap();
+    eventually("the write-back has ended", || metrics().contains("tendon_outbox_waiting{system=\"crm\"} 0\n"));
     assert!(running.stop().success());
     // The last spans are sent as the process stops; the collector prints them when it likes.
     let links = |span: &serde_json::Value| span["links"].as_array().map_or(0, Vec::len);
