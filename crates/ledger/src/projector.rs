@@ -16,7 +16,7 @@ use crate::{
 /// Entries of one batch.
 pub(crate) const BATCH: usize = 256;
 /// Entries that may wait until their rows are written without giving way to anybody.
-const PATIENT: usize = 8192;
+const PATIENT: usize = 1024;
 const RETRY: Duration = Duration::from_millis(250);
 
 /// What the projector knows between batches.
