@@ -4,7 +4,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,7 @@ use tendon_ledger::{
 use tendon_platform::{ProjectLock, RealDisk, SealedKeys, copy_store};
 
 use crate::{
-    checkpoints, commands,
+    checkpoints, commands, durable,
     failure::{self, Failure},
     orders::Order,
     output,
@@ -187,20 +187,12 @@ fn clear(folder: &Path) -> Result<(), Failure> {
 }
 
 fn sync(folder: &Path) -> Result<(), Failure> {
-    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| failure::io("syncing", folder, &error))
+    durable::sync(folder).map_err(|error| failure::io("syncing", folder, &error))
 }
 
 /// Writes a file, readable for its owner only, at once.
 fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let draft = path.with_extension("draft");
-    let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        io::Write::write_all(&mut file, bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    write().map_err(|error| failure::io("writing", path, &error))
+    durable::replace(path, bytes, 0o600).map_err(|error| failure::io("writing", path, &error))
 }
 
 /// Copies the files of a folder; those that never change only once. Without the folder there is nothing to copy.

@@ -16,7 +16,7 @@ use tendon_kernel::{
 use tendon_ledger::Book;
 use tendon_plan::Plan;
 
-use crate::{project::Project, wiring::Parts};
+use crate::{durable, project::Project, wiring::Parts};
 
 /// In the state of a project that was restored, until the erasures that its record does not know of are recorded.
 const RESTORED: &str = "restored";
@@ -109,14 +109,11 @@ pub(crate) async fn publish(project: &Project, plan: &Plan, book: &Book) -> Resu
         book.holds(&before).await.map_err(|error| told(&path, error))?;
     }
     let path = project.folder.join(&publish.to);
-    let draft = path.with_extension("draft");
     let write = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::write(&draft, &text)?;
-        fs::File::open(&draft)?.sync_all()?;
-        fs::rename(&draft, &path)
+        durable::replace(&path, text.as_bytes(), 0o666)
     };
     write().map_err(|error| unusable("written", &path, &error))
 }

@@ -12,6 +12,7 @@ mod commands;
 mod control;
 mod deliveries;
 mod demo;
+mod durable;
 mod facts;
 mod failure;
 mod flows;

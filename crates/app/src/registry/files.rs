@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::facts;
+use crate::{durable::sync, facts};
 
 /// Writes a version's file beside its place, synced; then gives it its name, unless there is one of that name.
 ///
@@ -55,10 +55,6 @@ pub(super) fn digest(file: &Path) -> Option<String> {
 fn staged(place: &Path) -> PathBuf {
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     place.with_file_name(format!(".{name}.new"))
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
