@@ -89,6 +89,9 @@ pub struct Row {
     pub standing: Option<Decision>,
 }
 
+/// An entry, and the decision as it stands where a person was asked.
+type Found = (Entry, Option<Decision>);
+
 impl Filter {
     /// All that a cursor holds for, in one text that no other filters give.
     fn text(&self) -> String {
@@ -113,8 +116,8 @@ impl Service {
         let before = filter.cursor.as_deref().map(|cursor| cursor::read(&*tokens, cursor, &text)).transpose()?;
         let (found, next) = self.collect(filter, before, limit).await?;
         let mut decisions = Vec::with_capacity(found.len());
-        for entry in found {
-            decisions.push(self.row(entry, filter.explain).await?);
+        for found in found {
+            decisions.push(self.row(found, filter.explain).await?);
         }
         Ok(Page { decisions, next: next.map(|position| cursor::write(&*tokens, position, &text)) })
     }
@@ -124,15 +127,15 @@ impl Service {
         cursor::write(&*self.engine.ledger().tokens(), seq, &filter.text())
     }
 
-    /// The entries of a page, and the position before which the next one looks.
+    /// What a page holds, and the position before which the next one looks.
     async fn collect(
         &self,
         filter: &Filter,
         mut before: Option<u64>,
         limit: usize,
-    ) -> Result<(Vec<Entry>, Option<u64>)> {
+    ) -> Result<(Vec<Found>, Option<u64>)> {
         let step = if filter.band.is_some() { STEP } else { limit + 1 };
-        let (mut found, mut looked): (Vec<Entry>, usize) = (Vec::new(), 0);
+        let (mut found, mut looked): (Vec<Found>, usize) = (Vec::new(), 0);
         loop {
             let query = Query {
                 integration: filter.integration.clone(),
@@ -148,14 +151,15 @@ impl Service {
             looked += entries.len();
             for entry in entries {
                 before = Some(entry.seq);
-                if !self.in_band(&entry, filter.band.as_deref()).await? {
+                let standing = self.engine.standing(&entry).await?;
+                if !in_band(&entry, standing.as_ref(), filter.band.as_deref())? {
                     continue;
                 }
                 if found.len() == limit {
-                    let next = found.last().map(|entry| entry.seq);
+                    let next = found.last().map(|(entry, _)| entry.seq);
                     return Ok((found, next));
                 }
-                found.push(entry);
+                found.push((entry, standing));
             }
             if last {
                 return Ok((found, None));
@@ -166,10 +170,9 @@ impl Service {
         }
     }
 
-    async fn row(&self, entry: Entry, explain: bool) -> Result<Row> {
+    async fn row(&self, (entry, standing): Found, explain: bool) -> Result<Row> {
         let decision = entry.body.as_ref().map(|body| raw(&body.output)).transpose()?;
         let explanation = if explain && decision.is_some() { self.explained(&entry).await? } else { None };
-        let standing = self.engine.standing(&entry).await?;
         let facts = entry.facts;
         Ok(Row {
             id: facts.id,
@@ -186,17 +189,16 @@ impl Service {
             standing,
         })
     }
+}
 
-    /// Whether a decision lies in a band, as it stands.
-    async fn in_band(&self, entry: &Entry, band: Option<&str>) -> Result<bool> {
-        let Some(band) = band else { return Ok(true) };
-        if entry.body.is_none() {
-            return Ok(false);
-        }
-        let decision = match self.engine.standing(entry).await? {
-            Some(standing) => standing,
-            None => stored::decision(entry)?,
-        };
-        Ok(decision.band.as_deref() == Some(band))
+/// Whether a decision lies in a band, as it stands.
+fn in_band(entry: &Entry, standing: Option<&Decision>, band: Option<&str>) -> Result<bool> {
+    let Some(band) = band else { return Ok(true) };
+    if entry.body.is_none() {
+        return Ok(false);
     }
+    Ok(match standing {
+        Some(standing) => standing.band.as_deref() == Some(band),
+        None => stored::decision(entry)?.band.as_deref() == Some(band),
+    })
 }
