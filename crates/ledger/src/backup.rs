@@ -17,7 +17,7 @@ use crate::{
     book::Book,
     checkpoint::{self, Head},
     format::{corrupt, disk_error},
-    publish::replace,
+    publish::write_whole,
     segment::{self, Broken, Reader},
     tiles::{self, Tile, TileNodes, hashes_of, read_file},
     tree::{self, Hash, WIDTH},
@@ -116,9 +116,9 @@ pub async fn copy(from: Place<'_>, to: Place<'_>) -> Result<Copied> {
     files.extend(edge);
     let files: Vec<_> = files.iter().collect();
     tiles::write_all(to.disk, to.folder, &files, &mut std::collections::BTreeSet::new()).await?;
-    replace(to.disk, to.folder, "ledger.pub", key_line.as_bytes()).await?;
+    write_whole(to.disk, to.folder, "ledger.pub", key_line.as_bytes()).await?;
     // Last: what it covers is there.
-    replace(to.disk, to.folder, "checkpoint", text.as_bytes()).await?;
+    write_whole(to.disk, to.folder, "checkpoint", text.as_bytes()).await?;
     let kept = tiles::edge(head.size);
     for stale in tiles::edge(before.size).into_iter().filter(|tile| !kept.contains(tile)) {
         // One that stays is harmless: it verifies.
@@ -136,7 +136,7 @@ pub async fn copy(from: Place<'_>, to: Place<'_>) -> Result<Copied> {
 pub async fn copy_keyring(from: Place<'_>, to: Place<'_>) -> Result<()> {
     let keyring = from.read("keyring")?.ok_or_else(|| none(from.folder))?;
     to.disk.create_folder(to.folder).map_err(|error| disk_error("create a folder", to.folder, &error))?;
-    replace(to.disk, to.folder, "keyring", &keyring).await
+    write_whole(to.disk, to.folder, "keyring", &keyring).await
 }
 
 /// How many entries a signed checkpoint covers.

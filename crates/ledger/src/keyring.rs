@@ -275,7 +275,7 @@ impl Keyring {
                 .with("file", &self.path));
         }
         let (folder, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
-        write_whole(&self.context, folder, name, &bytes).await?;
+        write_whole(&*self.context.disk, folder, name, &bytes).await?;
         let file = self.context.disk.open(&self.path, Open::ReadWrite);
         let file = file.map_err(|error| disk_error("open its keyring", &self.path, &error))?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;

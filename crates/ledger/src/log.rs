@@ -120,7 +120,7 @@ impl Inner {
             tiles::read_file(&**disk, &path).map_err(|error| disk_error("read a segment", &path, &error))?;
         bytes.truncate(usize::try_from(log.end).unwrap_or(usize::MAX));
         let folder = format!("{}/segments", self.folder);
-        write_whole(&self.context, &folder, &format!("{:020}.seg", log.first), &bytes).await?;
+        write_whole(&*self.context.disk, &folder, &format!("{:020}.seg", log.first), &bytes).await?;
         let file = disk.open(&path, Open::ReadWrite).map_err(|error| disk_error("open a segment", &path, &error))?;
         *log = Log { file: Some(file), first: log.first, end: log.end, room: log.end, cut: false, failed: false };
         Ok(())

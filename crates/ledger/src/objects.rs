@@ -30,7 +30,7 @@ pub async fn put(context: &Context, bytes: &[u8]) -> Result<String> {
         return Ok(digest);
     }
     make_folder(context, FOLDER).await?;
-    write_whole(context, FOLDER, &digest, bytes).await?;
+    write_whole(&*context.disk, FOLDER, &digest, bytes).await?;
     Ok(digest)
 }
 

@@ -173,7 +173,7 @@ impl Inner {
         tiles::write_all(&*self.context.disk, &self.folder, &files, &mut publisher.folders).await?;
         publisher.left.clear();
         let text = self.signer.sign(&head)?;
-        write_whole(&self.context, &self.folder, "checkpoint", text.as_bytes()).await?;
+        write_whole(&*self.context.disk, &self.folder, "checkpoint", text.as_bytes()).await?;
         publisher.full.clear();
         for stale in tiles::edge(publisher.head.size).into_iter().filter(|tile| !kept.contains(tile)) {
             // A partial tile that stays behind is harmless: it verifies, and opening removes it.
@@ -233,12 +233,7 @@ fn not_durable() -> Error {
 
 /// Replaces a file at once: a new file, synced, renamed, the folder synced. The new file is made in `tmp`, so that the ledger's
 /// folder never holds a half-written one.
-pub(crate) async fn write_whole(context: &Context, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {
-    replace(&*context.disk, folder, name, bytes).await
-}
-
-/// The same on any disk.
-pub(crate) async fn replace(disk: &dyn Disk, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) async fn write_whole(disk: &dyn Disk, folder: &str, name: &str, bytes: &[u8]) -> Result<()> {
     let path = format!("{folder}/{name}");
     let temporary = format!("tmp/{}", path.replace('/', "-"));
     let io = |error: std::io::Error| disk_error("replace a file", &path, &error);

@@ -137,8 +137,8 @@ async fn prepare_folder(context: &Context, folder: &str, signer: &Signer) -> Res
     file.sync().await.map_err(io)?;
     let empty = Tree::default();
     let text = signer.sign(&Head { size: 0, root: empty.root() })?;
-    write_whole(context, folder, "checkpoint", text.as_bytes()).await?;
-    write_whole(context, folder, "ledger.pub", expected.as_bytes()).await?;
+    write_whole(&*context.disk, folder, "checkpoint", text.as_bytes()).await?;
+    write_whole(&*context.disk, folder, "ledger.pub", expected.as_bytes()).await?;
     Ok(true)
 }
 
