@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tendon_engine::{
-    outbox,
+    outbox::{self, DeliveryReport},
     record_format::{More, Raw, Snapshot},
 };
 use tendon_kernel::{
@@ -30,7 +30,8 @@ fn decision(entry: &Entry) -> Decision {
     serde_json::from_slice(&entry.body.as_ref().unwrap().output).unwrap()
 }
 
-fn decisions(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
+/// The decisions among them.
+pub fn decisions(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
     entries.iter().filter(|entry| entry.facts.kind == EntryKind::Decision)
 }
 
@@ -152,16 +153,25 @@ pub fn written(entries: &[Entry], crm: &FakeSystem, books: bool) {
     assert!(crm.all_writes() <= asked as u64, "never more writes than decisions");
 }
 
-/// No delivery is left over.
-pub fn delivered(entries: &[Entry]) {
+/// What became of each delivery: none is left over.
+pub fn ended(entries: &[Entry]) -> Vec<(Id, DeliveryReport)> {
     let mut by_id: BTreeMap<Id, Vec<Entry>> = BTreeMap::new();
     for entry in entries {
         by_id.entry(entry.facts.id).or_default().push(entry.clone());
     }
+    let mut all = Vec::new();
     for (id, entries) in by_id {
         for report in outbox::report(&entries).unwrap() {
             assert_ne!(report.state, DeliveryState::Pending, "{id}: every delivery ended");
-            assert_ne!(report.state, DeliveryState::Dead, "{id}: no row was refused, so none died");
+            all.push((id, report));
         }
+    }
+    all
+}
+
+/// No delivery is left over, and none died.
+pub fn delivered(entries: &[Entry]) {
+    for (id, report) in ended(entries) {
+        assert_ne!(report.state, DeliveryState::Dead, "{id}: no row was refused, so none died");
     }
 }

@@ -25,12 +25,12 @@ use std::{
 };
 
 use tendon_kernel::{
-    Id, Type, Value,
+    Type, Value,
     context::Context,
     schema::{Field, Schema},
     sockets::{
         connector::{Allowed, Connector},
-        ledger::{EntryKind, Facts, Ledger},
+        ledger::Ledger,
     },
 };
 use tendon_testkit::{
@@ -41,7 +41,7 @@ use tendon_testkit::{
 use crate::{
     people::{Client, ROWS},
     plants::Plant,
-    town::{Process, Start, Town},
+    town::{Process, Start, Town, erasure},
 };
 
 fn crm(sim: &Sim, seed: u64) -> FakeSystem {
@@ -267,21 +267,7 @@ fn a_seed_replays_exactly() {
 
 /// Erases a subject and says when that is done.
 async fn erase(process: &Process, context: &Context, subject: &str) {
-    let nothing: Arc<str> = "".into();
-    let facts = Facts {
-        kind: EntryKind::Erasure,
-        id: Id::new(context),
-        at: context.clock.now(),
-        integration: nothing.clone(),
-        model: None,
-        route: nothing.clone(),
-        reason: "erased".into(),
-        caller: "simulation".into(),
-        policy: nothing.clone(),
-        plan: nothing.clone(),
-        retention: "standard".into(),
-        region: nothing,
-    };
+    let facts = erasure(context);
     let erased = loop {
         // No verdict about the person is recorded from what was read before.
         let _reviews = process.engine.reviews().hold().await;

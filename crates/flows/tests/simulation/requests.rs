@@ -16,13 +16,13 @@ use tendon_kernel::{
     Id,
     context::Context,
     decision::Door,
-    sockets::ledger::{Entry, EntryKind, Facts, Ledger},
+    sockets::ledger::{Entry, EntryKind, Ledger},
 };
 use tendon_testkit::Rng;
 
 use crate::{
     check,
-    town::{Process, Start, Tiny},
+    town::{Process, Start, Tiny, erasure},
     without_books,
 };
 
@@ -177,21 +177,7 @@ fn what_was_accepted_is_decided_once_through_power_cuts() {
 }
 
 async fn erase(process: &Process, context: &Context, subject: &str) {
-    let nothing: Arc<str> = "".into();
-    let facts = Facts {
-        kind: EntryKind::Erasure,
-        id: Id::new(context),
-        at: context.clock.now(),
-        integration: nothing.clone(),
-        model: None,
-        route: nothing.clone(),
-        reason: "erased".into(),
-        caller: "simulation".into(),
-        policy: nothing.clone(),
-        plan: nothing.clone(),
-        retention: "standard".into(),
-        region: nothing,
-    };
+    let facts = erasure(context);
     let _held = process.engine.requests().hold().await;
     // Nothing may have been asked about this person yet.
     drop(process.ledger.erase(subject, facts).await);

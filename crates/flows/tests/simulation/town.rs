@@ -16,11 +16,12 @@ use tendon_engine::{
 };
 use tendon_flows::watch::{Parts as WatchParts, WatchProjection, Watches};
 use tendon_kernel::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Id, Result,
+    context::Context,
     schema::Catalog,
     sockets::{
         connector::{Capability, Connector, ConnectorKind},
-        ledger::{Ledger, ModelRef},
+        ledger::{EntryKind, Facts as EntryFacts, Ledger, ModelRef},
         model::{Contributions, Feature, FeatureKind, Matrix, Model, OutputKind, Signature},
     },
 };
@@ -249,4 +250,23 @@ pub fn plan_with(catalog: Catalog, books: Option<Catalog>, change: impl Fn(Strin
     let outcome = tendon_plan::plan(&sources, &facts, &[&fake_kind()]);
     let findings: Vec<_> = outcome.findings.iter().map(ToString::to_string).collect();
     Arc::new(outcome.plan.unwrap_or_else(|| panic!("the town's plan: {findings:#?}")))
+}
+
+/// What an erasure's entry says in the open.
+pub fn erasure(context: &Context) -> EntryFacts {
+    let nothing: Arc<str> = "".into();
+    EntryFacts {
+        kind: EntryKind::Erasure,
+        id: Id::new(context),
+        at: context.clock.now(),
+        integration: nothing.clone(),
+        model: None,
+        route: nothing.clone(),
+        reason: "erased".into(),
+        caller: "simulation".into(),
+        policy: nothing.clone(),
+        plan: nothing.clone(),
+        retention: "standard".into(),
+        region: nothing,
+    }
 }

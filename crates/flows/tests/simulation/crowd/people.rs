@@ -12,13 +12,12 @@ use tendon_kernel::{
     Id,
     context::Context,
     decision::{Decision, Door, Outcome},
-    sockets::ledger::{EntryKind, Facts},
 };
 use tendon_plan::Plan;
 use tendon_testkit::Rng;
 
 use super::{STATES, states::Known};
-use crate::town::{Process, runtime};
+use crate::town::{Process, erasure, runtime};
 
 fn caller(name: &str) -> Caller {
     Caller { id: name.into(), scope: name.into(), integrations: None }
@@ -154,7 +153,7 @@ pub async fn eraser(process: Arc<Process>, context: Context, known: Arc<Known>, 
         context.clock.sleep(Duration::from_micros(rng.below(800_000))).await;
         let subject = subject(rng.below(100) as i64);
         let engine = &process.engine;
-        let facts = facts(&context);
+        let facts = erasure(&context);
         let held = engine.requests().hold().await;
         let reviews = engine.reviews().hold().await;
         known.erasing.lock().unwrap().insert(subject.clone());
@@ -167,24 +166,6 @@ pub async fn eraser(process: Arc<Process>, context: Context, known: Arc<Known>, 
         process.outbox.erased(&subject, erased.seq).await;
         STATES.saw("a subject was erased");
         known.erased.lock().unwrap().insert(subject, erased.seq);
-    }
-}
-
-fn facts(context: &Context) -> Facts {
-    let nothing: Arc<str> = "".into();
-    Facts {
-        kind: EntryKind::Erasure,
-        id: Id::new(context),
-        at: context.clock.now(),
-        integration: nothing.clone(),
-        model: None,
-        route: nothing.clone(),
-        reason: "erased".into(),
-        caller: "simulation".into(),
-        policy: nothing.clone(),
-        plan: nothing.clone(),
-        retention: "standard".into(),
-        region: nothing,
     }
 }
 
