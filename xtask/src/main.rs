@@ -6,6 +6,7 @@
 
 mod bench;
 mod contract;
+mod dist;
 mod docs;
 mod faults;
 mod fuzz;
@@ -29,6 +30,8 @@ const HELP: &str = "cargo xtask <task>
   docs [--check]   write docs/reference/ from the code, or compare it
   proto [--check]  write the messages of the gRPC door from their .proto file, or compare them
   supply           licences, yanked and advised-against packages of the dependency tree
+  dist [--binary FILE]
+                   an archive, a Debian package and the chart of this version, with their digests, in target/dist
   contract [--examples N] [--seed S]
                    schemathesis against the OpenAPI document, all its checks; 400 examples of each operation when nobody says
   fuzz [TARGET…] [--inputs N] [--seed S]
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::tidy(),
         Some("docs") => docs::docs(rest.iter().any(|arg| arg == "--check")),
         Some("proto") => proto::proto(rest.iter().any(|arg| arg == "--check")),
+        Some("dist") => dist::dist(rest),
         Some("supply") => supply::supply(),
         Some("contract") => contract::contract(rest),
         Some("simulate") => simulate::simulate(rest),

@@ -26,8 +26,10 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("jq", "jq"),
     ("mariadbd", "mariadb-server"),
     ("openssl", "openssl"),
+    ("promtool", "prometheus"),
     ("redis-server", "redis-server"),
     ("sqlite3", "sqlite3"),
+    ("systemd-analyze", "systemd"),
 ];
 
 /// Makes everything that is missing or older than its list.

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tendon_platform::telemetry::log;
 
 use crate::commands::{
-    backfill, check, decisions, deliveries, demo, init, keys, ledger, letters, models, new, reviews, systems, up,
+    backfill, check, completions, decisions, deliveries, demo, init, keys, ledger, letters, man, models, new, reviews,
+    systems, up,
 };
 
 /// Joins AI models to the systems a business already runs on: every prediction validated, explained, recorded, and written
@@ -20,6 +21,11 @@ pub(crate) struct Cli {
     /// The project's folder; default: the current folder or the nearest one above it that holds a tendon.yaml.
     #[arg(long, global = true, value_name = "D")]
     pub(crate) project: Option<PathBuf>,
+
+    /// Where the project keeps its ledger, keys and all other state; default: `.tendon` in the project's folder. For a
+    /// configuration that the program cannot write to.
+    #[arg(long, global = true, env = "TENDON_STATE", hide_env_values = true, value_name = "D")]
+    pub(crate) state: Option<PathBuf>,
 
     /// How data is printed.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
@@ -100,4 +106,8 @@ pub(crate) enum Command {
     /// API keys: who may ask.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Print what a shell needs to complete commands and options.
+    Completions(completions::Args),
+    /// Print the manual page, or write those of all commands.
+    Man(man::Args),
 }

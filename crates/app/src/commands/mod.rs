@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod backfill;
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod decisions;
 pub(crate) mod deliveries;
 pub(crate) mod demo;
@@ -11,6 +12,7 @@ pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod letters;
+pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod new;
 pub(crate) mod reviews;
@@ -36,7 +38,7 @@ use crate::{
 /// # Errors
 /// As the command's.
 pub(crate) async fn run(cli: Cli) -> Outcome {
-    let find = || Project::find(cli.project.as_deref());
+    let find = || Project::find(cli.project.as_deref(), cli.state.as_deref());
     match cli.command {
         Command::Demo(args) => demo::run(args, cli.output).await,
         Command::Init(args) => init::run(&args, cli.output),
@@ -52,6 +54,8 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::Reviews(command) => reviews::run(&find()?, command, cli.output).await,
         Command::Ledger(command) => ledger::run(find, command, cli.output).await,
         Command::Keys(command) => keys::run(&find()?, command, cli.output).await,
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode};
 use crate::{
     failure::Outcome,
     output,
-    process::{self, stop_in_order, stop_signal},
+    process::{self, notify, stop_in_order, stop_signal},
     project::Project,
 };
 
@@ -35,7 +35,9 @@ pub(crate) async fn run(project: &Project, args: &Args) -> Outcome {
     if let Some(address) = process.grpc {
         output::say(&format!("gRPC is spoken on {address}"));
     }
+    notify::ready(&format!("answering on {}://{}", process.scheme(), process.address));
     stop.await;
+    notify::stopping();
     output::say("stopping: running requests are finished, then the ledger is closed");
     stop_in_order(process).await;
     Ok(ExitCode::SUCCESS)

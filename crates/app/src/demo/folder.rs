@@ -40,7 +40,7 @@ pub(super) fn prepare(folder: &Path) -> Result<Project, Failure> {
         write_new(&folder.join("models/lead-score/v1.txt"), data::MODEL)?;
     }
     let folder = folder.canonicalize().map_err(io)?;
-    Ok(Project { folder, only: Vec::new() })
+    Ok(Project { folder, state: None, only: Vec::new() })
 }
 
 /// Writes a file where there is none.

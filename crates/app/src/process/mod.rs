@@ -5,6 +5,7 @@ mod desk;
 mod grpc;
 mod listen;
 mod next;
+pub(crate) mod notify;
 mod reload;
 mod signals;
 mod status;
