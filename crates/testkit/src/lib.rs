@@ -24,6 +24,7 @@ pub use secrets::{TestKeys, TestSecrets};
 pub use sim::{Outcome, Sim, sweep};
 pub use store::{MemStore, Promise};
 pub use system::FakeSystem;
+pub use world::Step;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

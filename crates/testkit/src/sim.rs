@@ -1,5 +1,6 @@
 //! The deterministic world: one thread, a virtual clock, a scheduler that picks the next ready task by the seed, and a disk
-//! that can lose its power. The same seed replays the same run, step by step; another seed is another interleaving.
+//! that can lose its power. The same seed replays the same run, step by step; another seed is another interleaving. In which order
+//! tasks were woken plays no part, only which ones are ready.
 //!
 //! Time jumps to the next timer when no task is ready, and moves by a microsecond with every poll, so that code that
 //! never waits still meets its deadlines. Wake-ups from other threads are outside of the seed's control: code under
@@ -22,7 +23,7 @@ use crate::{
     disk::MemDisk,
     lock,
     store::{MemStore, Promise},
-    world::{Picked, World},
+    world::{Picked, Step, World},
 };
 
 /// More polls than a run needs: who exceeds them waits for what never comes while others tick, or spins.
@@ -175,9 +176,9 @@ impl Sim {
                 self.world.waiting().join(", ")
             );
             match self.step(None) {
-                Step::Went => {}
-                Step::Crashed => return Outcome::Crashed,
-                Step::Still => panic!(
+                Stepped::Went => {}
+                Stepped::Crashed => return Outcome::Crashed,
+                Stepped::Still => panic!(
                     "simulation: seed {}: nothing is ready and no timer is set, but these tasks wait: {}",
                     self.seed(),
                     self.world.waiting().join(", ")
@@ -192,9 +193,9 @@ impl Sim {
     pub fn run_until(&self, at: Duration) -> bool {
         loop {
             match self.step(Some(at)) {
-                Step::Went => {}
-                Step::Crashed => return false,
-                Step::Still => return true,
+                Stepped::Went => {}
+                Stepped::Crashed => return false,
+                Stepped::Still => return true,
             }
         }
     }
@@ -237,6 +238,16 @@ impl Sim {
         self.world.trace()
     }
 
+    /// Keeps every poll from now on: where two runs of one seed part, their steps say which task it was.
+    pub fn keep_steps(&self) {
+        self.world.keep_steps();
+    }
+
+    /// The polls since [`Sim::keep_steps`].
+    pub fn steps(&self) -> Vec<Step> {
+        self.world.steps()
+    }
+
     /// Names of the tasks that have not finished, sorted.
     pub fn tasks(&self) -> Vec<&'static str> {
         self.world.waiting()
@@ -244,11 +255,11 @@ impl Sim {
 
     /// Polls one task, moving time forward to the next timer (at most to `limit`) when none is ready.
     #[track_caller]
-    fn step(&self, limit: Option<Duration>) -> Step {
+    fn step(&self, limit: Option<Duration>) -> Stepped {
         let (id, mut task) = match self.world.pick(limit) {
             Picked::Task(id, task) => (id, task),
-            Picked::Nothing => return Step::Still,
-            Picked::Gone => return Step::Went,
+            Picked::Nothing => return Stepped::Still,
+            Picked::Gone => return Stepped::Went,
         };
         let told = TellSeed { seed: self.seed(), task: task.name };
         let waker = task.waker();
@@ -259,14 +270,14 @@ impl Sim {
         }
         if self.world.power_is_cut() {
             self.crash();
-            return Step::Crashed;
+            return Stepped::Crashed;
         }
-        Step::Went
+        Stepped::Went
     }
 }
 
 /// What a step did.
-enum Step {
+enum Stepped {
     Went,
     Crashed,
     Still,

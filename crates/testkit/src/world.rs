@@ -59,6 +59,17 @@ impl Wake for TaskWake {
     }
 }
 
+/// One poll: which task, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The task's name.
+    pub task: &'static str,
+    /// Its number in this world.
+    pub id: u64,
+    /// Virtual time.
+    pub at: Duration,
+}
+
 struct State {
     schedule: Rng,
     entropy: Rng,
@@ -69,6 +80,8 @@ struct State {
     timers: BTreeMap<(Duration, u64), Waker>,
     trace: u64,
     polls: u64,
+    /// Every poll, once somebody asked for them.
+    steps: Option<Vec<Step>>,
     /// Tasks are being dropped: nothing new may start.
     dying: bool,
 }
@@ -106,6 +119,7 @@ impl World {
                 timers: BTreeMap::new(),
                 trace: 0xcbf2_9ce4_8422_2325,
                 polls: 0,
+                steps: None,
                 dying: false,
             }),
             ready: Arc::default(),
@@ -141,14 +155,20 @@ impl World {
             }
             let mut ready = lock(&self.ready);
             if !ready.is_empty() {
+                // Who woke first is not asked: `tokio::sync::watch` wakes its receivers in an order that it draws anew each time.
+                ready.sort_unstable();
                 let at = state.schedule.index(ready.len());
-                let id = ready.swap_remove(at);
+                let id = ready.remove(at);
                 drop(ready);
                 let Some(task) = state.tasks.remove(&id) else { return Picked::Gone };
                 state.now += POLL_COST;
                 state.polls += 1;
                 let now = u64::try_from(state.now.as_nanos()).unwrap_or(u64::MAX);
                 state.note(id ^ now.rotate_left(20));
+                let step = Step { task: task.name, id, at: state.now };
+                if let Some(steps) = &mut state.steps {
+                    steps.push(step);
+                }
                 return Picked::Task(id, task);
             }
             drop(ready);
@@ -199,6 +219,14 @@ impl World {
     /// Folds something that must be equal in a replay into the trace.
     pub(crate) fn note(&self, what: u64) {
         lock(&self.state).note(what);
+    }
+
+    pub(crate) fn keep_steps(&self) {
+        lock(&self.state).steps.get_or_insert_default();
+    }
+
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        lock(&self.state).steps.clone().unwrap_or_default()
     }
 
     pub(crate) fn polls(&self) -> u64 {

@@ -67,6 +67,29 @@ fn a_seed_replays_exactly_and_another_seed_differs() {
     assert!(orders.len() > 35, "only {} orders in 40 seeds", orders.len());
 }
 
+/// `tokio::sync::watch` wakes its receivers in an order that it draws anew each time; who goes first follows from the seed all the same.
+#[test]
+fn who_goes_first_of_those_woken_at_once_follows_from_the_seed() {
+    let order = |seed| {
+        let (sim, order) = (Sim::new(seed), Arc::new(Mutex::new(Vec::new())));
+        let (tell, told) = tokio::sync::watch::channel(());
+        for number in 0..24_u32 {
+            let (mut told, order) = (told.clone(), Arc::clone(&order));
+            sim.spawn("waiter", async move {
+                told.changed().await.unwrap();
+                order.lock().unwrap().push(number);
+            });
+        }
+        sim.run_for(Duration::from_millis(1));
+        tell.send(()).unwrap();
+        sim.run_for(Duration::from_millis(1));
+        Arc::into_inner(order).unwrap().into_inner().unwrap()
+    };
+    let orders: std::collections::BTreeSet<_> = (0..20).map(order).collect();
+    assert_eq!(orders, (0..20).map(order).collect());
+    assert!(orders.len() == 20 && orders.iter().all(|order| order.len() == 24), "each seed has an order of its own");
+}
+
 #[test]
 fn time_jumps_and_ids_follow_it() {
     let sim = Sim::new(1);

@@ -9,6 +9,7 @@
 mod books;
 mod check;
 mod crowd;
+mod many;
 mod people;
 mod plants;
 mod requests;
@@ -235,27 +236,31 @@ fn live(seed: u64, plant: Plant) -> u64 {
 
 #[test]
 fn towns_come_to_rest_with_nothing_lost_and_nothing_twice() {
-    if let Ok(seed) = std::env::var("TENDON_SEED") {
-        live(seed.parse().expect("TENDON_SEED is a number"), Plant::None);
-        return;
-    }
-    let seeds: u64 =
-        std::env::var("TENDON_SEEDS").map_or(2_000, |seeds| seeds.parse().expect("TENDON_SEEDS is a number"));
-    let halves: Vec<_> = (0..2u64)
-        .map(|half| {
-            std::thread::spawn(move || {
-                (0..seeds).filter(|seed| seed % 2 == half).for_each(|seed| {
-                    live(seed, Plant::None);
-                })
-            })
-        })
-        .collect();
-    for half in halves {
-        half.join().expect("a seed failed; its number stands above");
-    }
+    let seeds = many::asked(2_000);
+    many::live_through(seeds.clone(), |seed| {
+        live(seed, Plant::None);
+    });
     let recalled = RECALLED.each_ref().map(|count| count.load(Ordering::Relaxed));
     println!("{} answers were recalled, and {} made of looked-up rows", recalled[0], recalled[1]);
-    assert!(recalled.iter().all(|count| *count > 0) || seeds < 100, "the cache took no part");
+    assert!(recalled.iter().all(|count| *count > 0) || seeds.end - seeds.start < 100, "the cache took no part");
+}
+
+/// Seeds in which something was found, each with what it was. A schedule changes with the code, so where the mend could be taken out
+/// again, the seed is one that failed without it when the scheduler was last changed.
+const FOUND: &[(u64, &str)] = &[
+    (15, "after a restart, the last decision's time was taken from an outcome, which carries the wall clock's own"),
+    (153, "first 422: a row changed and changed back between two looks lost its score (fails without the mend)"),
+    (422, "the same"),
+    (812, "two deliveries that passed over one row led to two decisions in one batch"),
+    (1257, "the same (fails without the mend)"),
+    (1487, "a checkpoint's temporary name led to the checkpoint itself after a power cut"),
+];
+
+#[test]
+fn what_was_found_stays_mended() {
+    FOUND.iter().for_each(|(seed, _)| {
+        live(*seed, Plant::None);
+    });
 }
 
 #[test]
