@@ -105,9 +105,15 @@ pub(crate) fn drive(
     let mut rng = Rng::stream(seed, target.name);
     let (mut tally, mut seen) = (Tally::default(), HashSet::new());
     let (start, seeds) = (Instant::now(), pool.len());
+    // Which inputs of the pool were taken: what is new is mostly a new way to be refused, and behind a refusal nothing is met.
+    let mut good: Vec<usize> = Vec::new();
     for at in 0..seeds as u64 + inputs {
         let seed = usize::try_from(at).ok().and_then(|at| pool.get(at).filter(|_| at < seeds).cloned());
-        let input = seed.unwrap_or_else(|| mutate(&mut rng, &pool, target.words));
+        let input = seed.unwrap_or_else(|| {
+            let any = rng.index(pool.len());
+            let base = if good.is_empty() || rng.chance(1, 2) { any } else { good[rng.index(good.len())] };
+            mutate(&mut rng, &pool[base], &pool, target.words)
+        });
         if let Some(file) = last {
             let head = (input.len() as u64).to_le_bytes();
             // Whoever starts this looks at the file only when the process died; then a lost note is told as such.
@@ -116,8 +122,12 @@ pub(crate) fn drive(
         match once(target, run, &input, &mut tally.memory) {
             Ok(Verdict { kind, taken }) => {
                 tally.taken += u64::from(taken);
-                if seen.insert(kind) && at >= seeds as u64 && pool.len() < POOL {
+                let new = seen.insert(kind) && at >= seeds as u64 && pool.len() < POOL;
+                if new {
                     pool.push(input);
+                }
+                if taken && (new || at < seeds as u64) {
+                    good.push(if new { pool.len() - 1 } else { usize::try_from(at).unwrap_or_default() });
                 }
             }
             Err(what) => return Err(Fault { what, input }),

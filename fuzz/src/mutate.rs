@@ -35,9 +35,9 @@ const NUMBERS: &[&str] = &[
 /// Bytes that mean something to many languages.
 const BYTES: &[u8] = b"\0\t\n\r \"'\\/{}[]()<>:;,.|&!?*+-=%#@$~^`0aZ\x7f\x80\xc0\xe2\xff";
 
-/// Makes an input from one of the pool. `words`: of the target's language.
-pub(crate) fn mutate(rng: &mut Rng, pool: &[Vec<u8>], words: &[&str]) -> Vec<u8> {
-    let mut input = pool[rng.index(pool.len())].clone();
+/// Makes an input from another one; the pool is where parts of it may come from. `words`: of the target's language.
+pub(crate) fn mutate(rng: &mut Rng, base: &[u8], pool: &[Vec<u8>], words: &[&str]) -> Vec<u8> {
+    let mut input = base.to_vec();
     // Mostly one change: of several, one that breaks everything hides the others.
     let more = if rng.chance(2, 3) { 0 } else { rng.below(4) };
     for _ in 0..=more {
@@ -125,7 +125,7 @@ mod tests {
         let pool = [b"{\"age\": 40}".to_vec(), Vec::new(), b"x".to_vec()];
         let make = |seed| {
             let mut rng = Rng::new(seed);
-            (0..2000).map(|_| mutate(&mut rng, &pool, &["word"])).collect::<Vec<_>>()
+            (0..2000).map(|at| mutate(&mut rng, &pool[at % pool.len()], &pool, &["word"])).collect::<Vec<_>>()
         };
         assert_eq!(make(1), make(1));
         let mut made = make(2);

@@ -52,7 +52,7 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
         }
     };
     println!(
-        "{:<12} {:>10} {:>10} {:>7} {:>10} {:>9} {:>10}",
+        "{:<12} {:>10} {:>10} {:>7} {:>10} {:>9} {:>10}  what",
         "target", "inputs", "taken", "ways", "inputs/s", "seconds", "KiB used"
     );
     let mut good = true;
@@ -62,14 +62,15 @@ pub(crate) fn run(words: &[&str]) -> ExitCode {
         let number = |name: &str| told[name].as_f64().unwrap_or_default();
         match end.found {
             None => println!(
-                "{:<12} {:>10} {:>10} {:>7} {:>10.0} {:>9.1} {:>10.0}",
+                "{:<12} {:>10} {:>10} {:>7} {:>10.0} {:>9.1} {:>10.0}  {}",
                 target.name,
                 number("inputs"),
                 number("taken"),
                 number("kinds"),
                 number("inputs") / number("seconds").max(0.001),
                 number("seconds"),
-                number("memory") / 1024.0
+                number("memory") / 1024.0,
+                target.about
             ),
             Some(what) => {
                 good = false;

@@ -1,5 +1,6 @@
-//! Bytes as they come over a connection, through the whole of HTTP: heads, bodies, credentials, every route. An answer is well formed, is
-//! never a defect, and holds no value of a person when it refuses. `@KEY@` in an input stands for a key that may do everything.
+//! Bytes as they come over a connection, through the whole of HTTP: heads, bodies, credentials, every route. A whole request has an
+//! answer, which is well formed, never a defect, and holds no value of a person when it refuses. `@KEY@` in an input stands for a key
+//! that may do everything.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use tendon_doors::{
     trust::{Gate, GateParts},
 };
 use tendon_engine::outbox::{DeadLetter, Place};
-use tendon_kernel::{Error, ErrorKind, Id, Result as Told};
+use tendon_kernel::{Error, ErrorKind, Id, Result as Told, context::Context, sockets::http::HttpClient};
 use tendon_platform::OutgoingHttp;
 use tendon_testkit::{MemStore, Promise, TestKeys};
 use tokio::{
@@ -20,7 +21,7 @@ use tokio::{
     runtime::Runtime,
 };
 
-use super::{PERSON, Run, Target, Verdict, about, kind, path::runtime};
+use super::{PERSON, Run, Target, Verdict, about, is_a_name, kind, path::runtime};
 use crate::world::{self, Forgetful};
 
 pub(super) const TARGET: Target = Target {
@@ -105,8 +106,13 @@ impl Status for Nothing {
 
 impl Front {
     pub(super) fn open() -> Self {
+        Self::open_with(|context| Arc::new(OutgoingHttp::new(context.clock.clone())))
+    }
+
+    /// The same with another way out.
+    pub(super) fn open_with(out: impl FnOnce(&Context) -> Arc<dyn HttpClient>) -> Self {
         let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap_or_else(|error| panic!("a folder: {error}")));
-        let (api, key) = runtime.block_on(api(folder.path())).unwrap_or_else(|error| panic!("{error}"));
+        let (api, key) = runtime.block_on(api(folder.path(), out)).unwrap_or_else(|error| panic!("{error}"));
         let speaks = Speaks::http(&api);
         Self { runtime, api, speaks, key, _folder: folder }
     }
@@ -159,18 +165,13 @@ impl Front {
     }
 }
 
-async fn api(folder: &std::path::Path) -> Told<(Arc<Api>, String)> {
+async fn api(folder: &std::path::Path, out: impl FnOnce(&Context) -> Arc<dyn HttpClient>) -> Told<(Arc<Api>, String)> {
     let context = tendon_platform::context(folder)?;
     let engine = world::engine(&context);
     let store = Arc::new(MemStore::new(context.clock.clone(), 1, "keys", Promise::Records));
     let keys = Arc::new(KeyRing::open(store, Arc::new(Forgetful), context.clone()).await?);
     let (key, _) = keys.create(NewKey::new("fuzz", [Scope::Admin].into_iter().collect()), "fuzz").await?;
-    let parts = GateParts {
-        keys,
-        context: context.clone(),
-        http: Arc::new(OutgoingHttp::new(context.clock.clone())),
-        secrets: Arc::new(TestKeys::new(7)),
-    };
+    let parts = GateParts { keys, context: context.clone(), http: out(&context), secrets: Arc::new(TestKeys::new(7)) };
     let plan = engine.runtime().plan().clone();
     let explain = Arc::new(|_| -> BoxFuture<'static, _> {
         Box::pin(async {
@@ -201,6 +202,19 @@ fn replaced(input: &[u8], key: &[u8]) -> Vec<u8> {
     }
     out.extend(rest);
     out
+}
+
+/// Whether these bytes begin with a whole request without a body: it has an answer, whatever it asks.
+fn whole(input: &[u8]) -> bool {
+    let Some(end) = input.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let Ok(head) = std::str::from_utf8(&input[..end]) else { return false };
+    let (line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+    let words: Vec<&str> = line.split(' ').collect();
+    let bodiless = !["content-length", "transfer-encoding", "upgrade", "expect"]
+        .iter()
+        .any(|name| headers.to_ascii_lowercase().contains(name));
+    bodiless
+        && matches!(words.as_slice(), ["GET" | "POST" | "OPTIONS", target, "HTTP/1.1" | "HTTP/1.0"] if target.starts_with('/'))
 }
 
 /// Judges the first answer of a connection: its status and its code.
@@ -243,7 +257,11 @@ pub(super) fn judge(answer: &[u8]) -> Result<(u16, String), String> {
 impl Run for Front {
     fn run(&mut self, input: &[u8]) -> Result<Verdict, String> {
         let answer = self.exchange(input);
-        let (status, code) = judge(&answer)?;
+        if answer.is_empty() && whole(input) {
+            return Err("a whole request has no answer".to_owned());
+        }
+        let (status, code) =
+            judge(&answer).or_else(|why| if is_a_name(input) { Ok((0, String::new())) } else { Err(why) })?;
         Ok(Verdict { kind: kind(&[&status, &code, &about(answer.len())]), taken: (200..300).contains(&status) })
     }
 }

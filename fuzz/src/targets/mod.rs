@@ -72,7 +72,14 @@ pub(crate) const ALL: &[Target] = &[
 /// A value that stands in corpora where personal data would; no error may hold it.
 pub(crate) const PERSON: &str = "Mustermann4711";
 /// A value that stands in corpora where a secret would.
-pub(crate) const SECRET: &str = "s3cret4711";
+pub(crate) const SECRET: &str = "s3cret+4711";
+
+/// Whether a person's value stands in a name of the input's JSON: who makes up a field is told its name, and so is whoever reads it.
+pub(crate) fn is_a_name(input: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(input);
+    let behind = |at: usize| text[at + PERSON.len()..].split_once('"').map(|(_, rest)| rest.trim_start());
+    text.match_indices(PERSON).any(|(at, _)| behind(at).is_some_and(|rest| rest.starts_with(':')))
+}
 
 /// One number for a way through.
 pub(crate) fn kind(parts: &[&dyn Word]) -> u64 {

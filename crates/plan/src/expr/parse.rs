@@ -107,7 +107,7 @@ fn limits(source: &str) -> Result<(), Vec<ExprFinding>> {
         Err(vec![ExprFinding { offset, code: "expression_too_large", message, allowed: None, suggestion: None }])
     };
     if source.len() > LONGEST {
-        return refuse(LONGEST, format!("the expression is longer than {LONGEST} bytes"));
+        return refuse(source.floor_char_boundary(LONGEST), format!("the expression is longer than {LONGEST} bytes"));
     }
     if source.trim().is_empty() {
         return Err(vec![ExprFinding {
@@ -156,16 +156,33 @@ fn assignment(source: &str) -> Option<usize> {
 fn syntax(source: &str, error: &cel::parser::ParseError) -> ExprFinding {
     let line = usize::try_from(error.pos.0).unwrap_or(0).saturating_sub(1);
     let start: usize = source.split_inclusive('\n').take(line).map(str::len).sum();
+    // The parser counts characters where we count bytes.
     let column = usize::try_from(error.pos.1).unwrap_or(0).saturating_sub(1);
+    let before: usize = source.get(start..).unwrap_or_default().chars().take(column).map(char::len_utf8).sum();
     let message = error.msg.trim();
     let message = message.strip_prefix("Syntax error:").unwrap_or(message).trim();
     // The generated parser lists every token it would have taken; nobody reads forty of them.
     let message = message.split(" expecting {").next().unwrap_or(message);
     ExprFinding {
-        offset: (start + column).min(source.len()),
+        offset: start + before,
         code: "expression_syntax",
         message: format!("the expression cannot be read: {message}"),
         allowed: None,
         suggestion: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parsed;
+
+    #[test]
+    fn a_syntax_error_lies_where_it_is_also_behind_other_alphabets() {
+        for (source, rest) in [("\"٣٩\"0", "0"), ("'é' 'ü'", "'ü'"), ("1 +\n'größe' ) 2", ") 2"), ("1 1", "1")] {
+            let findings = Parsed::new(source).err().unwrap();
+            assert_eq!(source.get(findings[0].offset..), Some(rest), "{source}: {findings:?}");
+        }
+        let long = format!("'{}'", "é".repeat(3000));
+        assert!(long.is_char_boundary(Parsed::new(&long).err().unwrap()[0].offset), "inside of a letter");
     }
 }

@@ -155,3 +155,30 @@ impl Node {
 fn as_f64(value: i64) -> f64 {
     value as f64
 }
+
+/// A key as a finding tells it: no further than its first word. Where the space behind a colon is missing, the rest is the value,
+/// and may be a secret.
+fn word(key: &str) -> String {
+    let part = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '-' | '.' | ' ');
+    let word: String = key.chars().take_while(|sign| part(*sign)).take(64).collect();
+    if word.len() == key.len() { word } else { format!("{word}…") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::word;
+
+    #[test]
+    fn a_key_is_told_no_further_than_a_value_may_begin() {
+        for (key, told) in [
+            ("job title", "job title"),
+            ("größe", "größe"),
+            ("url:\"redis://app:secret@db/0\"", "url…"),
+            ("https://app:secret@db", "https…"),
+            ("", ""),
+            (&"a".repeat(65), &format!("{}…", "a".repeat(64))),
+        ] {
+            assert_eq!(word(key), told);
+        }
+    }
+}

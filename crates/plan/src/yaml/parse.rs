@@ -3,7 +3,7 @@
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::{Entry, Kind, Node, Scalar};
+use super::{Entry, Kind, Node, Scalar, word};
 use crate::finding::{Findings, Mark, plain};
 
 /// Largest file in bytes.
@@ -131,7 +131,7 @@ impl Builder<'_> {
             Some(Open::Map(_, entries, key)) => match key.take() {
                 Some((name, mark)) => {
                     if let Some(first) = entries.iter().find(|entry| entry.key == name) {
-                        let message = format!("{name} stands twice; first on line {}", first.mark.line);
+                        let message = format!("{} stands twice; first on line {}", word(&name), first.mark.line);
                         self.findings.add(mark, "duplicate_key", message, plain);
                     } else {
                         entries.push(Entry { key: name, mark, value: node });

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{Entry, Kind, Node, Plain};
+use super::{Entry, Kind, Node, Plain, word};
 use crate::{
     finding::{Findings, Mark},
     nearest::nearest,
@@ -190,7 +190,7 @@ impl<'a> Shape<'a> {
             let of = properties.and_then(|known| known.get(&entry.key)).or(more.filter(|more| more.is_object()));
             match of {
                 Some(of) => {
-                    let key = entry.key.clone();
+                    let key = word(&entry.key);
                     if self.fit(&mut entry.value, of, &key) {
                         kept.push(entry);
                     }
@@ -227,7 +227,7 @@ impl<'a> Shape<'a> {
     ) -> Option<&'p str> {
         let keys: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
         let suggestion = nearest(&entry.key, keys.iter().copied());
-        let message = format!("{name} has no key {}", entry.key);
+        let message = format!("{name} has no key {}", word(&entry.key));
         self.findings
             .add(entry.mark, "unknown_key", message, |finding| finding.allow(keys.join(", ")).suggest(suggestion));
         suggestion
