@@ -24,6 +24,7 @@ mod process;
 mod project;
 mod registry;
 mod telemetry;
+mod trends;
 mod wiring;
 
 use std::process::ExitCode;

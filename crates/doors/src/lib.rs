@@ -1,6 +1,7 @@
 //! The doors: a caller's request in, the path's answer out. A door translates and decides nothing. HTTP is known here only.
 
 pub mod api;
+pub mod console;
 pub mod graphql;
 mod grpc;
 pub mod keys;

@@ -17,18 +17,21 @@ pub enum Scope {
     Review(String),
     /// Read decisions, integrations and explanations.
     Read,
+    /// Read, and get going again what stopped: retry dead letters, undo write-backs, sign checkpoints.
+    Operate,
     /// Everything.
     Admin,
 }
 
 impl Scope {
-    /// Reads `decide:lead-score`, `decide:*`, `review:lead-score`, `review:*`, `read` or `admin`.
+    /// Reads `decide:lead-score`, `decide:*`, `review:lead-score`, `review:*`, `read`, `operate` or `admin`.
     ///
     /// # Errors
     /// `Invalid` for anything else.
     pub fn parse(text: &str) -> Result<Self> {
         match text {
             "read" => Ok(Self::Read),
+            "operate" => Ok(Self::Operate),
             "admin" => Ok(Self::Admin),
             "decide:*" => Ok(Self::DecideAll),
             "review:*" => Ok(Self::ReviewAll),
@@ -36,7 +39,9 @@ impl Scope {
                 Some(("decide", name)) if !name.is_empty() => Ok(Self::Decide(name.to_owned())),
                 Some(("review", name)) if !name.is_empty() => Ok(Self::Review(name.to_owned())),
                 _ => Err(Error::new(ErrorKind::Invalid, "unknown_scope", format!("`{text}` is no scope of a key"))
-                    .hint("a scope is decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read or admin")),
+                    .hint(
+                        "a scope is decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, operate or admin",
+                    )),
             },
         }
     }
@@ -58,6 +63,7 @@ impl fmt::Display for Scope {
             Self::ReviewAll => f.write_str("review:*"),
             Self::Review(name) => write!(f, "review:{name}"),
             Self::Read => f.write_str("read"),
+            Self::Operate => f.write_str("operate"),
             Self::Admin => f.write_str("admin"),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tendon_doors::{
     api::{Api, Counters, Http, PartHealth, Speaks, Status, converse},
+    console::{Console, Office, Order, Slot, Span},
     graphql::Schemas,
     keys::{KeyRing, NewKey, Scope},
     service::{Desk, Service, SystemView},
@@ -51,6 +52,8 @@ pub(super) const TARGET: Target = Target {
         "/v1/integrations/lead-score/batches",
         "/v1/decisions",
         "/v1/reviews",
+        "/console/sign-in",
+        "cookie: tendon_session=",
         "?limit=",
         "&cursor=",
         "&since=",
@@ -80,6 +83,24 @@ pub(super) struct Front {
 
 struct Nothing;
 
+impl Office for Nothing {
+    fn trend(&self, _: &str, _: Span) -> Vec<Option<Slot>> {
+        Vec::new()
+    }
+
+    fn minute(&self, _: &str) -> Slot {
+        Slot::default()
+    }
+
+    fn uptime(&self, _: u32) -> Option<f64> {
+        None
+    }
+
+    fn carry_out<'a>(&'a self, _: Order, _: &'a str) -> BoxFuture<'a, Told<serde_json::Value>> {
+        Box::pin(async { Err(Error::new(ErrorKind::NotFound, "nothing", "there is nothing here")) })
+    }
+}
+
 impl Desk for Nothing {
     fn systems(&self) -> Vec<SystemView> {
         Vec::new()
@@ -89,7 +110,7 @@ impl Desk for Nothing {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn retry<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Told<Id>> {
+    fn retry<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Told<Id>> {
         Box::pin(async { Err(Error::new(ErrorKind::NotFound, "no_letter", "there is no such letter")) })
     }
 }
@@ -182,6 +203,7 @@ async fn api(folder: &std::path::Path, out: impl FnOnce(&Context) -> Arc<dyn Htt
     let api = Api {
         engine,
         service: Arc::new(service),
+        console: Console::new(Arc::new(Nothing)),
         graphql: Schemas::default(),
         gate: Arc::new(Gate::new(parts, &plan.trust)?),
         counters: Counters::new(&context.metrics),

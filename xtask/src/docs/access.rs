@@ -18,19 +18,32 @@ pub(super) fn page() -> Result<String, String> {
          door as\nevery caller over TLS, and compares with the files of which this page is made. A test beside each door holds its list \
          of operations\nagainst its routes, schema and descriptor: an operation without a rule does not pass.\n\n\
          Rules: `open` everybody; `known` every known caller, who sees its own only unless it may `read`; `decide` whose scopes name the \
-         integration;\n`read`, `review` and `admin` as the scopes of these names. `decider` may `decide:lead-score`, `reviewer` \
+         integration;\n`read`, `review` and `operate` as the scopes of these names. `decider` may `decide:lead-score`, `reviewer` \
          may `review:desk`; the review asked about is\none of `desk`, everything else is about `lead-score`. Health and \
          reflection of gRPC are open. In GraphQL the status is 200 and the code that of the field.\n\n",
     );
     refused(&mut text, &answers);
     allowed(&mut text, &answers)?;
     members(&mut text, &fields);
+    console(&mut text, &read("crates/doors/src/console/rules.txt")?);
     text.push_str("\n## The control socket\n\n`.tendon/control.sock` has mode 0600: orders are the owner's of the project's folder.\n\n");
     for kind in ["reads", "changes"] {
         let names: Vec<_> = orders.lines().filter_map(|line| line.strip_suffix(kind)).map(str::trim_end).collect();
         let _ = writeln!(text, "- {kind}: `{}`", names.join("`, `"));
     }
     Ok(text)
+}
+
+/// Pages and changes of the console, by who may.
+fn console(text: &mut String, rules: &str) {
+    text.push_str(
+        "\n## The console\n\nEach line was asked as every role (`tests/e2e/console/rules.rs`): `view` a session of a key that may `read`, `operate` \
+         one that may `operate`, `known`\nany session, `anyone` everybody. A change needs the session's own form, sent from this host.\n\n\
+         | page or change | who |\n|---|---|\n",
+    );
+    for (what, may) in rules.lines().filter_map(|line| line.rsplit_once(' ')) {
+        let _ = writeln!(text, "| {what} | {may} |");
+    }
 }
 
 fn read(path: &str) -> Result<String, String> {

@@ -22,7 +22,7 @@ pub(crate) enum Command {
         /// Name of whoever uses it; idempotency keys are scoped by it.
         #[arg(long)]
         name: String,
-        /// What it may do: decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, admin. Default: decide:* and read.
+        /// What it may do: decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, operate, admin. Default: decide:* and read.
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
         /// How long it lives, for example 90d. Default: until it is revoked.

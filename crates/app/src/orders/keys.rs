@@ -9,9 +9,9 @@ use tendon_kernel::{Error, ErrorKind, Result};
 use crate::wiring::Parts;
 
 /// Who changes keys at the command line, as the ledger names it.
-const BY: &str = "cli";
+pub(super) const CLI: &str = "cli";
 
-pub(super) async fn create(parts: &Parts, wanted: NewKey) -> Result<Json> {
+pub(crate) async fn create(parts: &Parts, wanted: NewKey, by: &str) -> Result<Json> {
     let runtime = parts.engine.runtime();
     for scope in &wanted.scopes {
         if let Some(integration) = scope.integration()
@@ -26,14 +26,14 @@ pub(super) async fn create(parts: &Parts, wanted: NewKey) -> Result<Json> {
             .hint(format!("known are: {}", known.join(", "))));
         }
     }
-    let (token, record) = parts.keys.create(wanted, BY).await?;
+    let (token, record) = parts.keys.create(wanted, by).await?;
     let mut shown = view(&record);
     shown["key"] = token.reveal().into();
     Ok(shown)
 }
 
 pub(super) async fn rotate(parts: &Parts, key: &str, overlap: Duration, lifetime: Option<Duration>) -> Result<Json> {
-    let (token, new, old) = parts.keys.rotate(key, overlap, lifetime, BY).await?;
+    let (token, new, old) = parts.keys.rotate(key, overlap, lifetime, CLI).await?;
     let mut shown = view(&new);
     shown["key"] = token.reveal().into();
     shown["replaces"] = view(&old);
@@ -52,8 +52,8 @@ pub(super) async fn list(parts: &Parts) -> Result<Json> {
     Ok(parts.keys.list().await?.iter().map(shown).collect())
 }
 
-pub(super) async fn revoke(parts: &Parts, key: &str) -> Result<Json> {
-    parts.keys.revoke(key, BY).await.map(|record| view(&record))
+pub(crate) async fn revoke(parts: &Parts, key: &str, by: &str) -> Result<Json> {
+    parts.keys.revoke(key, by).await.map(|record| view(&record))
 }
 
 fn view(record: &KeyRecord) -> Json {

@@ -18,12 +18,12 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
 }
 
 pub(super) async fn retry(parts: &Parts, id: &str) -> Result<Json> {
-    let decision = again(parts, id).await?;
+    let decision = again(parts, id, "cli").await?;
     Ok(json!({ "letter": id, "decision": decision, "state": "queued" }))
 }
 
-/// Puts a letter back to work; gives the decision it belongs to.
-pub(crate) async fn again(parts: &Parts, id: &str) -> Result<Id> {
+/// Puts a letter back to work, for somebody; gives the decision it belongs to.
+pub(crate) async fn again(parts: &Parts, id: &str, by: &str) -> Result<Id> {
     parts.settle().await?;
     let outbox = parts.deliveries.current();
     let ((_, index), _) = outbox.letter(id).await?;
@@ -36,7 +36,7 @@ pub(crate) async fn again(parts: &Parts, id: &str) -> Result<Id> {
         )
         .hint("start `tendon up`, then retry the letter"));
     }
-    let entry = outbox.retry(id).await?;
+    let entry = outbox.retry(id, by).await?;
     if whole_record {
         // No delivery died but the record itself: its row is asked about again, as it is now.
         parts.flows.ask_again(&entry)?;

@@ -4,7 +4,7 @@
 mod backfill;
 mod decisions;
 mod deliveries;
-mod keys;
+pub(crate) mod keys;
 mod ledger;
 pub(crate) mod letters;
 mod models;
@@ -91,6 +91,14 @@ pub(crate) async fn carry_out(parts: &Parts, order: Order) -> Result<Json, Failu
     }
 }
 
+/// Does what the console orders.
+///
+/// # Errors
+/// As each order's.
+pub(crate) async fn for_console(parts: &Parts, order: Order) -> Result<Json> {
+    other(parts, order).await
+}
+
 async fn other(parts: &Parts, order: Order) -> Result<Json> {
     match order {
         Order::Models(_) => Ok(Json::Null),
@@ -104,11 +112,11 @@ async fn other(parts: &Parts, order: Order) -> Result<Json> {
         Order::DeliveriesUndo { id, by } => deliveries::undo(parts, &id, &by).await,
         Order::DeliveriesPreview { integration, limit } => deliveries::preview(parts, &integration, limit).await,
         Order::KeysCreate { name, scopes, expires, limits } => {
-            keys::create(parts, NewKey { name, scopes, lifetime: expires, limits }).await
+            keys::create(parts, NewKey { name, scopes, lifetime: expires, limits }, keys::CLI).await
         }
         Order::KeysRotate { key, overlap, expires } => keys::rotate(parts, &key, overlap, expires).await,
         Order::KeysList {} => keys::list(parts).await,
-        Order::KeysRevoke { key } => keys::revoke(parts, &key).await,
+        Order::KeysRevoke { key } => keys::revoke(parts, &key, keys::CLI).await,
         Order::DecisionsShow { id } => decisions::show(parts, &id).await,
         Order::DecisionsList { integration, subject, since, limit } => {
             decisions::list(parts, integration, subject, since.as_deref(), limit).await

@@ -53,7 +53,7 @@ impl Desk for ProcessDesk {
         .boxed()
     }
 
-    fn retry<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Id>> {
-        orders::letters::again(&self.parts, id).boxed()
+    fn retry<'a>(&'a self, id: &'a str, by: &'a str) -> BoxFuture<'a, Result<Id>> {
+        orders::letters::again(&self.parts, id, by).boxed()
     }
 }

@@ -6,6 +6,7 @@ mod grpc;
 mod listen;
 mod next;
 pub(crate) mod notify;
+mod office;
 mod reload;
 mod signals;
 mod status;
@@ -21,7 +22,8 @@ use std::{
 
 use futures_util::future::FutureExt as _;
 use tendon_doors::{
-    api::{self, Api, Counters, Http, Speaks},
+    api::{self, Api, Counters, Http, Speaks, Status},
+    console::Console,
     graphql::Schemas,
     service::Service,
 };
@@ -31,10 +33,12 @@ use crate::{
     again, checkpoints, control,
     failure::Failure,
     project::Project,
+    trends::{self, Trends},
     wiring::{self, Parts, Purpose},
 };
 use desk::ProcessDesk;
 pub(crate) use next::Next;
+use office::ProcessOffice;
 pub(crate) use reload::Reload;
 pub(crate) use signals::stop_signal;
 use status::ProcessStatus;
@@ -49,6 +53,7 @@ pub(crate) struct Process {
     pub(crate) address: SocketAddr,
     /// Where it speaks gRPC.
     pub(crate) grpc: Option<SocketAddr>,
+    trends: Arc<Trends>,
     stop: watch::Sender<bool>,
     served: watch::Receiver<bool>,
 }
@@ -82,6 +87,8 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
     let stopping = Arc::new(AtomicBool::new(false));
     let status = Arc::new(ProcessStatus::new(parts.clone(), reload));
     parts.telemetry.start(status.clone().measuring());
+    let trends = Arc::new(Trends::open(&project.state(), &parts.context).await?);
+    trends.start(&parts, &(status.clone() as Arc<dyn Status>));
     let api = Arc::new(Api {
         engine: parts.engine.clone(),
         service: Arc::new(Service {
@@ -89,6 +96,7 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
             explain: again::explainer(parts.engine.clone(), parts.context.clone()),
             desk: Arc::new(ProcessDesk::new(parts.clone())),
         }),
+        console: Console::new(Arc::new(ProcessOffice::new(parts.clone(), trends.clone()))),
         graphql: Schemas::default(),
         gate: parts.gate.clone(),
         context: parts.context.clone(),
@@ -116,7 +124,7 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
     };
     parts.context.spawn.spawn("http", serve.boxed());
     parts.context.spawn.spawn("control", control::serve(socket, parts.clone()).boxed());
-    Ok(Process { parts, address, grpc: grpc_address, stop, served })
+    Ok(Process { parts, address, grpc: grpc_address, trends, stop, served })
 }
 
 async fn bind(parts: &Parts, given: Option<SocketAddr>) -> Result<(TcpListener, SocketAddr), Failure> {
@@ -153,6 +161,8 @@ impl Process {
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
         let _ = self.served.wait_for(|served| *served).await;
+        self.trends.look(trends::waiting(&self.parts), None);
+        self.trends.write().await;
         self.parts.close().await;
         let _ = std::fs::remove_file(self.parts.project.state().join("control.sock"));
     }

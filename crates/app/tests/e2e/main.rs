@@ -11,6 +11,7 @@ mod caches;
 mod callbacks;
 mod changes;
 mod checks;
+mod console;
 mod contract;
 mod databases;
 mod docs;

@@ -10,9 +10,9 @@ fn allowed(rule: &str, caller: &str) -> bool {
     match rule {
         "open" => true,
         "known" | "decide" => caller != "nobody" && caller != "forged",
-        "read" => matches!(caller, "reader" | "admin"),
+        "read" => matches!(caller, "reader" | "operator" | "admin"),
         "review" => matches!(caller, "reviewer" | "admin"),
-        "admin" => caller == "admin",
+        "operate" => matches!(caller, "operator" | "admin"),
         _ => panic!("{rule} is no rule"),
     }
 }
@@ -26,6 +26,7 @@ fn nobody_gets_further_than_the_rule_of_an_address_says() {
         ("decider", Some(sandbox.key("decider", &["decide:lead-score"]))),
         ("reader", Some(sandbox.key("reader", &["read"]))),
         ("reviewer", Some(sandbox.key("reviewer", &["review:lead-score"]))),
+        ("operator", Some(sandbox.key("operator", &["operate"]))),
         ("admin", Some(sandbox.key("admin", &["admin"]))),
     ];
     let running = sandbox.up();

@@ -11,9 +11,10 @@ use arc_swap::ArcSwap;
 use tendon_kernel::metrics::{Counter, Exemplar, Histogram, Registry, SECONDS};
 
 /// Statuses that are counted one by one; all others count as `other`.
-const STATUSES: [(u16, &str); 20] = [
+const STATUSES: [(u16, &str); 21] = [
     (200, "200"),
     (202, "202"),
+    (303, "303"),
     (400, "400"),
     (401, "401"),
     (403, "403"),
@@ -36,7 +37,7 @@ const STATUSES: [(u16, &str); 20] = [
 
 /// The routes that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub(crate) enum Route {
     /// POST decisions.
     Decide,
     /// POST batches.
@@ -45,11 +46,13 @@ pub(super) enum Route {
     Read,
     /// GraphQL.
     Graphql,
+    /// A page of the console, or a change made there.
+    Console,
     /// Anything else that is answered with a problem.
     Other,
 }
 
-const ROUTES: [&str; 5] = ["decide", "batch", "read", "graphql", "other"];
+const ROUTES: [&str; 6] = ["decide", "batch", "read", "graphql", "console", "other"];
 
 /// Counts of one process.
 pub struct Counters {
@@ -68,7 +71,7 @@ impl Counters {
     }
 
     /// Counts one answered request.
-    pub(super) fn count(&self, route: Route, status: u16) {
+    pub(crate) fn count(&self, route: Route, status: u16) {
         let at = STATUSES.iter().position(|(known, _)| *known == status).unwrap_or(STATUSES.len() - 1);
         let place = route as usize;
         let found = self.requests.get(place).and_then(|row| row.get(at)).zip(ROUTES.get(place)).zip(STATUSES.get(at));

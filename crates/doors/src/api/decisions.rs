@@ -81,6 +81,7 @@ fn filter(head: &Parts) -> Result<Filter> {
         })
     });
     Ok(Filter {
+        version: None,
         integration: found.text("integration"),
         subject: found.text("subject"),
         since: found.time("since")?,

@@ -13,7 +13,7 @@ use ring::digest::{SHA256, digest};
 use super::answer;
 
 /// A tag over the bytes of an answer.
-pub(super) fn tag_of(body: &[u8]) -> String {
+pub(crate) fn tag_of(body: &[u8]) -> String {
     digest(&SHA256, body).as_ref().iter().take(12).fold(String::with_capacity(24), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -21,7 +21,7 @@ pub(super) fn tag_of(body: &[u8]) -> String {
 }
 
 /// Adds the tag to a good answer, or answers 304 when the caller has it already.
-pub(super) fn conditional(mut response: Response, headers: &HeaderMap, tag: &str) -> Response {
+pub(crate) fn conditional(mut response: Response, headers: &HeaderMap, tag: &str) -> Response {
     if response.status() != StatusCode::OK {
         return response;
     }

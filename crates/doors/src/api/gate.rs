@@ -37,8 +37,8 @@ pub(super) enum Rule {
     Read,
     /// Whoever may answer what waits for a person.
     Review,
-    /// Whoever may do everything.
-    Admin,
+    /// Whoever may get going again what stopped.
+    Operate,
 }
 
 /// What the layer needs.
@@ -127,7 +127,7 @@ async fn enter(api: &Api, rule: Rule, head: &Parts) -> Result<Arc<Known>> {
         Rule::Open | Rule::Decide | Rule::Known => {}
         Rule::Read => service::reader(&known)?,
         Rule::Review => service::reviewer(&known)?,
-        Rule::Admin => service::admin(&known)?,
+        Rule::Operate => service::operator(&known)?,
     }
     Ok(known)
 }

@@ -6,12 +6,12 @@ mod batch;
 pub(crate) mod body;
 mod codes;
 mod cors;
-mod counters;
+pub(crate) mod counters;
 mod decide;
 mod decisions;
 mod docs;
 mod envelope;
-mod fresh;
+pub(crate) mod fresh;
 mod gate;
 mod graphql;
 mod groups;
@@ -24,8 +24,8 @@ pub(crate) mod observe;
 pub(crate) mod openapi;
 mod paths;
 mod prefer;
-mod problem;
-mod query;
+pub(crate) mod problem;
+pub(crate) mod query;
 mod reviews;
 mod reviews_paths;
 mod router;
@@ -38,7 +38,7 @@ use futures_util::future::BoxFuture;
 use tendon_engine::Engine;
 use tendon_kernel::context::Context;
 
-use crate::{graphql::Schemas, service::Service, trust::Gate};
+use crate::{console::Console, graphql::Schemas, service::Service, trust::Gate};
 pub use counters::Counters;
 pub use openapi::document as openapi;
 pub use problem::{Problem, status};
@@ -72,6 +72,8 @@ pub struct Api {
     pub engine: Arc<Engine>,
     /// What can be asked, shared with the other doors.
     pub service: Arc<Service>,
+    /// The console: who is signed in.
+    pub console: Console,
     /// The GraphQL schema of the plan in force.
     pub graphql: Schemas,
     /// Who may ask.

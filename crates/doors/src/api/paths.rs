@@ -149,7 +149,7 @@ fn retry() -> Json {
     responses.insert("202".into(), json!({ "description": "Put back to work.", "content": { "application/json": { "schema": {
         "type": "object", "required": ["letter", "decision", "state"],
         "properties": { "letter": text(), "decision": { "type": "string", "format": "uuid" }, "state": text() } } } } }));
-    json!({ "parameters": [id], "post": { "operationId": "retryLetter", "summary": "Tries a dead letter again; needs the scope `admin`",
+    json!({ "parameters": [id], "post": { "operationId": "retryLetter", "summary": "Tries a dead letter again; needs the scope `operate`",
         "responses": responses } })
 }
 

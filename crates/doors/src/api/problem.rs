@@ -112,7 +112,7 @@ impl<'a> Problem<'a> {
     }
 }
 
-fn title(status: StatusCode) -> &'static str {
+pub(crate) fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::BAD_REQUEST => "The request cannot be understood",
         StatusCode::UNAUTHORIZED => "No valid credentials",

@@ -73,7 +73,7 @@ impl Parameters {
 }
 
 /// Decodes `%XX` and `+`.
-fn decoded(text: &str) -> Option<String> {
+pub(crate) fn decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {

@@ -14,13 +14,16 @@ use super::{
     gate::{self, Rule, Watch},
     graphql, health, integrations, lists, observe, openapi, reviews,
 };
+use crate::console;
 
 /// Every route, and what answers where there is none.
 pub(super) fn router(api: Arc<Api>) -> Router {
     let Routes { router, table } = routes();
     let watch = Watch { api: api.clone(), table: Arc::new(table) };
     let guarded = router.route_layer(middleware::from_fn_with_state(watch, gate::pass)).fallback(answer::no_route);
-    guarded.layer(middleware::from_fn_with_state(api.clone(), observe::pass)).with_state(api)
+    // The console asks for its own credentials: sessions, not keys.
+    let all = guarded.merge(console::router());
+    all.layer(middleware::from_fn_with_state(api.clone(), observe::pass)).with_state(api)
 }
 
 fn routes() -> Routes {
@@ -32,7 +35,7 @@ fn routes() -> Routes {
         .at("/v1/decisions/{id}/explanation", &[(Method::GET, Rule::Known)], get(decisions::explanation))
         .at("/v1/integrations", &[(Method::GET, Rule::Known)], get(integrations::list))
         .at("/v1/letters", &[(Method::GET, Rule::Read)], get(lists::letters))
-        .at("/v1/letters/{id}/retry", &[(Method::POST, Rule::Admin)], post(lists::retry))
+        .at("/v1/letters/{id}/retry", &[(Method::POST, Rule::Operate)], post(lists::retry))
         .at("/v1/models", &[(Method::GET, Rule::Read)], get(lists::models))
         .at("/v1/reviews", &[(Method::GET, Rule::Review)], get(reviews::list))
         .at("/v1/reviews/{id}", &[(Method::GET, Rule::Review)], get(reviews::get))

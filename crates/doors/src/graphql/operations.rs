@@ -112,6 +112,7 @@ impl Asker<'_> {
         let given = call.arguments.get("filter").and_then(Value::as_object).unwrap_or(&empty);
         let text = |name: &str| given.get(name).and_then(Value::as_str).map(str::to_owned);
         let filter = Filter {
+            version: None,
             integration: text("integration"),
             subject: text("subject"),
             since: moment(given, "since")?,

@@ -100,7 +100,7 @@ type Mutation {
     "Explain the decision as it is made."
     explain: Boolean! = false
   ): Decided
-  "Puts a dead letter back to work. Needs the scope `admin`."
+  "Puts a dead letter back to work. Needs the scope `operate`."
   retryLetter(id: ID!): Retried
 "#;
 

@@ -102,6 +102,7 @@ pub(super) async fn list(call: Call, request: pb::ListRequest) -> Result<Given<p
     let given = |text: String| (!text.is_empty()).then_some(text);
     let outcome = convert::known_outcome(request.outcome());
     let filter = Filter {
+        version: None,
         integration: given(request.integration),
         subject: given(request.subject),
         since: request.since.as_ref().map(|since| convert::time(since, "/since")).transpose()?,

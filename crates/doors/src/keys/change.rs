@@ -51,7 +51,7 @@ impl KeyRing {
         }
         if scopes.is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "key_scopes", "a key needs at least one scope")
-                .hint("decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read or admin"));
+                .hint("decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, operate or admin"));
         }
         let token = Token::new(&*self.context.entropy);
         let now = self.context.clock.now();

@@ -6,6 +6,7 @@ mod record;
 mod ring;
 
 pub use change::NewKey;
+pub(crate) use format::id_of;
 pub use format::{Token, TokenError};
 pub use record::{KeyRecord, TABLE};
 pub use ring::KeyRing;

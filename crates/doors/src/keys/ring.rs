@@ -91,6 +91,18 @@ impl KeyRing {
         })
     }
 
+    /// What a key may do now, by its id: for who showed it before. Nothing when it was revoked or has ended.
+    pub fn standing(&self, id: &str) -> Option<Arc<Known>> {
+        let live = self.live.load();
+        let (id, key) = live.get_key_value(id)?;
+        let now = self.context.clock.now();
+        if key.expires.is_some_and(|end| now >= end) {
+            return None;
+        }
+        self.note_use(id, key, now);
+        Some(key.known.clone())
+    }
+
     /// Notes that a key was used, once an hour; nobody waits for the write.
     fn note_use(&self, id: &str, key: &Live, now: Timestamp) {
         let hour = now.0.div_euclid(HOUR) * HOUR;

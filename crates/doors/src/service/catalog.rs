@@ -6,7 +6,7 @@ use tendon_engine::outbox::{DeadLetter, Place};
 use tendon_kernel::{Error, ErrorKind, Id, Result};
 use tendon_plan::IntegrationPlan;
 
-use super::{Service, SystemView, admin, cursor, list::MOST_LISTED, reader};
+use super::{Service, SystemView, cursor, list::MOST_LISTED, operator, reader};
 use crate::keys::Known;
 
 /// A model with its loaded versions and who asks it.
@@ -132,10 +132,10 @@ impl Service {
     /// Puts a dead letter back to work; gives the decision it belongs to.
     ///
     /// # Errors
-    /// `Forbidden` without the scope `admin`; `NotFound`, `Gone`, `Unavailable`.
+    /// `Forbidden` without the scope `operate`; `NotFound`, `Gone`, `Unavailable`.
     pub async fn retry_letter(&self, known: &Known, id: &str) -> Result<Id> {
-        admin(known)?;
-        self.desk.retry(id).await
+        operator(known)?;
+        self.desk.retry(id, &known.caller.scope).await
     }
 }
 

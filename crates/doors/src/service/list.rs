@@ -36,6 +36,8 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Only in this band.
     pub band: Option<String>,
+    /// Only that this version of a model was asked for.
+    pub version: Option<String>,
     /// Only that ended so.
     pub outcome: Option<Outcome>,
     /// At most so many (default 50, at most [`MOST_LISTED`]).
@@ -95,8 +97,8 @@ type Found = (Entry, Option<Decision>);
 impl Filter {
     /// All that a cursor holds for, in one text that no other filters give.
     fn text(&self) -> String {
-        let Self { integration, subject, since, until, band, outcome, .. } = self;
-        format!("{integration:?} {subject:?} {since:?} {until:?} {band:?} {outcome:?}")
+        let Self { integration, subject, since, until, band, version, outcome, .. } = self;
+        format!("{integration:?} {subject:?} {since:?} {until:?} {band:?} {version:?} {outcome:?}")
     }
 }
 
@@ -134,7 +136,7 @@ impl Service {
         mut before: Option<u64>,
         limit: usize,
     ) -> Result<(Vec<Found>, Option<u64>)> {
-        let step = if filter.band.is_some() { STEP } else { limit + 1 };
+        let step = if filter.band.is_some() || filter.version.is_some() { STEP } else { limit + 1 };
         let (mut found, mut looked): (Vec<Found>, usize) = (Vec::new(), 0);
         loop {
             let query = Query {
@@ -151,6 +153,9 @@ impl Service {
             looked += entries.len();
             for entry in entries {
                 before = Some(entry.seq);
+                if !of_version(&entry, filter.version.as_deref()) {
+                    continue;
+                }
                 let standing = self.engine.standing(&entry).await?;
                 if !in_band(&entry, standing.as_ref(), filter.band.as_deref())? {
                     continue;
@@ -189,6 +194,11 @@ impl Service {
             standing,
         })
     }
+}
+
+/// Whether a decision asked a version.
+fn of_version(entry: &Entry, version: Option<&str>) -> bool {
+    version.is_none_or(|version| entry.facts.model.as_ref().is_some_and(|model| &*model.version == version))
 }
 
 /// Whether a decision lies in a band, as it stands.

@@ -56,8 +56,8 @@ pub trait Desk: Send + Sync {
     fn systems(&self) -> Vec<SystemView>;
     /// Dead letters, oldest first, after a place.
     fn letters(&self, after: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>>>;
-    /// Puts a dead letter back to work; gives the decision it belongs to.
-    fn retry<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<tendon_kernel::Id>>;
+    /// Puts a dead letter back to work, for somebody; gives the decision it belongs to.
+    fn retry<'a>(&'a self, id: &'a str, by: &'a str) -> BoxFuture<'a, Result<tendon_kernel::Id>>;
 }
 
 /// The operations. One for all doors.
@@ -91,6 +91,18 @@ pub fn reviewer(known: &Known) -> Result<()> {
         return Ok(());
     }
     Err(reviews::not_allowed())
+}
+
+/// Demands the scope `operate`.
+///
+/// # Errors
+/// `Forbidden` without it.
+pub fn operator(known: &Known) -> Result<()> {
+    if known.operate {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this API key may not get anything going again")
+        .hint("its scopes lack `operate`; `tendon keys create --scope operate` makes one that has it"))
 }
 
 /// Demands the scope `admin`.

@@ -122,7 +122,7 @@ impl Service {
     }
 
     /// The decision's entry, or that of the request that waits for it, and all that concern it.
-    pub(super) async fn find(&self, known: &Known, id: &str) -> Result<(Entry, Vec<Entry>)> {
+    pub(crate) async fn find(&self, known: &Known, id: &str) -> Result<(Entry, Vec<Entry>)> {
         let entries = self.engine.ledger().entries_of(Id::parse(id)?).await?;
         let of = |kind| entries.iter().find(|entry| entry.facts.kind == kind);
         match of(EntryKind::Decision).or_else(|| of(EntryKind::Request)) {

@@ -35,6 +35,8 @@ pub struct Known {
     pub read: bool,
     /// What waits for a person, of which integrations it may see and answer; `None`: of all.
     pub reviews: Option<Arc<[String]>>,
+    /// Whether it may get going again what stopped.
+    pub operate: bool,
     /// Whether it may do everything.
     pub admin: bool,
     /// How much it may ask, as far as its credentials say so.
@@ -58,8 +60,9 @@ impl Known {
         let reviews = if every { None } else { Some(named.collect::<Arc<[String]>>()) };
         Self {
             caller: Caller { id, scope, integrations },
-            read: scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Admin)),
+            read: scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Operate | Scope::Admin)),
             reviews,
+            operate: scopes.iter().any(|scope| matches!(scope, Scope::Operate | Scope::Admin)),
             admin: scopes.contains(&Scope::Admin),
             limits,
         }
@@ -159,6 +162,19 @@ impl Gate {
     /// How the identity providers do.
     pub fn providers(&self) -> Vec<ProviderState> {
         self.rules.load().oidc.as_ref().map(Oidc::states).unwrap_or_default()
+    }
+
+    /// Recognises the key that somebody signs in to the console with.
+    ///
+    /// # Errors
+    /// As [`KeyRing::recognise`].
+    pub fn sign_in(&self, key: &str) -> Result<Arc<Known>> {
+        self.parts.keys.recognise(key)
+    }
+
+    /// What the key with this id may do now; nothing when it is not in force any more.
+    pub fn standing(&self, id: &str) -> Option<Arc<Known>> {
+        self.parts.keys.standing(id)
     }
 
     /// Recognises a caller. What stands in `Authorization` goes before the certificate of the connection.

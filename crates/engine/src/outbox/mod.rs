@@ -214,7 +214,7 @@ impl Outbox {
     ///
     /// # Errors
     /// `NotFound` when there is no such letter; `Gone` when its subject was erased; the ledger's.
-    pub async fn retry(&self, id: &str) -> Result<Entry> {
+    pub async fn retry(&self, id: &str, by: &str) -> Result<Entry> {
         let (place, found) = self.letter(id).await?;
         let entry = self.shared.ledger.entry(place.0).await?.ok_or_else(|| no_letter(id))?;
         let pendings = pendings_of(&entry)?.ok_or_else(|| gone(id))?;
@@ -222,8 +222,8 @@ impl Outbox {
             Some(pending) => pending,
             None => record_placeholder(&entry, place, &found.row.system),
         };
-        let retry =
-            outcome::draft(&pending, Ending::Retry, self.shared.context.clock.now(), self.shared.custody(&pending));
+        let (now, ending) = (self.shared.context.clock.now(), Ending::Retry { by: by.to_owned() });
+        let retry = outcome::draft(&pending, ending, now, self.shared.custody(&pending));
         self.shared.ledger.commit(vec![retry]).await?;
         if place.1 != RECORD_INDEX
             && let Some(desk) = self.shared.desks.get(&pending.delivery.system)

@@ -31,7 +31,7 @@ pub(super) struct OutcomeForm {
     /// Key of the row that was not written although nobody refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passed_over: Option<KeyValues>,
-    /// Who had it undone, in the words of whoever asked.
+    /// Who had it tried again or undone, in the words of whoever asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<String>,
 }
@@ -53,7 +53,7 @@ impl Counts {
             Ending::Delivered(_) => self.delivered += 1,
             Ending::Superseded => self.superseded += 1,
             Ending::Dead(_) => self.dead += 1,
-            Ending::Erased | Ending::Retry | Ending::Undone { .. } => {}
+            Ending::Erased | Ending::Retry { .. } | Ending::Undone { .. } => {}
         }
     }
 }
@@ -112,7 +112,10 @@ pub(super) enum Ending {
     /// Its subject was erased.
     Erased,
     /// A person asked to try again.
-    Retry,
+    Retry {
+        /// Who, in their own words.
+        by: String,
+    },
     /// A person had the values from before put back.
     Undone {
         /// Who, in their own words.
@@ -149,7 +152,7 @@ impl Ending {
             Self::Superseded => "superseded",
             Self::Dead(_) => "dead",
             Self::Erased => "erased",
-            Self::Retry => "retry",
+            Self::Retry { .. } => "retry",
             Self::Undone { .. } => "undone",
         }
     }
@@ -177,6 +180,7 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
         Ending::Delivered(old) => (old, None, None),
         Ending::Dead(error) => (None, Some(error), None),
         Ending::Undone { by, old } => (old, None, Some(by)),
+        Ending::Retry { by } => (None, None, Some(by)),
         _ => (None, None, None),
     };
     let names = pending.delivery.set.iter().map(|(name, _)| name.clone());

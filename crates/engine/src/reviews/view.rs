@@ -102,12 +102,20 @@ impl Engine {
             entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision).ok_or_else(|| not_found(id))?;
         let mut shown = view(entry, &entries)?;
         if with_input {
-            let runtime = self.runtime();
-            let same = runtime.plan().digest == entry.facts.plan;
-            let ready = runtime.ready(&entry.facts.integration).filter(|_| same);
-            shown.input = Some(input(&stored::opened(entry)?.input, ready.map(|ready| &*ready.plan.input.schema))?);
+            shown.input = Some(self.input_of(entry)?);
         }
         Ok(shown)
+    }
+
+    /// The input of a recorded decision, as a person reads it.
+    ///
+    /// # Errors
+    /// `Gone` when its subject was erased; `Corrupt` when it cannot be read.
+    pub fn input_of(&self, entry: &Entry) -> Result<Json> {
+        let runtime = self.runtime();
+        let same = runtime.plan().digest == entry.facts.plan;
+        let ready = runtime.ready(&entry.facts.integration).filter(|_| same);
+        input(&stored::opened(entry)?.input, ready.map(|ready| &*ready.plan.input.schema))
     }
 }
 
@@ -153,7 +161,7 @@ fn input(snapshot: &[u8], schema: Option<&Schema>) -> Result<Json> {
             })
         }
     };
-    // What was sent may be no JSON; but then no decision waits for a person.
+    // What was sent may be no JSON.
     read.ok_or_else(|| {
         Error::new(ErrorKind::Corrupt, "entry_unreadable", "the input of a recorded decision cannot be read")
     })

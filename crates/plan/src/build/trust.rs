@@ -238,7 +238,7 @@ impl Check<'_> {
                     let suggestion = crate::nearest::nearest(text.text(), ["read", "admin", "decide:*", "review:*"]);
                     self.findings.add(text.mark, "unknown_scope", format!("{} is no scope", text.text()), |finding| {
                         finding
-                            .allow("decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, admin")
+                            .allow("decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, operate, admin")
                             .suggest(suggestion)
                     });
                 }

@@ -19,10 +19,10 @@ pub(super) struct May {
     decides: &'static [&'static str],
     pub(super) read: bool,
     pub(super) reviews: &'static [&'static str],
-    pub(super) admin: bool,
+    pub(super) operate: bool,
 }
 
-const NOTHING: May = May { decides: &[], read: false, reviews: &[], admin: false };
+const NOTHING: May = May { decides: &[], read: false, reviews: &[], operate: false };
 
 impl May {
     pub(super) fn decides(&self, integration: &str) -> bool {
@@ -75,11 +75,12 @@ fn scoped(world: &World) -> Vec<Caller> {
     let decider = May { decides: one, ..NOTHING };
     let reader = May { read: true, ..NOTHING };
     vec![
-        may("admin", bearer(&world.admin), May { decides: all, read: true, reviews: all, admin: true }),
+        may("admin", bearer(&world.admin), May { decides: all, read: true, reviews: all, operate: true }),
         may("decider", bearer(&world.decider), decider),
         may("decider-other", key("decider-other", &["decide:desk"]), May { decides: desk, ..NOTHING }),
         may("decider-all", key("decider-all", &["decide:*"]), May { decides: all, ..NOTHING }),
         may("reader", key("reader", &["read"]), reader),
+        may("operator", key("operator", &["operate"]), May { read: true, operate: true, ..NOTHING }),
         may("reviewer", key("reviewer", &["review:desk"]), May { reviews: desk, ..NOTHING }),
         may("reviewer-other", key("reviewer-other", &["review:lead-score"]), May { reviews: one, ..NOTHING }),
         may("reviewer-all", key("reviewer-all", &["review:*"]), May { reviews: all, ..NOTHING }),

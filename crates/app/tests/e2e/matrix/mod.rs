@@ -84,7 +84,7 @@ fn judge(caller: &Caller, case: &Case, told: &Told) {
         }
         ("decide", Expected::May(may)) if !may.decides(&case.integration) => no(&["integration_forbidden"]),
         ("read", Expected::May(may)) if !may.read => no(&["scope_missing"]),
-        ("admin", Expected::May(may)) if !may.admin => no(&["scope_missing"]),
+        ("operate", Expected::May(may)) if !may.operate => no(&["scope_missing"]),
         ("review", Expected::May(may)) if !may.reviews("desk") && case.one_review() => no(&["scope_missing"]),
         ("review", Expected::May(may)) if may.reviews.is_empty() => no(&["scope_missing"]),
         // A batch tells it of each record.
@@ -92,7 +92,7 @@ fn judge(caller: &Caller, case: &Case, told: &Told) {
             let inside = told.body.contains("\"code\":\"quota_exceeded\"") && !told.body.contains("\"decision\"");
             assert!(told.code == "quota_exceeded" || inside, "{what}");
         }
-        ("decide" | "known" | "read" | "review" | "admin", _) => {
+        ("decide" | "known" | "read" | "review" | "operate", _) => {
             // Beyond the gate only the handler says no, and only of what belongs to others.
             assert!(!["401", "405", "429", "UNAUTHENTICATED"].contains(&told.status.as_str()), "{what}");
             assert!(case.rule == "known" || !["403", "PERMISSION_DENIED"].contains(&told.status.as_str()), "{what}");

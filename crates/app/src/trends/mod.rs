@@ -1,0 +1,234 @@
+//! Trends that the process keeps of itself: counts in steps from ten seconds to an hour, for an hour to thirty days. A few hundred
+//! rows per integration in a store of their own, each written over when its time comes round again. They survive a restart; after
+//! a crash the last minute is missing. No decision depends on them, and without them everything goes on.
+
+mod ring;
+mod sample;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::FutureExt as _;
+use tendon_doors::{
+    api::Status,
+    console::{Slot, Span},
+};
+use tendon_kernel::{
+    ErrorKind, Result,
+    context::Context,
+    sockets::store::{self, Batch, Store, Table},
+};
+use tendon_platform::{Durability, SqliteStore};
+
+use self::{ring::Ring, sample::Totals};
+use crate::wiring::Parts;
+
+/// Seconds between two looks.
+const LOOK: u32 = 10;
+/// Looks between two writes.
+const WRITE: u32 = 6;
+/// Seconds that count as now.
+const MINUTE: i64 = 60;
+/// Level, series, 0, place → slot as JSON.
+const TABLE: Table = Table("trends");
+/// The series of the process itself: only how long it was watched and ready.
+const PROCESS: &str = "";
+
+/// The trends of all series.
+pub(crate) struct Trends {
+    context: Context,
+    store: Arc<dyn Store>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    series: BTreeMap<Arc<str>, [Ring; 4]>,
+    totals: Totals,
+}
+
+impl Trends {
+    /// Opens what was kept. A damaged file is begun anew: trends are no record.
+    ///
+    /// # Errors
+    /// When the store cannot be opened or read.
+    pub(crate) async fn open(state: &Path, context: &Context) -> Result<Self> {
+        let path = state.join("trends.db");
+        let opened = match SqliteStore::open(&path, Durability::Projections) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(code = error.code(), "the trends are damaged; they begin anew");
+                SqliteStore::delete(&path)?;
+                SqliteStore::open(&path, Durability::Projections)?
+            }
+            other => other?,
+        };
+        Self::of(Arc::new(opened), context.clone()).await
+    }
+
+    /// The trends that a store holds.
+    async fn of(store: Arc<dyn Store>, context: Context) -> Result<Self> {
+        let now = seconds(&context);
+        let mut state = State::default();
+        let mut over = Batch::default();
+        store::each(&*store, TABLE, |key, value| {
+            let kept = parse(key).zip(serde_json::from_slice::<Slot>(value).ok());
+            let Some(((level, name), slot)) = kept else {
+                over.delete(TABLE, key);
+                return Ok(());
+            };
+            let rings = state.series.entry(name.into()).or_insert_with(rings);
+            let Some(ring) = rings.get_mut(level) else { return Ok(()) };
+            if slot.at < ring.oldest(now) || slot.at > now {
+                over.delete(TABLE, key);
+            } else {
+                ring.restore(slot);
+            }
+            Ok(())
+        })
+        .await?;
+        if !over.changes.is_empty() {
+            store.write(over).await?;
+        }
+        Ok(Self { context, store, state: Mutex::new(state) })
+    }
+
+    /// Looks and writes until the process ends.
+    pub(crate) fn start(self: &Arc<Self>, parts: &Arc<Parts>, status: &Arc<dyn Status>) {
+        let (this, parts, status) = (self.clone(), parts.clone(), status.clone());
+        let looks = async move {
+            let mut looks = 0_u32;
+            loop {
+                this.context.clock.sleep(Duration::from_secs(u64::from(LOOK))).await;
+                let ready = status.parts().await.iter().all(|part| part.ok || !part.vital);
+                this.look(waiting(&parts), Some(ready));
+                looks = (looks + 1) % WRITE;
+                if looks == 0 {
+                    this.write().await;
+                }
+            }
+        };
+        self.context.spawn.spawn("trends", looks.boxed());
+    }
+
+    /// Takes in what was counted since the last look. `ready`: whether a whole step has passed, and what the process was in it.
+    pub(crate) fn look(&self, waiting: u64, ready: Option<bool>) {
+        let (now, totals) = (seconds(&self.context), Totals::of(&self.context.metrics.snapshot()));
+        let mut state = self.state();
+        let mut since = totals.since(&state.totals);
+        state.totals = totals;
+        since.entry(PROCESS.into()).or_default();
+        for (name, mut slot) in since {
+            slot.waiting = waiting;
+            slot.watched = ready.map_or(0, |_| LOOK);
+            slot.ready = ready.map_or(0, |ready| if ready { LOOK } else { 0 });
+            let rings = state.series.entry(name).or_insert_with(rings);
+            rings.iter_mut().for_each(|ring| ring.add(now, &slot));
+        }
+    }
+
+    /// Writes what has changed.
+    pub(crate) async fn write(&self) {
+        let mut batch = Batch::default();
+        for (name, rings) in &mut self.state().series {
+            for (level, ring) in rings.iter_mut().enumerate() {
+                for slot in ring.unwritten() {
+                    let value = serde_json::to_vec(&slot).unwrap_or_default();
+                    batch.put(TABLE, key(level, name, ring.place(&slot)), value);
+                }
+            }
+        }
+        if let Err(error) = self.store.write(batch).await {
+            tracing::warn!(code = error.code(), "the trends could not be kept: {error}");
+        }
+    }
+
+    /// One slot per step of a span, the newest last.
+    pub(crate) fn trend(&self, series: &str, span: Span) -> Vec<Option<Slot>> {
+        let now = seconds(&self.context);
+        let state = self.state();
+        let ring = state.series.get(series).zip(level(span)).and_then(|(rings, level)| rings.get(level));
+        ring.map_or_else(|| vec![None; span.slots()], |ring| ring.dense(now))
+    }
+
+    /// What the last minute counted.
+    pub(crate) fn minute(&self, series: &str) -> Slot {
+        let since = seconds(&self.context) - MINUTE;
+        let mut sum = Slot::default();
+        if let Some([hour, ..]) = self.state().series.get(series) {
+            hour.since(since).for_each(|slot| sum.add(slot));
+        }
+        sum
+    }
+
+    /// The share of the last days that the process was ready, of those since it was first started.
+    pub(crate) fn uptime(&self, days: u32) -> Option<f64> {
+        let now = seconds(&self.context);
+        let state = self.state();
+        let span = if days <= 7 { Span::Week } else { Span::Month };
+        let ring = state.series.get(PROCESS)?.get(level(span)?)?;
+        let begin = (now - i64::from(days) * 86_400).max(ring.since(i64::MIN).next()?.at);
+        let (mut ready, mut watched) = (0_u32, 0_u32);
+        for slot in ring.since(begin) {
+            ready += slot.ready;
+            watched += slot.watched;
+        }
+        // The first slot begins up to a step before the first look; in the first two steps that would weigh too much.
+        let passed = f64::from(u32::try_from(now - begin).ok()?);
+        let step = f64::from(u32::try_from(span.step()).ok()?);
+        let all = if passed < 2.0 * step { f64::from(watched) } else { (passed - step).max(f64::from(watched)) };
+        (all > 0.0).then(|| (f64::from(ready) / all).min(1.0))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Write-backs that wait for any system.
+pub(crate) fn waiting(parts: &Parts) -> u64 {
+    let states = parts.deliveries.current().states();
+    let waiting: usize = states.values().map(|state| state.waiting).sum();
+    u64::try_from(waiting).unwrap_or(u64::MAX)
+}
+
+fn rings() -> [Ring; 4] {
+    Span::ALL.map(Ring::new)
+}
+
+fn level(span: Span) -> Option<usize> {
+    Span::ALL.iter().position(|known| *known == span)
+}
+
+fn seconds(context: &Context) -> i64 {
+    context.clock.now().0.div_euclid(1_000_000)
+}
+
+fn key(level: usize, series: &str, place: u32) -> Vec<u8> {
+    let mut key = vec![u8::try_from(level).unwrap_or(u8::MAX)];
+    key.extend(series.as_bytes());
+    key.push(0);
+    key.extend(place.to_be_bytes());
+    key
+}
+
+fn parse(key: &[u8]) -> Option<(usize, &str)> {
+    let (level, rest) = key.split_first()?;
+    let name = rest.get(..rest.len().checked_sub(5)?)?;
+    Some((usize::from(*level), std::str::from_utf8(name).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_tells_its_level_and_series() {
+        assert_eq!(parse(&key(2, "lead-score", 77)), Some((2, "lead-score")));
+        assert_eq!(parse(&key(3, PROCESS, 0)), Some((3, "")));
+        assert_eq!(parse(b"x"), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! What the metrics counted since the last look, by integration.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tendon_doors::console::Slot;
+use tendon_kernel::metrics::{Family, Labels, Points};
+
+/// Totals as the metrics have them: they begin with the process.
+#[derive(Default)]
+pub(super) struct Totals(BTreeMap<Arc<str>, Slot>);
+
+impl Totals {
+    /// Reads the totals of all integrations.
+    pub(super) fn of(families: &[Family]) -> Self {
+        let mut all = Self::default();
+        for family in families {
+            match (family.name, &family.points) {
+                ("tendon_decisions_total", Points::Sums(points)) => {
+                    for point in points {
+                        let slot = all.slot(&point.labels);
+                        let place = match label(&point.labels, "outcome") {
+                            "ok" => &mut slot.ok,
+                            "degraded" => &mut slot.degraded,
+                            "failed" => &mut slot.failed,
+                            _ => &mut slot.refused,
+                        };
+                        *place += whole(point.value);
+                    }
+                }
+                ("tendon_recall_total", Points::Sums(points)) => {
+                    for point in
+                        points.iter().filter(|point| ["hit", "stale"].contains(&label(&point.labels, "result")))
+                    {
+                        all.slot(&point.labels).recalled += whole(point.value);
+                    }
+                }
+                ("tendon_decision_duration_seconds", Points::Histograms(points)) => {
+                    for point in points {
+                        all.slot(&point.labels).times.clone_from(&point.value.counts);
+                    }
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
+    /// What was added since an earlier look.
+    pub(super) fn since(&self, before: &Self) -> BTreeMap<Arc<str>, Slot> {
+        let none = Slot::default();
+        let one = |(name, now): (&Arc<str>, &Slot)| {
+            let old = before.0.get(name).unwrap_or(&none);
+            let times = now.times.iter().enumerate();
+            let times = times.map(|(at, count)| count.saturating_sub(old.times.get(at).copied().unwrap_or_default()));
+            let slot = Slot {
+                ok: now.ok.saturating_sub(old.ok),
+                degraded: now.degraded.saturating_sub(old.degraded),
+                refused: now.refused.saturating_sub(old.refused),
+                failed: now.failed.saturating_sub(old.failed),
+                recalled: now.recalled.saturating_sub(old.recalled),
+                times: times.collect(),
+                ..Slot::default()
+            };
+            (name.clone(), slot)
+        };
+        self.0.iter().map(one).collect()
+    }
+
+    fn slot(&mut self, labels: &Labels) -> &mut Slot {
+        self.0.entry(label(labels, "integration").into()).or_default()
+    }
+}
+
+fn label<'a>(labels: &'a Labels, name: &str) -> &'a str {
+    labels.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, kept as a double")]
+fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use tendon_kernel::metrics::{Registry, SECONDS};
+
+    use super::*;
+
+    #[test]
+    fn what_was_counted_since_the_last_look() {
+        let registry = Registry::default();
+        let count = |outcome: &str, times| {
+            registry.counter("tendon_decisions_total", "X.", &[("integration", "a"), ("outcome", outcome)]).add(times);
+        };
+        let hits = registry.counter("tendon_recall_total", "X.", &[("integration", "a"), ("result", "hit")]);
+        let seconds = registry.histogram("tendon_decision_duration_seconds", "X.", &[("integration", "a")], SECONDS);
+        count("ok", 5);
+        seconds.observe(0.002);
+        let before = Totals::of(&registry.snapshot());
+        count("ok", 2);
+        count("rejected", 1);
+        count("quarantined", 1);
+        hits.increment();
+        seconds.observe(0.002);
+        let since = Totals::of(&registry.snapshot()).since(&before);
+        let slot = &since["a"];
+        assert_eq!((slot.ok, slot.refused, slot.recalled, slot.times.iter().sum::<u64>()), (2, 2, 1, 1));
+    }
+}

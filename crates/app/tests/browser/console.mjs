@@ -1,0 +1,149 @@
+// Drives a real browser over the console: node console.mjs ORIGIN KEY FOLDER PAGES. Prints one JSON document of what it saw; the test
+// judges it. Screenshots go into FOLDER. PAGES: a JSON list of [name, path].
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const [origin, key, folder, list] = process.argv.slice(2);
+const pages = JSON.parse(list);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+});
+const seen = { console: [], outside: [], axe: [], wide: [], shifted: [], pictures: 0, keyboard: {} };
+
+/** A page that notes every message of the console and every request to somewhere else. */
+async function open(width, colorScheme, script = true) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, javaScriptEnabled: script });
+  const page = await context.newPage();
+  page.on("console", (message) => { if (["error", "warning"].includes(message.type())) seen.console.push(message.text()); });
+  page.on("pageerror", (error) => seen.console.push(String(error)));
+  page.on("request", (request) => { if (!request.url().startsWith(`${origin}/`)) seen.outside.push(request.url()); });
+  return page;
+}
+
+async function signIn(page) {
+  await page.goto(`${origin}/console`);
+  await page.getByLabel("API key").fill(key);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${origin}/console`);
+}
+
+/** What axe finds that matters. It is put in by the debugger, which the page's policy does not bind. */
+async function audit(page, where) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Runtime.evaluate", { expression: axe });
+  const { result } = await session.send("Runtime.evaluate", {
+    expression: "axe.run().then((found) => JSON.stringify(found.violations.map((one) => [one.impact, one.id, one.nodes.map((node) => node.html.slice(0, 160) + ' ' + (node.any[0]?.message ?? ''))])))",
+    awaitPromise: true,
+    returnByValue: true,
+  });
+  for (const [impact, id, nodes] of JSON.parse(result.value)) {
+    if (["serious", "critical"].includes(impact)) seen.axe.push({ where, impact, id, nodes: nodes.slice(0, 3) });
+  }
+  await session.detach();
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (overflow > 0) seen.wide.push({ where, overflow });
+}
+
+/** How far things moved by themselves, from the first paint on and through one refresh. */
+async function shift(page, where) {
+  const moved = await page.evaluate(() => new Promise((done) => {
+    let sum = 0;
+    new PerformanceObserver((all) => all.getEntries().forEach((one) => { if (!one.hadRecentInput) sum += one.value; }))
+      .observe({ type: "layout-shift", buffered: true });
+    requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+  }));
+  if (moved > 0) seen.shifted.push({ where, moved });
+}
+
+// The door, as a stranger sees it.
+for (const scheme of ["light", "dark"]) {
+  const page = await open(360, scheme);
+  await page.goto(`${origin}/console`);
+  seen.door = page.url().slice(origin.length);
+  await audit(page, `sign-in ${scheme}`);
+  await page.screenshot({ path: `${folder}/sign-in-360-${scheme}.png` });
+  await page.context().close();
+}
+
+for (const width of [360, 768, 1440]) {
+  for (const scheme of ["light", "dark"]) {
+    const page = await open(width, scheme);
+    await signIn(page);
+    for (const [name, path] of pages) {
+      const where = `${name} ${width} ${scheme}`;
+      await page.goto(`${origin}${path}`);
+      await page.locator("main h1").waitFor();
+      await shift(page, where);
+      await audit(page, where);
+      await page.screenshot({ path: `${folder}/${name}-${width}-${scheme}.png`, fullPage: true });
+      seen.pictures += 1;
+    }
+    await page.context().close();
+  }
+}
+
+// A refresh brings the live parts up to date and moves nothing.
+{
+  const page = await open(1440, "light");
+  await signIn(page);
+  const refreshed = page.waitForResponse((answer) => answer.request().headers()["x-console-refresh"] === "1");
+  await refreshed;
+  await page.waitForFunction(() => document.querySelector("#live span").textContent === "Live");
+  await shift(page, "a refresh");
+  await page.context().close();
+}
+
+// The main tasks by keyboard alone: sign in, reach a decision over the skip link and the search, replay it, sign out.
+{
+  const page = await open(1440, "dark");
+  await page.goto(`${origin}/console/decisions`);
+  await page.keyboard.type(key);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${origin}/console/decisions`);
+  seen.keyboard.next = page.url().slice(origin.length);
+  await page.keyboard.press("Tab");
+  seen.keyboard.first = await page.evaluate(() => document.activeElement.textContent);
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  seen.keyboard.search = await page.evaluate(() => document.activeElement.id);
+  const tab = async (to, most = 60) => {
+    for (let presses = 0; presses < most; presses += 1) {
+      await page.keyboard.press("Tab");
+      if (await page.evaluate((to) => document.activeElement.matches(to), to)) return true;
+    }
+    return false;
+  };
+  seen.keyboard.row = await tab("tbody a");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Why" }).waitFor();
+  seen.keyboard.replay = await tab("a[href*='check=replay']");
+  await page.keyboard.press("Enter");
+  await page.locator("[role=status]").waitFor();
+  seen.keyboard.verdict = await page.locator("[role=status]").innerText();
+  seen.keyboard.menu = await tab("summary");
+  await page.keyboard.press("Enter");
+  seen.keyboard.out = await tab("form[action='/console/sign-out'] button");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${origin}/console/sign-in?out=1`);
+  // The back button shows nothing of what was seen.
+  await page.goBack();
+  seen.keyboard.back = await page.locator("h1").innerText();
+  await page.context().close();
+}
+
+// Without script everything is there, too.
+{
+  const page = await open(768, "light", false);
+  await signIn(page);
+  seen.plain = [await page.locator("main h1").innerText(), await page.locator("#integrations tbody tr").count()];
+  await page.getByRole("button", { name: /Change to light/ }).click();
+  seen.theme = await page.locator("html").getAttribute("data-theme");
+  await page.context().close();
+}
+
+await browser.close();
+console.log(JSON.stringify(seen));

@@ -1,0 +1,77 @@
+//! Changes made in the console are those of the commands, in force at once and recorded with the name of whoever made them.
+
+use super::{Visitor, sign_in, to};
+use crate::support::{MODEL, Sandbox, body, eventually};
+
+#[test]
+fn a_change_is_made_by_a_person_and_told_once() {
+    let sandbox = Sandbox::new(2);
+    sandbox.crm.open().execute_batch("UPDATE leads SET age = 'forty' WHERE id = 2").unwrap();
+    sandbox.write("models/lead-score/v2.txt", &format!("{MODEL}\n"));
+    sandbox.json(&["models", "promote", "lead-score", "v1"]);
+    let text = include_str!("../support/lead-score.yaml").replace("integration: lead-score", "integration: desk");
+    let text =
+        text.lines().filter(|line| !line.contains("events:")).map(|line| format!("{line}\n")).collect::<String>();
+    sandbox.write(
+        "integrations/desk.yaml",
+        &text.replace("fallback: {", "review: { when: output < 2.0, hold: true }\nfallback: {"),
+    );
+    let key = sandbox.key("ada", &["admin"]);
+    let running = sandbox.up();
+    let ada = Visitor::new(&running, &key);
+    let token = ada.token();
+    let change = |path: &str, form: &str| ada.post(path, &format!("token={token}&{form}"));
+    let told = |answer: &crate::support::Answer, text: &str| {
+        assert_eq!(answer.status, 303, "{}", String::from_utf8_lossy(&answer.body));
+        assert!(ada.page(to(answer)).contains(text), "{text}");
+        assert!(!ada.page(to(answer)).contains(text), "told twice: {text}");
+    };
+
+    // Models: the alias moves, and back, with the name of who moved it.
+    told(&change("/console/models/promote", "model=lead-score&version=v2"), "v2 is champion of lead-score now.");
+    let shown = sandbox.json(&["models", "show", "lead-score"]);
+    assert_eq!(shown["aliases"]["champion"], "v2", "{shown}");
+    let by = |shown: &serde_json::Value| {
+        shown["history"].as_array().unwrap().iter().filter(|one| one["by"] == "ada").count()
+    };
+    assert_eq!(by(&shown), 1, "{shown}");
+    assert!(change("/console/models/promote", "model=lead-score&version=v9").status >= 400);
+    told(&change("/console/models/rollback", "model=lead-score&alias=champion"), "names what it named before");
+    let shown = sandbox.json(&["models", "show", "lead-score"]);
+    assert_eq!((&shown["aliases"]["champion"], by(&shown)), (&"v1".into(), 2), "{shown}");
+
+    // Keys: shown once, good at once, revoked at once.
+    let made = String::from_utf8(change("/console/keys", "name=bob&scopes=read+decide:*").body).unwrap();
+    let bob = &made[made.find("tdn_").unwrap()..][..66];
+    assert!(!ada.page("/console/keys").contains(bob), "a key is shown again");
+    assert_eq!(running.decide(bob, &[], &body(3)).unwrap().status, 200);
+    let visitor = Visitor::new(&running, bob);
+    assert!(change("/console/keys", "name=eve&scopes=everything").status == 400);
+    let id = bob.split('_').nth(1).unwrap();
+    told(&change("/console/keys/revoke", &format!("key={id}")), "The key of bob is revoked.");
+    assert_eq!((to(&visitor.get("/console")), sign_in(&running, bob).status), ("/console/sign-in", 401));
+
+    // Reviews: the verdict stands, with who gave it.
+    let bearer = format!("Bearer {key}");
+    let asked = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let waits = running.request("POST", "/v1/integrations/desk/decisions", &asked, &body(9)).json();
+    let path = format!("/console/reviews/{}", waits["id"].as_str().unwrap());
+    assert!(ada.page("/console/reviews").contains(&path));
+    assert_eq!(change(&path, "verdict=override&output=much").status, 400);
+    told(&change(&path, "verdict=override&output=0.5&note=looked+at"), "was overridden");
+    let review = running.request("GET", &path.replace("/console", "/v1"), &asked, "").json();
+    assert_eq!(
+        (&review["verdict"]["by"], &review["verdict"]["note"]),
+        (&"ada".into(), &"looked at".into()),
+        "{review}"
+    );
+
+    // Dead letters: what is mended goes on.
+    let letters = || sandbox.json(&["letters", "list"]).as_array().unwrap().clone();
+    eventually("the letter is there", || letters().len() == 1);
+    let letter = letters()[0]["id"].as_str().unwrap().to_owned();
+    sandbox.crm.open().execute_batch("UPDATE leads SET age = 40 WHERE id = 2").unwrap();
+    told(&change("/console/letters/retry", &format!("letter={letter}")), &format!("Letter {letter} is tried again"));
+    eventually("the row is scored", || sandbox.crm.all_scored());
+    assert_eq!(change("/console/letters/retry", &format!("letter={letter}")).status, 404);
+}

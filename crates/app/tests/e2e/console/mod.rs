@@ -1,0 +1,74 @@
+//! The console: who gets in and how far, what a stranger's page or row can do, what is kept, and every page in a real browser.
+
+mod changes;
+mod hostile;
+mod pages;
+mod rules;
+mod sessions;
+
+use crate::support::{Answer, Running};
+
+/// Somebody at a browser, without the browser.
+pub(super) struct Visitor<'a> {
+    running: &'a Running,
+    /// What its cookies hold.
+    pub(super) cookie: String,
+    /// Whether it may only review.
+    reviewer: bool,
+}
+
+impl<'a> Visitor<'a> {
+    /// Nobody.
+    pub(super) fn stranger(running: &'a Running) -> Self {
+        Self { running, cookie: String::new(), reviewer: false }
+    }
+
+    /// Somebody who signed in with a key that may.
+    pub(super) fn new(running: &'a Running, key: &str) -> Self {
+        let answer = sign_in(running, key);
+        assert_eq!(answer.status, 303, "{}", String::from_utf8_lossy(&answer.body));
+        let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        Self { running, cookie, reviewer: to(&answer) == "/console/reviews" }
+    }
+
+    pub(super) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], "")
+    }
+
+    /// The text of a page that must be there.
+    pub(super) fn page(&self, path: &str) -> String {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.head);
+        String::from_utf8(answer.body).unwrap()
+    }
+
+    /// What forms of this session bring along.
+    pub(super) fn token(&self) -> String {
+        let page = self.get(if self.reviewer { "/console/reviews" } else { "/console" });
+        let page = String::from_utf8(page.body).unwrap();
+        let (_, rest) = page.split_once("name=\"token\" value=\"").unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    }
+
+    /// Sends a form as the page itself would.
+    pub(super) fn post(&self, path: &str, form: &str) -> Answer {
+        self.ask("POST", path, &[("origin", "http://test")], form)
+    }
+
+    pub(super) fn ask(&self, method: &str, path: &str, more: &[(&str, &str)], body: &str) -> Answer {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let cookie = (!self.cookie.is_empty()).then_some(("cookie", self.cookie.as_str()));
+        let headers: Vec<_> = more.iter().copied().chain(cookie).chain([form]).collect();
+        self.running.request(method, path, &headers, body)
+    }
+}
+
+/// Sends the form of the door.
+pub(super) fn sign_in(running: &Running, key: &str) -> Answer {
+    Visitor::stranger(running).post("/console/sign-in", &format!("key={key}"))
+}
+
+/// Where an answer sends its reader.
+pub(super) fn to(answer: &Answer) -> &str {
+    answer.header("location").unwrap_or_default()
+}

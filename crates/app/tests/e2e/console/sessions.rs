@@ -1,0 +1,77 @@
+//! Sessions: begun with a key, ended by signing out, by revoking the key, by a restart; and wrong keys at the door.
+
+use super::{Visitor, sign_in, to};
+use crate::support::{Sandbox, body};
+
+#[test]
+fn a_session_is_its_keys_and_no_longer() {
+    let sandbox = Sandbox::new(0);
+    let key = sandbox.key("ada", &["read"]);
+    let running = sandbox.up();
+    let answer = sign_in(&running, &key);
+    let cookie = answer.header("set-cookie").unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict") && !cookie.contains("Secure"), "{cookie}");
+    // Whoever ends TLS before this process is told by what the browser calls the page.
+    let through = [("origin", "https://test"), ("content-type", "application/x-www-form-urlencoded")];
+    let answer = running.request("POST", "/console/sign-in", &through, &format!("key={key}"));
+    let secure = answer.header("set-cookie").unwrap();
+    assert!(secure.starts_with("__Host-tendon_session=") && secure.ends_with("; Secure"), "{secure}");
+
+    let (ada, other) = (Visitor::new(&running, &key), Visitor::new(&running, &key));
+    assert!(ada.page("/console").contains("viewer"));
+    assert_eq!(ada.get("/console").header("cache-control"), Some("no-store"));
+    // Signed out: the cookie is worth nothing, the other session goes on.
+    let out = ada.post("/console/sign-out", &format!("token={}", ada.token()));
+    assert_eq!((out.status, to(&out)), (303, "/console/sign-in?out=1"));
+    assert_eq!(
+        to(&ada.get("/console/decisions?band=red")),
+        "/console/sign-in?next=%2Fconsole%2Fdecisions%3Fband%3Dred"
+    );
+    assert_eq!(other.get("/console").status, 200);
+    // Revoked: every session of the key ends at once.
+    sandbox.json(&["keys", "revoke", "ada"]);
+    assert_eq!(to(&other.get("/console")), "/console/sign-in");
+    assert_eq!(to(&other.post("/console/theme", "theme=dark&next=//evil")), "/console");
+    assert_eq!(sign_in(&running, &key).status, 401);
+}
+
+#[test]
+fn wrong_keys_are_few_and_keep_nobody_out() {
+    let sandbox = Sandbox::new(0);
+    let key = sandbox.key("ada", &["read"]);
+    let running = sandbox.up();
+    let wrong = |id: &str| format!("tdn_{id}_{}", "b".repeat(49));
+    let statuses: Vec<u16> = (0..12).map(|_| sign_in(&running, &wrong("aaaaaaaaaaaa")).status).collect();
+    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 2]].concat());
+    assert_eq!(sign_in(&running, &key).status, 303, "a stranger who guesses keeps nobody out");
+    let answer = sign_in(&running, "<script>alert(1)</script>");
+    assert!(!String::from_utf8_lossy(&answer.body).contains("alert(1)"), "what was typed is not repeated");
+    for (next, goes) in [
+        ("/console/decisions", "/console/decisions"),
+        ("//evil", "/console"),
+        ("/consolex", "/console"),
+        ("https://evil/", "/console"),
+    ] {
+        let answer = Visitor::stranger(&running).post("/console/sign-in", &format!("key={key}&next={next}"));
+        assert_eq!(to(&answer), goes, "{next}");
+    }
+}
+
+#[test]
+fn trends_survive_a_restart_and_sessions_do_not() {
+    let sandbox = Sandbox::new(0);
+    let key = sandbox.key("ada", &["admin"]);
+    let running = sandbox.up();
+    let failed = |text: &str| text.split_once("data-of=\"Failed\">").unwrap().1.split('<').next().unwrap().to_owned();
+    let visitor = Visitor::new(&running, &key);
+    assert_eq!(failed(&visitor.page("/console?span=24h")), "–", "nothing was decided yet");
+    assert_eq!(running.decide(&key, &[], &body(1)).unwrap().status, 200);
+    let cookie = visitor.cookie.clone();
+    assert!(running.stop().success());
+
+    let running = sandbox.up();
+    let old = Visitor { cookie, ..Visitor::stranger(&running) };
+    assert_eq!(old.get("/console").status, 303);
+    let page = Visitor::new(&running, &key).page("/console?span=24h");
+    assert_eq!(failed(&page), "0 %", "what was decided before the restart is counted");
+}

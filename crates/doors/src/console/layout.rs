@@ -1,0 +1,167 @@
+//! The frame around every page: head, navigation, who is signed in, how it looks; and the page that tells of an error.
+
+use axum::http::StatusCode;
+use maud::{DOCTYPE, Markup, html};
+use tendon_kernel::Error;
+
+use super::{
+    cookies::Theme,
+    page::{View, Visit, Who},
+    routes::PAGES,
+    session::Notice,
+};
+use crate::api::problem;
+
+/// What all pages of one request have around them.
+pub(super) struct Frame {
+    pub(super) id: String,
+    pub(super) who: Option<Who>,
+    project: String,
+    theme: Theme,
+    path: String,
+    notice: Option<Notice>,
+}
+
+impl Frame {
+    /// Of a request, before it is known whose it is.
+    pub(super) fn of(visit: &Visit) -> Self {
+        let project = visit.api.engine.runtime().plan().project.to_string();
+        let (id, theme) = (visit.id.clone(), visit.theme);
+        Self { id, who: None, project, theme, path: String::new(), notice: None }
+    }
+
+    /// With who it is, and where.
+    pub(super) fn entered(mut self, visit: &Visit, path: &str) -> Self {
+        self.who.clone_from(&visit.who);
+        path.clone_into(&mut self.path);
+        self.notice = self.who.as_ref().and_then(|who| visit.api.console.sessions.told(&who.open));
+        self
+    }
+
+    /// A whole page.
+    pub(super) fn page(&self, view: &View) -> String {
+        self.document(&view.title, &view.body).into_string()
+    }
+
+    /// The page of an error.
+    pub(super) fn error(&self, status: StatusCode, error: &Error) -> String {
+        let title = problem::title(status);
+        let body = html! {
+            div.empty {
+                p.code { (status.as_u16()) }
+                h1 { (title) }
+                p.sentence { (error.message()) "." }
+                @if let Some(hint) = error.hint_text() { p.soft.sentence { (hint) "." } }
+                @if error.retryable() { p.soft { "Trying again may help." } }
+                p.soft.small { "Code " code { (error.code()) } " · request " code { (self.id) } }
+                p { a.button href="/console" { "To the overview" } }
+            }
+        };
+        self.document(title, &body).into_string()
+    }
+
+    fn document(&self, title: &str, body: &Markup) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang="en" data-theme=(self.theme.name()) {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (title) " · " (self.project) " · Tendon" }
+                    link rel="icon" href="/console/icon.svg" type="image/svg+xml";
+                    link rel="stylesheet" href="/console/style.css";
+                    script src="/console/script.js" defer {}
+                }
+                body.framed[self.who.is_some()] {
+                    a.skip href="#main" { "Skip to the content" }
+                    @if let Some(who) = &self.who { (self.top(who)) (self.navigation(who)) }
+                    main id="main" tabindex="-1" {
+                        @if let Some(Notice::Done(text)) = &self.notice { p.notice role="status" { (text) } }
+                        (body)
+                    }
+                    @if self.who.is_none() { footer.plain { (self.look()) } }
+                }
+            }
+        }
+    }
+
+    fn top(&self, who: &Who) -> Markup {
+        let known = &who.known;
+        let role = match (known.admin, known.operate, known.read) {
+            (true, ..) => "admin",
+            (_, true, _) => "operator",
+            (.., true) => "viewer",
+            _ => "reviewer",
+        };
+        html! {
+            header.top {
+                a.brand href="/console" { (mark()) span { "Tendon" } }
+                span.project { (self.project) }
+                div.spacer {}
+                (self.look())
+                details.menu {
+                    summary { span.who { (known.caller.scope) } " " span.role { (role) } }
+                    div.sheet {
+                        p.soft.small { "Signed in with the key " code { (known.caller.id) } }
+                        form method="post" action="/console/sign-out" {
+                            (token(who))
+                            button type="submit" { "Sign out" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn navigation(&self, who: &Who) -> Markup {
+        let may = |page: &&&super::page::Page| page.may.hold(&who.known).is_ok();
+        html! {
+            nav.side aria-label="Console" {
+                ul {
+                    @for page in PAGES.iter().filter(may) {
+                        @if let Some(name) = page.name {
+                            @let here = self.path == page.path
+                                || (page.path != "/console" && self.path.starts_with(&format!("{}/", page.path)));
+                            li { a href=(page.path) aria-current=[here.then_some("page")] { (name) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// How pages are to look: each press is the next one of three.
+    fn look(&self) -> Markup {
+        let at = Theme::ALL.iter().position(|theme| *theme == self.theme).unwrap_or_default();
+        let next = Theme::ALL.get((at + 1) % Theme::ALL.len()).copied().unwrap_or_default();
+        html! {
+            form.look method="post" action="/console/theme" {
+                input type="hidden" name="theme" value=(next.name());
+                input type="hidden" name="next" value=(self.path);
+                button.quiet type="submit" aria-label={ "Colours: " (self.theme.name()) ". Change to " (next.name()) } {
+                    span aria-hidden="true" {
+                        @match self.theme { Theme::Auto => "◐ Auto", Theme::Light => "○ Light", Theme::Dark => "● Dark" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What every form that changes something brings along.
+pub(super) fn token(who: &Who) -> Markup {
+    html! { input type="hidden" name="token" value=(who.open.token); }
+}
+
+/// The mark: two ends, joined.
+pub(super) fn mark() -> Markup {
+    html! {
+        svg.mark viewBox="0 0 24 24" width="24" height="24" aria-hidden="true" {
+            path d="M4 5h4a8 8 0 0 1 8 8v6" fill="none" stroke="currentColor" stroke-width="2.6" stroke-linecap="round" {}
+            circle cx="4" cy="5" r="2.6" fill="currentColor" {}
+            circle cx="16" cy="19" r="2.6" fill="currentColor" {}
+            path d="M11 4.5h3.5a6 6 0 0 1 6 6V13" fill="none" stroke="currentColor" stroke-width="2.6" stroke-linecap="round" opacity=".45" {}
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What a page is, and what it is given.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use futures_util::future::BoxFuture;
+use maud::Markup;
+use tendon_kernel::{Error, ErrorKind, Result, Timestamp};
+
+use super::{
+    cookies::Theme,
+    form::Form,
+    session::{Notice, Open},
+};
+use crate::{api::Api, service, trust::Known};
+
+/// Who may see a page or make a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum May {
+    /// Everybody: the page to sign in, and what it looks like.
+    Anyone,
+    /// Whoever is signed in.
+    Known,
+    /// Viewers: the scope `read`.
+    View,
+    /// Reviewers: the scope `review:…`, of any integration.
+    Review,
+    /// Operators: the scope `operate`.
+    Operate,
+    /// Whoever may do everything: the scope `admin`.
+    Admin,
+}
+
+impl May {
+    /// Holds a caller against it.
+    ///
+    /// # Errors
+    /// `Forbidden` when it may not.
+    pub(super) fn hold(self, known: &Known) -> Result<()> {
+        match self {
+            Self::Anyone | Self::Known => Ok(()),
+            Self::View => service::reader(known),
+            Self::Review => service::reviewer(known),
+            Self::Operate => service::operator(known),
+            Self::Admin => service::admin(known),
+        }
+    }
+}
+
+/// A page.
+pub(super) struct Page {
+    /// Its address, as the router reads it.
+    pub(super) path: &'static str,
+    /// What it is called in the navigation; nothing: it is reached from other pages.
+    pub(super) name: Option<&'static str>,
+    /// Who may see it.
+    pub(super) may: May,
+    /// Makes it.
+    pub(super) show: fn(Visit) -> BoxFuture<'static, Result<Reply>>,
+    /// What can be changed from it.
+    pub(super) changes: &'static [Change],
+}
+
+/// Something that can be changed.
+pub(super) struct Change {
+    /// The address that its form goes to.
+    pub(super) path: &'static str,
+    /// Who may.
+    pub(super) may: May,
+    /// Does it.
+    pub(super) carry_out: fn(Visit) -> BoxFuture<'static, Result<Reply>>,
+}
+
+/// A request to a page.
+pub(super) struct Visit {
+    /// What handlers share.
+    pub(super) api: Arc<Api>,
+    /// Who asks; `None` only where anyone may.
+    pub(super) who: Option<Who>,
+    /// The variable parts of the address, in order.
+    pub(super) parts: Vec<String>,
+    /// What stands behind the `?`.
+    pub(super) query: Form,
+    /// What the form sent.
+    pub(super) form: Form,
+    /// The `Origin` of the request, where it named one.
+    pub(super) origin: Option<String>,
+    /// How pages look.
+    pub(super) theme: Theme,
+    /// The request's id.
+    pub(super) id: String,
+}
+
+/// Who is signed in.
+#[derive(Clone)]
+pub(super) struct Who {
+    /// What it may do.
+    pub(super) known: Arc<Known>,
+    /// The session.
+    pub(super) open: Open,
+}
+
+impl Visit {
+    /// Who asks.
+    ///
+    /// # Errors
+    /// `Internal` on a page that anyone may see: a defect of that page.
+    pub(super) fn known(&self) -> Result<&Known> {
+        self.who.as_ref().map(|who| &*who.known).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "no_caller", "a page asks for the caller where none is recognised")
+        })
+    }
+
+    /// A variable part of the address.
+    pub(super) fn part(&self, at: usize) -> &str {
+        self.parts.get(at).map_or("", String::as_str)
+    }
+
+    /// Now.
+    pub(super) fn now(&self) -> Timestamp {
+        self.api.context.clock.now()
+    }
+}
+
+/// What a page answers with.
+pub(super) enum Reply {
+    /// A page of this title.
+    Page(View),
+    /// Another page, with a word about what was done.
+    Go(String, Option<Notice>),
+    /// Signed in: the session's cookie, and where to go.
+    Begin(String, String),
+    /// Signed out.
+    End,
+    /// Looks otherwise from now on.
+    Look(Theme, String),
+    /// A file to keep: its name, its kind, what stands in it.
+    File(String, &'static str, String),
+    /// A file of the program.
+    Asset(&'static str, &'static str),
+}
+
+/// A page's own part.
+pub(super) struct View {
+    /// Title.
+    pub(super) title: String,
+    /// What stands in `main`.
+    pub(super) body: Markup,
+    /// How the answer is called.
+    pub(super) status: StatusCode,
+}
+
+impl View {
+    /// A page.
+    pub(super) fn reply(title: impl Into<String>, body: Markup) -> Reply {
+        Reply::Page(Self { title: title.into(), body, status: StatusCode::OK })
+    }
+}

@@ -1,0 +1,222 @@
+//! Decisions: searched by whom they are about, integration, time, band, version and outcome; newest first, page by page.
+
+use futures_util::future::FutureExt as _;
+use maud::{Markup, html};
+use serde_json::Value as Json;
+use tendon_kernel::{Error, ErrorKind, Result, Timestamp, decision::Outcome};
+
+use crate::{
+    console::{
+        form::Form,
+        page::{May, Page, Reply, View, Visit},
+        parts::{
+            Tone, badge, empty,
+            figure::{NONE, moment, number},
+        },
+    },
+    service::{Filter, Page as Listed, Row},
+};
+
+/// The page.
+pub(in crate::console) static PAGE: Page = Page {
+    path: "/console/decisions",
+    name: Some("Decisions"),
+    may: May::View,
+    show: |visit| async move { show(&visit).await }.boxed(),
+    changes: &[],
+};
+
+/// Decisions of a page.
+const LISTED: usize = 50;
+/// How decisions end.
+const OUTCOMES: [Outcome; 5] =
+    [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
+
+async fn show(visit: &Visit) -> Result<Reply> {
+    let filter = filter(&visit.query)?;
+    let page = visit.api.service.list(visit.known()?, &filter).await?;
+    let body = html! {
+        div.head { h1 { "Decisions" } p.soft { "Newest first; times are UTC." } }
+        (search(visit)?)
+        section.card aria-label="Found" {
+            @if page.decisions.is_empty() {
+                @if page.next.is_some() {
+                    (empty("Nothing so far", "None of the decisions looked at fits; older ones may."))
+                } @else if visit.query.is_empty() {
+                    (empty("No decision yet", "They stand here as soon as somebody asks, or a watched row changes."))
+                } @else {
+                    (empty("Nothing fits", "Widen the search: a longer time, another band, all integrations."))
+                }
+            } @else {
+                div id="found" data-live=[visit.query.text("cursor").is_none().then_some("")] { (table(&page.decisions)) }
+            }
+            (pager(visit, &page))
+        }
+    };
+    Ok(View::reply("Decisions", body))
+}
+
+/// What the form asks for.
+fn filter(query: &Form) -> Result<Filter> {
+    let own = |name: &str| query.text(name).map(str::to_owned);
+    let time = |name: &'static str| {
+        let read = |text: &str| {
+            Timestamp::parse(text).or_else(|_| Timestamp::parse(&format!("{text}:00"))).map_err(|_| {
+                Error::new(ErrorKind::Invalid, "parameter", format!("`{name}` is no time"))
+                    .hint("write it like 2026-05-17 10:00, in UTC")
+            })
+        };
+        query.text(name).map(read).transpose()
+    };
+    let outcome = match query.text("outcome") {
+        None => None,
+        Some(name) => Some(OUTCOMES.into_iter().find(|outcome| outcome.name() == name).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "parameter", "no decision ends like that").hint("choose one of the list")
+        })?),
+    };
+    Ok(Filter {
+        integration: own("integration"),
+        subject: own("subject"),
+        since: time("since")?,
+        until: time("until")?,
+        band: own("band"),
+        version: own("version"),
+        outcome,
+        limit: Some(LISTED),
+        cursor: own("cursor"),
+        explain: false,
+    })
+}
+
+fn search(visit: &Visit) -> Result<Markup> {
+    let query = &visit.query;
+    let plans = visit.api.service.integrations(visit.known()?);
+    let mut bands: Vec<&str> = plans.iter().flat_map(|plan| plan.bands.iter().map(|band| &*band.name)).collect();
+    bands.sort_unstable();
+    bands.dedup();
+    let chosen = |name: &str, value: &str| query.text(name) == Some(value);
+    Ok(html! {
+        form.filters role="search" aria-label="Decisions" method="get" action="/console/decisions" {
+            div.span { label for="subject" { "Subject" } input id="subject" name="subject" value=[query.text("subject")] autocomplete="off"; }
+            div {
+                label for="integration" { "Integration" }
+                select id="integration" name="integration" {
+                    option value="" { "All" }
+                    @for plan in &plans { option value=(plan.name) selected[chosen("integration", &plan.name)] { (plan.name) } }
+                }
+            }
+            div {
+                label for="outcome" { "Outcome" }
+                select id="outcome" name="outcome" {
+                    option value="" { "All" }
+                    @for outcome in OUTCOMES { option value=(outcome.name()) selected[chosen("outcome", outcome.name())] { (word(outcome.name())) } }
+                }
+            }
+            div {
+                label for="band" { "Band" }
+                select id="band" name="band" {
+                    option value="" { "All" }
+                    @for band in &bands { option value=(band) selected[chosen("band", band)] { (band) } }
+                }
+            }
+            div { label for="version" { "Model version" } input id="version" name="version" value=[query.text("version")] autocomplete="off"; }
+            div.span { label for="since" { "From (UTC)" } input id="since" name="since" type="datetime-local" value=[query.text("since")]; }
+            div.span { label for="until" { "Before (UTC)" } input id="until" name="until" type="datetime-local" value=[query.text("until")]; }
+            div.row.span { button.main type="submit" { "Search" } @if !query.is_empty() { a href="/console/decisions" { "Clear" } } }
+        }
+    })
+}
+
+/// Decisions as rows; the page of one shows those of its subject with it.
+pub(super) fn table(rows: &[Row]) -> Markup {
+    html! {
+        div.scroll {
+            table.stack {
+                thead { tr {
+                    th scope="col" { "Time" } th scope="col" { "Integration" } th scope="col" { "Subject" } th scope="col" { "Outcome" }
+                    th.number scope="col" { "Output" } th scope="col" { "Band" } th scope="col" { "Version" } th.roomy scope="col" { "Door" }
+                } }
+                tbody { @for row in rows { (line(row)) } }
+            }
+        }
+    }
+}
+
+fn line(row: &Row) -> Markup {
+    let told: Json = row.decision.as_ref().and_then(|text| serde_json::from_str(text.get()).ok()).unwrap_or_default();
+    let text = |name: &str| told.get(name).and_then(Json::as_str);
+    let (output, band) = match &row.standing {
+        // As it stands: a person may have answered since.
+        Some(standing) => (standing.output, standing.band.as_deref()),
+        None => (told.get("output").and_then(Json::as_f64), text("band")),
+    };
+    html! {
+        tr {
+            th.whole scope="row" { a href={ "/console/decisions/" (row.id) } { (moment(row.at)) } }
+            td data-of="Integration" { (row.integration) }
+            td data-of="Subject" {
+                @match text("subject") {
+                    Some(subject) => (subject),
+                    None if row.erased => em.soft { "erased" },
+                    None => span.soft { (NONE) },
+                }
+            }
+            td data-of="Outcome" {
+                (outcome(&row.outcome))
+                @if let Some(review) = &row.review { " " (badge(Tone::Calm, review.state.name())) }
+            }
+            td.number data-of="Output" { (output.map_or_else(|| NONE.to_owned(), number)) }
+            td data-of="Band" { (self::band(band)) }
+            td data-of="Version" { @match &row.model { Some(model) => (model.version), None => span.soft { (NONE) } } }
+            td.roomy data-of="Door" {
+                (text("door").unwrap_or(NONE))
+                @if told.get("recalled").is_some() { span.sub { "from cache" } }
+            }
+        }
+    }
+}
+
+fn word(outcome: &str) -> &'static str {
+    match outcome {
+        "ok" => "Model answered",
+        "degraded" => "Fallback",
+        "rejected" => "Input refused",
+        "quarantined" => "Set aside",
+        _ => "Failed",
+    }
+}
+
+/// How a decision ended, as a badge.
+pub(super) fn outcome(name: &str) -> Markup {
+    let tone = match name {
+        "ok" => Tone::Good,
+        "failed" => Tone::Bad,
+        _ => Tone::Warn,
+    };
+    badge(tone, word(name))
+}
+
+/// A band as a badge; colours are those of its name.
+pub(super) fn band(name: Option<&str>) -> Markup {
+    let Some(name) = name else { return html! { span.soft { (NONE) } } };
+    let tone = match name {
+        "green" => Tone::Good,
+        "yellow" => Tone::Warn,
+        "red" => Tone::Bad,
+        _ => Tone::Calm,
+    };
+    badge(tone, name)
+}
+
+fn pager(visit: &Visit, page: &Listed) -> Markup {
+    let older = page.next.as_ref().map(|cursor| visit.query.with("cursor", cursor));
+    let newest = visit.query.text("cursor").map(|_| visit.query.with("cursor", ""));
+    html! {
+        @if older.is_some() || newest.is_some() {
+            nav.pager aria-label="Pages" {
+                @if let Some(newest) = newest { a href={ "/console/decisions?" (newest) } { "Newest" } } @else { span {} }
+                @if let Some(older) = older { a.button href={ "/console/decisions?" (older) } { "Older" } }
+            }
+        }
+    }
+}

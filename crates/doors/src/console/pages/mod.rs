@@ -1,0 +1,13 @@
+//! The pages, a file each; `routes` lists them.
+
+pub(super) mod assets;
+pub(super) mod decision;
+pub(super) mod decisions;
+pub(super) mod keys;
+pub(super) mod letters;
+pub(super) mod missing;
+pub(super) mod models;
+pub(super) mod overview;
+pub(super) mod reviews;
+pub(super) mod sign_in;
+pub(super) mod systems;

@@ -1,0 +1,133 @@
+//! Systems: how each does, how hard it may be asked, and what may be read and written there.
+
+use futures_util::future::FutureExt as _;
+use maud::{Markup, html};
+use serde_json::Value as Json;
+use tendon_engine::systems::BreakerState;
+use tendon_kernel::Result;
+use tendon_plan::plan::SystemPlan;
+
+use crate::{
+    console::{
+        page::{May, Page, Reply, View, Visit},
+        parts::{
+            Tone, badge, empty,
+            figure::{NONE, count, moment, number, seconds, share},
+        },
+    },
+    service::SystemView,
+};
+
+/// The page.
+pub(in crate::console) static PAGE: Page = Page {
+    path: "/console/systems",
+    name: Some("Systems"),
+    may: May::View,
+    show: |visit| async move { show(&visit).await }.boxed(),
+    changes: &[],
+};
+
+async fn show(visit: &Visit) -> Result<Reply> {
+    let systems = visit.api.service.systems(visit.known()?)?;
+    let parts = visit.api.status.parts().await;
+    let runtime = visit.api.engine.runtime();
+    let state = |name: &str| parts.iter().find(|part| part.name == format!("system:{name}")).map(|part| &part.detail);
+    let body = html! {
+        div.head { h1 { "Systems" } p.soft { "Described once, used by every integration; only named fields are touched." } }
+        @if systems.is_empty() {
+            section.card aria-label="Systems" { (empty("No system", "`systems` in tendon.yaml names what is read and written.")) }
+        }
+        @for system in &systems {
+            @if let Some(plan) = runtime.plan().systems.get(&system.name) { (one(visit, system, plan, state(&system.name))) }
+        }
+    };
+    Ok(View::reply("Systems", body))
+}
+
+/// How a system does, as a badge.
+pub(super) fn state(system: &SystemView) -> Markup {
+    let (tone, state) = match system.breaker {
+        BreakerState::Closed if system.last_failure.is_none() => (Tone::Good, "Answers"),
+        BreakerState::Closed => (Tone::Warn, "Failing"),
+        BreakerState::HalfOpen => (Tone::Warn, "Tried again"),
+        BreakerState::Open => (Tone::Bad, "Left alone"),
+    };
+    badge(tone, state)
+}
+
+fn one(visit: &Visit, system: &SystemView, plan: &SystemPlan, detail: Option<&Json>) -> Markup {
+    let id = format!("system-{}", system.name);
+    let figure = |name: &str| detail.and_then(|detail| detail.get(name)).and_then(Json::as_u64);
+    let figure = |name: &str| figure(name).map_or_else(|| NONE.to_owned(), count);
+    let [well, failed] = calls(visit, &system.name);
+    html! {
+        section.card aria-labelledby=(id) {
+            header { h2 id=(id) { (system.name) } span.soft { (system.kind) } (state(system)) }
+            div id={ (id) "-now" } data-live="" {
+                dl.facts {
+                    @if let Some(failure) = &system.last_failure { dt { "Last failure" } dd.bad-ink { (failure) } }
+                    dt { "Under way" } dd { (figure("under_way")) " of " (plan.concurrency) " at once · " (figure("queued")) " of " (plan.guard.queue) " queued" }
+                    dt { "Rate" } dd { @match plan.rate { Some(rate) => { "at most " (number(rate)) " rows a second" } None => "no limit declared" } }
+                    dt { "Calls" } dd { (count(well + failed)) " since the start · " (share(failed, well + failed)) " failed" }
+                    dt { "Timeout" } dd { (seconds(Some(plan.timeout.as_secs_f64()))) }
+                    dt { "Outbox" } dd {
+                        (system.waiting) @if system.more { "+" } " waiting"
+                        @if let Some(oldest) = system.oldest { " · oldest of " (moment(oldest)) }
+                    }
+                }
+            }
+            div.scroll { table.stack {
+                thead { tr { th scope="col" { "Resource" } th scope="col" { "May be read" } th scope="col" { "May be written" } } }
+                tbody {
+                    @for resource in resources(plan) {
+                        tr {
+                            th scope="row" { (resource) }
+                            td data-of="May be read" { (fields(plan.allowed.read.get(resource))) }
+                            td data-of="May be written" { (fields(plan.allowed.write.get(resource))) }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn resources(plan: &SystemPlan) -> Vec<&String> {
+    let mut all: Vec<_> = plan.allowed.read.keys().chain(plan.allowed.write.keys()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn fields(names: Option<&Vec<String>>) -> Markup {
+    html! {
+        @match names {
+            Some(names) => @for name in names { code { (name) } " " },
+            None => span.soft { "nothing" },
+        }
+    }
+}
+
+/// Calls that went well, and those that failed, since the start.
+fn calls(visit: &Visit, system: &str) -> [u64; 2] {
+    use tendon_kernel::metrics::Points;
+    let mut sums = [0_u64; 2];
+    for family in visit.api.context.metrics.snapshot() {
+        let ("tendon_system_calls_total", Points::Sums(points)) = (family.name, family.points) else { continue };
+        for point in points {
+            let label =
+                |name: &str| point.labels.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+            if label("system") == system {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a count, kept as a double"
+                )]
+                let times = point.value as u64;
+                let [well, failed] = &mut sums;
+                *(if label("result") == "ok" { well } else { failed }) += times;
+            }
+        }
+    }
+    sums
+}

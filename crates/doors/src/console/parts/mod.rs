@@ -1,0 +1,51 @@
+//! What pages are put together from: figures in words, badges, charts. Each escapes what it is given.
+
+pub(super) mod chart;
+pub(super) mod figure;
+
+use maud::{Markup, html};
+
+/// How something does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// As it should be.
+    Good,
+    /// To be looked at.
+    Warn,
+    /// Wrong.
+    Bad,
+    /// Neither.
+    Calm,
+}
+
+impl Tone {
+    fn class(self) -> &'static str {
+        match self {
+            Self::Good => "badge good",
+            Self::Warn => "badge warn",
+            Self::Bad => "badge bad",
+            Self::Calm => "badge",
+        }
+    }
+}
+
+/// A word with its tone; the shape of its mark tells it without colours, too.
+pub(super) fn badge(tone: Tone, text: &str) -> Markup {
+    html! { span class=(tone.class()) { (text) } }
+}
+
+/// A figure with its name.
+pub(super) fn tile(name: &str, figure: &str, note: &str) -> Markup {
+    html! {
+        div.tile {
+            p.name { (name) }
+            p.figure { (figure) }
+            p.note { (note) }
+        }
+    }
+}
+
+/// Nothing to show: what would stand here, and what to do.
+pub(super) fn empty(title: &str, text: &str) -> Markup {
+    html! { div.empty { h3 { (title) } p.soft { (text) } } }
+}
