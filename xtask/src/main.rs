@@ -10,6 +10,7 @@ mod dist;
 mod docs;
 mod faults;
 mod fuzz;
+mod page;
 mod peers;
 mod proto;
 mod run;
@@ -32,12 +33,13 @@ const HELP: &str = "cargo xtask <task>
   supply           licences, yanked and advised-against packages of the dependency tree
   dist [--binary FILE]
                    an archive, a Debian package and the chart of this version, with their digests, in target/dist
-  contract [--examples N] [--seed S]
+  contract [--examples N] [--seed S] [--write]
                    schemathesis against the OpenAPI document, all its checks; 400 examples of each operation when nobody says
-  fuzz [TARGET…] [--inputs N] [--seed S]
+  fuzz [TARGET…] [--inputs N] [--seed S] [--write]
                    inputs that nobody would send, into every parser and the whole request path; 100,000 each when nobody says
-  simulate [--seeds N]
+  simulate [--seeds N] [--from N] [--write]
                    the simulated towns, 20,000 seeds of each sort when nobody says; a failing seed replays exactly
+                   (--write, of these three: what came of it into docs/hostile-input.md)
   bench [--long] [--readme] [PART…]
                    the benchmark table, with machine and method; also bench/results/latest.json (and into the README)
   faults [--long] [--write] [--seed N] [--rounds N] [--mutations] [CELL…]

@@ -4,6 +4,7 @@
 mod access;
 mod commands;
 mod errors;
+mod hostile;
 mod metrics;
 mod schema;
 mod systems;
@@ -11,7 +12,7 @@ mod systems;
 use std::fs;
 
 use crate::{
-    Outcome,
+    Outcome, page,
     run::{cargo, root, status},
 };
 
@@ -27,6 +28,9 @@ const PAGES: &[Page] = &[
     ("metrics.md", metrics::page),
     ("systems.md", systems::page),
 ];
+
+/// Parts of docs/hostile-input.md: their marks and what makes their text.
+const PARTS: &[Page] = &[("matrix", hostile::matrix)];
 
 /// Writes the pages, or compares them.
 pub(crate) fn docs(check: bool) -> Outcome {
@@ -45,8 +49,17 @@ pub(crate) fn docs(check: bool) -> Outcome {
             fs::write(&path, text).map_err(|error| format!("{} could not be written: {error}", path.display()))?;
         }
     }
+    for (mark, make) in PARTS {
+        let text = make()?;
+        if page::get(page::HOSTILE, mark)? != text.trim() {
+            stale.push(page::HOSTILE);
+            if !check {
+                page::put(page::HOSTILE, mark, &text)?;
+            }
+        }
+    }
     match (check, stale.is_empty()) {
-        (_, true) => eprintln!("docs: {} pages say what the code says", PAGES.len()),
+        (_, true) => eprintln!("docs: {} pages say what the code says", PAGES.len() + 1),
         (false, false) => eprintln!("docs: wrote {}", stale.join(", ")),
         (true, false) => {
             return Err(format!("{} no longer say what the code says; run `cargo xtask docs`", stale.join(", ")));

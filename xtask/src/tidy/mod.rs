@@ -2,6 +2,7 @@
 //! test shows it firing; this file walks the tree, applies them all and holds the findings against the waivers.
 
 mod arrows;
+mod found;
 mod rooms;
 mod sorted;
 mod text;
@@ -37,12 +38,19 @@ impl Finding {
 pub(crate) fn tidy() -> Outcome {
     let mut findings = Vec::new();
     let paths = files()?;
+    let (mut known, mut page) = (found::Known::default(), String::new());
     for path in &paths {
         let bytes = fs::read(root().join(path)).map_err(|error| format!("{path} could not be read: {error}"))?;
-        if let Ok(content) = std::str::from_utf8(&bytes) {
+        let content = std::str::from_utf8(&bytes).ok();
+        known.file(path, content.unwrap_or_default());
+        if let Some(content) = content {
             findings.extend(of_file(path, content));
+            if path == found::PAGE {
+                content.clone_into(&mut page);
+            }
         }
     }
+    findings.extend(found::page(&page, &known));
     let listed = fs::read_to_string(root().join(waivers::FILE)).unwrap_or_default();
     let findings = waivers::apply(findings, &listed);
     for finding in &findings {
@@ -63,6 +71,7 @@ fn of_file(path: &str, content: &str) -> Vec<Finding> {
     if path.ends_with(".rs") {
         findings.extend(text::rust(path, content));
         findings.extend(rooms::source(path, content));
+        findings.extend(rooms::addresses(path, content));
         findings.extend(sorted::lists(path, content));
     }
     if path.ends_with("/Cargo.toml") {

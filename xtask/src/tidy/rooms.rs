@@ -24,6 +24,28 @@ const WORLD: &[(&str, &str)] = &[
     ("tokio::time", "the context's clock"),
 ];
 
+/// Where addresses are mounted: each of these files is a table that says of every address who may use it, and is asked by tests.
+const TABLES: &[&str] = &["crates/doors/src/api/router.rs", "crates/doors/src/console/routes.rs"];
+
+/// What mounts an address.
+const MOUNTS: &[&str] =
+    &[".route(", ".route_service(", ".merge(", ".nest(", ".nest_service(", ".fallback_service(", "Router::new("];
+
+/// An address that is mounted beside the tables has no rule, and no test asks it.
+pub(super) fn addresses(path: &str, content: &str) -> Vec<Finding> {
+    if !path.starts_with("crates/") || !path.contains("/src/") || TABLES.contains(&path) || path.contains("testkit") {
+        return Vec::new();
+    }
+    let mounted = |(line, text): (usize, &str)| {
+        let code = text.split("//").next().unwrap_or_default();
+        let found = MOUNTS.iter().find(|mount| code.contains(**mount))?;
+        let message = format!("`{found}` mounts an address without a rule; put it into the table of its door");
+        Some(Finding::new("addresses", path, line, message))
+    };
+    let own = numbered(content).take_while(|(_, text)| !text.starts_with("#[cfg(test)]"));
+    if content.contains("axum") { own.filter_map(mounted).collect() } else { Vec::new() }
+}
+
 /// Checks one source file of a simulated room; its tests are free.
 pub(super) fn source(path: &str, content: &str) -> Vec<Finding> {
     let room = path.strip_prefix("crates/").and_then(|rest| rest.split_once("/src/")).map(|(room, _)| room);
@@ -73,6 +95,15 @@ mod tests {
             source("crates/engine/src/a.rs", "//! x\n// std::fs is for others\n#[cfg(test)]\nuse std::fs;\n"),
             []
         );
+    }
+
+    #[test]
+    fn an_address_beside_the_tables_is_found() {
+        let content = "//! x\nuse axum::Router;\nlet router = Router::new().route(\"/v1/all\", get(all));\n";
+        let found = addresses("crates/doors/src/api/lists.rs", content);
+        assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [3]);
+        assert_eq!(addresses(TABLES[0], content), []);
+        assert_eq!(addresses("crates/engine/src/a.rs", "//! x\nself.merge(other);\n"), []);
     }
 
     #[test]
