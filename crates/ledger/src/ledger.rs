@@ -135,6 +135,18 @@ impl Ledger for Book {
         inner.queue.send(Job::Drafts { drafts, room }).map_err(|_| closed())
     }
 
+    fn appended(&self) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let inner = &self.inner;
+            let (reply, answer) = oneshot::channel();
+            let room = Arc::clone(&inner.room).acquire_many_owned(1).await.map_err(|_| closed())?;
+            // Jobs are done in their order: who asks for nothing is answered after all that was asked before.
+            inner.queue.send(Job::Entries { entries: Vec::new(), reply, _room: room }).map_err(|_| closed())?;
+            answer.await.map_err(|_| closed())?.map(drop)
+        }
+        .boxed()
+    }
+
     fn entry(&self, seq: u64) -> BoxFuture<'_, Result<Option<Entry>>> {
         self.inner.read(seq).boxed()
     }

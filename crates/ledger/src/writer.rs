@@ -65,6 +65,11 @@ impl Group {
 /// Drafts of `append` that could not be written yet.
 type Held = Vec<(Vec<Draft>, OwnedSemaphorePermit)>;
 
+fn waits() -> Error {
+    Error::new(ErrorKind::Unavailable, "ledger_waits", "outcomes wait: the ledger cannot write them now")
+        .hint("they are written when it can write again; see its state")
+}
+
 /// Runs until the queue is closed.
 pub(crate) async fn run(inner: Arc<Inner>, mut jobs: mpsc::UnboundedReceiver<Job>, mut log: Log) {
     let mut held: Held = Vec::new();
@@ -181,6 +186,10 @@ impl Inner {
 
     async fn write_group(self: &Arc<Self>, log: &mut Log, group: Group, held: &mut Held) {
         if group.entries.is_empty() {
+            // Who asked whether all before is written hears it now.
+            let all = if held.is_empty() { Ok(()) } else { Err(waits()) };
+            let waiting = group.waiters.into_iter().filter_map(|waiter| waiter.reply);
+            waiting.for_each(|reply| drop(reply.send(all.clone().map(|()| Vec::new()))));
             return;
         }
         match self.write(log, &group.entries).await {

@@ -169,7 +169,9 @@ async fn exchange(parts: &Parts, installed: &Installed, runtime: Runtime, outbox
     parts.deliveries.pause();
     parts.deliveries.current().stop().await;
     parts.engine.install(runtime);
-    // What the old outbox had accepted is found in the projection by the new one.
+    // What the old outbox had accepted is found in the projection by the new one, less what it has ended: how its last deliveries
+    // ended is perhaps not recorded yet, and they would end a second time. A ledger that cannot write does not hold this up.
+    drop(parts.ledger.appended().await);
     let settled = parts.settle().await;
     parts.flows.adopt(&installed.plan, &outbox);
     parts.deliveries.resume(Outbox::start(outbox));

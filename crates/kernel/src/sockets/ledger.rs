@@ -237,6 +237,12 @@ pub trait Ledger: Send + Sync {
     /// `Unavailable` as for `commit`.
     fn append(&self, drafts: Vec<Draft>) -> Result<()>;
 
+    /// Resolves when everything appended before is recorded.
+    ///
+    /// # Errors
+    /// `Unavailable` as for `commit`: then it may still be recorded later.
+    fn appended(&self) -> BoxFuture<'_, Result<()>>;
+
     /// Reads one entry, also one that is not yet projected.
     fn entry(&self, seq: u64) -> BoxFuture<'_, Result<Option<Entry>>>;
 

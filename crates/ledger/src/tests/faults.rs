@@ -44,6 +44,32 @@ fn a_full_disk_stops_answers_and_they_resume_without_gap() {
 }
 
 #[test]
+fn what_was_appended_can_be_waited_for() {
+    let bench = Bench::new(33);
+    let (parts, context, disk) = (bench.parts(), bench.sim.context(), bench.sim.disk());
+    let run = async move {
+        let book = open_book(parts).await;
+        book.appended().await.unwrap();
+        book.commit(vec![decision(&context, "a", 0, None)]).await.unwrap();
+        for number in 1..4 {
+            book.append(vec![decision(&context, "a", number, None)]).unwrap();
+        }
+        assert_eq!(book.state().size, 1, "nobody has waited yet");
+        book.appended().await.unwrap();
+        assert_eq!(book.state().size, 4);
+        let used = disk.used();
+        disk.capacity(Some(used + 100));
+        book.append(vec![decision(&context, "a", 4, None)]).unwrap();
+        assert_eq!(book.appended().await.unwrap_err().code(), "ledger_disk_full");
+        disk.capacity(None);
+        book.appended().await.unwrap();
+        assert_eq!(book.state().size, 5);
+        book.close().await.unwrap();
+    };
+    bench.sim.run(run).done();
+}
+
+#[test]
 fn a_failed_sync_is_never_answered_and_never_repeated_on_that_file() {
     let bench = Bench::new(32);
     let (parts, context, disk) = (bench.parts(), bench.sim.context(), bench.sim.disk());

@@ -138,6 +138,10 @@ impl Ledger for FakeLedger {
         Ok(())
     }
 
+    fn appended(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn entry(&self, seq: u64) -> BoxFuture<'_, Result<Option<Entry>>> {
         Box::pin(async move {
             self.wait().await;
