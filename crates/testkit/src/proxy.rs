@@ -65,6 +65,9 @@ struct State {
     live: BTreeMap<u64, Line>,
     accepted: u64,
     fired: u64,
+    touched: u64,
+    /// What a line has to have said before a request counts.
+    mark: Vec<u8>,
     closed: bool,
 }
 
@@ -101,6 +104,8 @@ impl Proxy {
             live: BTreeMap::new(),
             accepted: 0,
             fired: 0,
+            touched: 0,
+            mark: Vec::new(),
             closed: false,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
@@ -127,15 +132,22 @@ impl Proxy {
         self.shared.state().target.set_port(port);
     }
 
-    /// Resets all open connections, both ends.
-    pub fn cut(&self) {
+    /// From now on, [`Fault::CutAt`] and [`Fault::HoldAt`] look only at requests of a connection that has said these bytes
+    /// since the fault was set: a `COMMIT` that follows a `SAVEPOINT`, not that of a transaction that only reads.
+    pub fn only_after(&self, mark: &[u8]) {
+        self.shared.state().mark = mark.to_vec();
+    }
+
+    /// Resets all open connections, both ends; how many there were.
+    pub fn cut(&self) -> u64 {
         let mut state = self.shared.state();
-        let open: Vec<u64> = state.live.keys().copied().collect();
-        for id in open {
-            state.cut(id);
+        let open: Vec<u64> = state.live.iter().filter(|(_, line)| !line.cut).map(|(id, _)| *id).collect();
+        for id in &open {
+            state.cut(*id);
         }
         state.switch += 1;
         self.shared.changed.notify_all();
+        open.len() as u64
     }
 
     /// Connections accepted so far.
@@ -146,6 +158,11 @@ impl Proxy {
     /// How often [`Fault::CutAt`] has cut and [`Fault::HoldAt`] has held.
     pub fn fired(&self) -> u64 {
         self.shared.state().fired
+    }
+
+    /// Pieces of data that were late, held or changed, and connections that were refused: whether a fault met anything.
+    pub fn touched(&self) -> u64 {
+        self.shared.state().touched
     }
 }
 
@@ -189,7 +206,10 @@ impl Shared {
             let Ok(client) = client else { continue };
             state.accepted += 1;
             let server = match state.fault {
-                Fault::Refuse => None,
+                Fault::Refuse => {
+                    state.touched += 1;
+                    None
+                }
                 _ => TcpStream::connect_timeout(&state.target, Duration::from_secs(5)).ok(),
             };
             let Some(server) = server else {
@@ -234,7 +254,7 @@ impl Shared {
 
     fn pump(&self, id: u64, from: &TcpStream, to: &TcpStream, towards: Towards) {
         let mut buffer = vec![0; 16 * 1024];
-        let mut tail = Vec::new();
+        let mut said = Said::default();
         let mut noise = 0x9e37_79b9_u32;
         loop {
             let count = match { from }.read(&mut buffer) {
@@ -244,14 +264,14 @@ impl Shared {
                 Err(_) => return,
             };
             let Some(bytes) = buffer.get_mut(..count) else { return };
-            if !self.pass(id, bytes, towards, &mut tail, &mut noise) || !self.send(id, to, bytes) {
+            if !self.pass(id, bytes, towards, &mut said, &mut noise) || !self.send(id, to, bytes) {
                 return;
             }
         }
     }
 
     /// Holds the bytes as long as the fault wants, changes them where it wants; whether they may go on.
-    fn pass(&self, id: u64, bytes: &mut [u8], towards: Towards, tail: &mut Vec<u8>, noise: &mut u32) -> bool {
+    fn pass(&self, id: u64, bytes: &mut [u8], towards: Towards, said: &mut Said, noise: &mut u32) -> bool {
         let mut state = self.state();
         if towards == Towards::Client && state.live.get(&id).is_some_and(|line| line.last_answer) {
             state.cut(id);
@@ -268,6 +288,7 @@ impl Shared {
             Fault::HalfOpen => None,
             Fault::Garbage if towards == Towards::Server => return state.alive(id),
             Fault::Garbage => {
+                state.touched += 1;
                 for byte in bytes {
                     *noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     *byte = noise.to_be_bytes()[0];
@@ -276,14 +297,14 @@ impl Shared {
             }
             Fault::CutAt { .. } | Fault::HoldAt { .. } if towards == Towards::Client => return state.alive(id),
             Fault::HoldAt { request } => {
-                if found(tail, bytes, &request) {
+                if said.completes(bytes, &request, &state) {
                     state.fault = Fault::HalfOpen;
                     state.fired += 1;
                 }
                 return state.alive(id);
             }
             Fault::CutAt { request, delivered } => {
-                if found(tail, bytes, &request) {
+                if said.completes(bytes, &request, &state) {
                     state.fault = Fault::None;
                     state.fired += 1;
                     if delivered {
@@ -297,6 +318,7 @@ impl Shared {
                 return state.alive(id);
             }
         };
+        state.touched += 1;
         let switch = state.switch;
         let unchanged = |state: &mut State| state.switch == switch && state.alive(id);
         let state = match wait {
@@ -327,11 +349,30 @@ impl Shared {
     }
 }
 
-/// Whether these bytes complete what is waited for; `tail` holds what came before and may be its begin.
-fn found(tail: &mut Vec<u8>, bytes: &[u8], request: &[u8]) -> bool {
-    tail.extend_from_slice(bytes);
-    let found = tail.windows(request.len().max(1)).any(|window| window == request);
-    let kept = tail.len().saturating_sub(request.len().saturating_sub(1));
-    tail.drain(..kept);
-    found
+/// What a client said since the fault was set, as far as it may be the begin of what is waited for.
+#[derive(Default)]
+struct Said {
+    tail: Vec<u8>,
+    marked: bool,
+    switch: u64,
+}
+
+impl Said {
+    /// Whether these bytes complete the request, and the mark was said before it.
+    fn completes(&mut self, bytes: &[u8], request: &[u8], state: &State) -> bool {
+        if self.switch != state.switch {
+            *self = Self { switch: state.switch, ..Self::default() };
+        }
+        self.tail.extend_from_slice(bytes);
+        self.marked = self.marked || state.mark.is_empty() || self.passes(&state.mark);
+        self.marked && self.passes(request)
+    }
+
+    /// Looks for the bytes and drops all up to their end; without them, all that cannot be their begin.
+    fn passes(&mut self, wanted: &[u8]) -> bool {
+        let at = self.tail.windows(wanted.len().max(1)).position(|window| window == wanted);
+        let kept = at.map_or(self.tail.len().saturating_sub(wanted.len().saturating_sub(1)), |at| at + wanted.len());
+        self.tail.drain(..kept);
+        at.is_some()
+    }
 }

@@ -94,6 +94,7 @@ fn garbage_is_as_long_as_the_truth_and_is_not_it() {
     let mut stream = client(&proxy);
     proxy.set(Fault::Garbage);
     assert_ne!(ask(&mut stream, b"truth, and nothing else").unwrap(), b"truth, and nothing else");
+    assert!(proxy.touched() > 0);
     proxy.set(Fault::None);
     assert_eq!(ask(&mut stream, b"truth").unwrap(), b"truth");
 }
@@ -104,7 +105,7 @@ fn a_cut_is_a_reset_at_both_ends() {
     let proxy = Proxy::start(port);
     let mut stream = client(&proxy);
     assert_eq!(ask(&mut stream, b"here").unwrap(), b"here");
-    proxy.cut();
+    assert_eq!((proxy.cut(), proxy.cut()), (1, 0));
     assert_eq!(stream.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     proxy.set(Fault::Refuse);
     assert!(ask(&mut client(&proxy), b"refused").is_err());
@@ -112,6 +113,24 @@ fn a_cut_is_a_reset_at_both_ends() {
     let (other, _told) = echo();
     proxy.aim(other);
     assert_eq!(ask(&mut client(&proxy), b"again").unwrap(), b"again");
+}
+
+#[test]
+fn a_request_counts_only_after_its_mark_on_the_same_line() {
+    let (port, _told) = echo();
+    let proxy = Proxy::start(port);
+    proxy.only_after(b"SAVEPOINT");
+    let (mut writer, mut reader) = (client(&proxy), client(&proxy));
+    assert_eq!(ask(&mut reader, b"SAVEPOINT before").unwrap(), b"SAVEPOINT before");
+    proxy.set(Fault::CutAt { request: b"COMMIT".to_vec(), delivered: false });
+    assert_eq!(ask(&mut writer, b"BEGIN; SAVE").unwrap(), b"BEGIN; SAVE");
+    assert_eq!(ask(&mut writer, b"POINT one; UPDATE").unwrap(), b"POINT one; UPDATE");
+    for _ in 0..2 {
+        assert_eq!(ask(&mut reader, b"BEGIN; COMMIT").unwrap(), b"BEGIN; COMMIT", "it only reads");
+    }
+    assert_eq!((proxy.fired(), proxy.touched()), (0, 0));
+    assert_eq!(ask(&mut writer, b"; COMMIT").unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(proxy.fired(), 1);
 }
 
 #[test]
