@@ -89,6 +89,26 @@ def unwritten(rows, writes, _again):
     rows[:] = [row for row in rows if row["id"] != lead or row["what"] == "row"]
 
 
+def again(rows, writes, _again):
+    one = dict(rows[writes[-1]])
+    one.update(decided_by=rows[writes[0]]["decided_by"], before=one["scored_at"], scored_at="9" + one["scored_at"][1:])
+    rows.append(one)
+
+
+def sent_away(rows, answers):
+    rows.append({"what": "shed", "key": rows[answers[0]]["key"]})
+
+
+def all_sent_away(rows, answers):
+    key = rows[answers[0]]["key"]
+    rows[:] = [row for row in rows if row["key"] != key or row["what"] == "ask"] + [{"what": "shed", "key": key}]
+
+
+def not_a_line(folder, _ledger):
+    path = client(folder)
+    path.write_text(path.read_text() + '{"what":\n')
+
+
 def missing_decision(folder, _ledger):
     path = folder / "decisions.json"
     known = next(row["decision"]["id"] for row in read(client(folder)) if row["what"] == "answer")
@@ -113,6 +133,10 @@ SPOILT = [
     ("a key answered by two decisions", "doubled", on_client(two_answers)),
     ("a question without an answer", "lost", on_client(no_answer)),
     ("a decision that nobody asked for", "doubled", on_client(no_question)),
+    ("a decision of a question that was sent away", "doubled", on_client(all_sent_away)),
+    ("a question that was sent away and answered", "doubled", on_client(sent_away)),
+    ("a score written again over a row that had not changed", "doubled", on_history(again)),
+    ("a line of a client that cannot be read", "crashed", not_a_line),
     ("a write-back that took effect twice", "doubled", on_history(twice)),
     ("two write-backs of a row in the wrong order", "order", on_history(backwards)),
     ("a score written over a person's change", "order", on_history(over_a_change)),
@@ -125,7 +149,7 @@ SPOILT = [
 
 def check(folder, ledger):
     done = subprocess.run([sys.executable, CHECK, folder, ledger], capture_output=True, text=True, check=False)
-    return json.loads(done.stdout) if done.stdout else {"findings": [f"crashed: {done.stderr}"]}
+    return json.loads(done.stdout) if done.stdout else {"findings": [f"crashed: {done.stderr}"], "crashed": 1}
 
 
 def main():

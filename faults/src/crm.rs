@@ -39,6 +39,15 @@ pub(crate) struct Crm {
     pub(crate) proxy: Option<Proxy>,
 }
 
+/// What people have done so far.
+pub(crate) struct People {
+    /// Leads that are there, and whether they add others.
+    pub(crate) leads: u64,
+    pub(crate) grows: bool,
+    /// The last balance that they wrote.
+    pub(crate) balance: u64,
+}
+
 /// A score is the balance times this, so a score tells the balance that it was made from, to the bit.
 pub(crate) const UNIT: f64 = 1.0 / (1u64 << 30) as f64;
 
@@ -110,7 +119,7 @@ impl Crm {
     }
 
     /// Now, in SQL.
-    fn now(&self) -> &'static str {
+    pub(crate) fn now(&self) -> &'static str {
         match self.server {
             Server::None => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
             Server::Postgres(_) => "now()",
@@ -152,7 +161,9 @@ impl Crm {
         match &self.server {
             Server::None => file_sql(&self.open()?, sql).map_err(|error| format!("the CRM's file: {error}: {sql}")),
             Server::Postgres(server) => {
-                let said = lock(server).try_sql("postgres", sql)?;
+                // Whoever owns it may write also while it is read-only for others.
+                let sql = format!("SET default_transaction_read_only = off;\n{sql}");
+                let said = lock(server).try_sql("postgres", &sql)?;
                 Ok(said.replace('\u{1e}', "\n").replace('\u{1f}', "\t"))
             }
             Server::MariaDb(server) => lock(server).try_sql("crm", sql),
@@ -172,12 +183,13 @@ impl Crm {
 
     /// People at work: changed balances and new leads, each in a transaction of its own; balances only grow, so that they
     /// tell their order.
-    pub(crate) fn work(&self, rng: &mut Rng, leads: &mut u64, balance: &mut u64) -> Res<()> {
+    pub(crate) fn work(&self, rng: &mut Rng, people: &mut People) -> Res<()> {
         let mut sql = String::new();
         for _ in 0..=rng.below(4) {
-            *balance += 1;
+            people.balance += 1;
+            let People { leads, grows, balance } = people;
             let now = self.now();
-            if rng.below(25) == 0 {
+            if rng.below(25) == 0 && *grows {
                 *leads += 1;
                 sql.push_str(&format!(
                     "INSERT INTO leads (id, balance, updated_at) VALUES ({leads}, {balance}, {now});\n"
@@ -188,6 +200,17 @@ impl Crm {
             }
         }
         self.sql(&sql).map(drop)
+    }
+
+    /// Takes no writes any more, or takes them again, as a PostgreSQL that is being moved; people, who come by the back door,
+    /// go on working.
+    pub(crate) fn read_only(&self, yes: bool) -> Res<()> {
+        let change = if yes { "SET default_transaction_read_only = on" } else { "RESET default_transaction_read_only" };
+        self.sql(&format!(
+            "ALTER ROLE app {change};\n\
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app' AND pid <> pg_backend_pid();"
+        ))
+        .map(drop)
     }
 
     /// Kills the database server.

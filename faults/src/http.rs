@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// What the server's clock said.
+    pub(crate) date: String,
     pub(crate) body: Vec<u8>,
     /// Whether it came to its end.
     pub(crate) whole: bool,
@@ -66,13 +68,14 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let rest = bytes.get(end + 4..)?;
     let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim));
+    let date = header("date").unwrap_or_default().to_owned();
     if header("transfer-encoding") == Some("chunked") {
         let (body, whole) = unchunk(rest);
-        return Some(Answer { status, body, whole });
+        return Some(Answer { status, date, body, whole });
     }
     let length = header("content-length").and_then(|text| text.parse().ok());
     let whole = length.map_or(ended, |length: usize| rest.len() == length);
-    Some(Answer { status, body: rest.to_vec(), whole })
+    Some(Answer { status, date, body: rest.to_vec(), whole })
 }
 
 fn unchunk(mut rest: &[u8]) -> (Vec<u8>, bool) {

@@ -13,6 +13,8 @@ use tendon_testkit::Rng;
 
 use crate::{
     LONG, Res,
+    crm::People,
+    http::Answer,
     place::{Place, Setup, rest},
 };
 
@@ -20,26 +22,26 @@ use crate::{
 const BATCH: u64 = 40;
 
 /// What a caller writes down.
-struct Log(File);
+pub(crate) struct Log(File);
 
 impl Log {
-    fn create(place: &Place, name: &str) -> Res<Self> {
+    pub(crate) fn create(place: &Place, name: &str) -> Res<Self> {
         let file = File::create(place.folder.join(format!("client-{name}.jsonl")));
         Ok(Self(file.map_err(|error| format!("a client's log could not be made: {error}"))?))
     }
 
-    fn write(&mut self, line: &Json) -> Res<()> {
+    pub(crate) fn write(&mut self, line: &Json) -> Res<()> {
         let written = self.0.write_all(format!("{line}\n").as_bytes());
         written.map_err(|error| format!("a client's log: {error}"))
     }
 
     /// Written and on the disk: an answer that is not kept cannot be missed.
-    fn keep(&mut self, place: &Place, key: &str, decision: &Json, replayed: bool) -> Res<()> {
+    pub(crate) fn keep(&mut self, place: &Place, key: &str, decision: &Json) -> Res<()> {
         let kept: serde_json::Map<String, Json> = ["id", "output", "band", "outcome", "at"]
             .iter()
             .map(|&name| (name.to_owned(), decision[name].clone()))
             .collect();
-        self.write(&json!({ "what": "answer", "key": key, "decision": kept, "replayed": replayed }))?;
+        self.write(&json!({ "what": "answer", "key": key, "decision": kept }))?;
         self.0.sync_data().map_err(|error| format!("a client's log: {error}"))?;
         place.answered.fetch_add(1, Relaxed);
         Ok(())
@@ -58,7 +60,7 @@ pub(crate) fn under(place: &Place, setup: &Setup, fault: impl FnOnce() -> Res<()
             busy.push(scope.spawn(move || batch(place, 500 + number, stop)));
         }
         if setup.people {
-            busy.push(scope.spawn(|| work(place, setup.leads, stop)));
+            busy.push(scope.spawn(|| work(place, setup, stop)));
         }
         let watcher = scope.spawn(|| {
             while watching.load(Relaxed) {
@@ -80,16 +82,16 @@ pub(crate) fn under(place: &Place, setup: &Setup, fault: impl FnOnce() -> Res<()
 }
 
 /// A question: its key, subject and balance.
-struct Question {
-    key: String,
+pub(crate) struct Question {
+    pub(crate) key: String,
     subject: u64,
     balance: u64,
 }
 
 impl Question {
-    fn new(place: &Place, caller: usize, count: u64, subjects: u64, rng: &mut Rng) -> Self {
+    pub(crate) fn new(place: &Place, caller: u64, count: u64, subjects: u64, rng: &mut Rng) -> Self {
         let key = format!("{}-{caller}-{count}", place.seed);
-        let first = caller as u64 * 10_000_000;
+        let first = caller * 10_000_000;
         match count.checked_rem(subjects) {
             // The same subject is asked about with the same input, so that its answer can be recalled.
             Some(again) => Self { key, subject: first + again, balance: again * 1000 },
@@ -101,29 +103,44 @@ impl Question {
         json!({ "id": self.subject, "balance": self.balance })
     }
 
-    fn asked(&self) -> Json {
+    /// Asks for the decision with this question's key.
+    pub(crate) fn ask(&self, place: &Place) -> io::Result<Answer> {
+        let body = json!({ "input": self.input() }).to_string();
+        let headers = [("content-type", "application/json"), ("idempotency-key", self.key.as_str())];
+        whole(place, place.ask("POST", "/v1/integrations/score/decisions", &headers, &body))
+    }
+
+    pub(crate) fn asked(&self) -> Json {
         json!({ "what": "ask", "key": self.key, "subject": self.subject, "balance": self.balance })
     }
 }
 
+/// Counts requests that broke off in the middle: not those that nobody took.
+fn whole(place: &Place, asked: io::Result<Answer>) -> io::Result<Answer> {
+    let broken = match &asked {
+        Ok(answer) => !answer.whole,
+        Err(error) => error.kind() != io::ErrorKind::ConnectionRefused,
+    };
+    place.broken.fetch_add(u64::from(broken), Relaxed);
+    asked
+}
+
 /// A new question each time, asked with one key until it is answered, and now and then once more.
-fn call(place: &Place, caller: usize, subjects: u64, stop: &AtomicBool) -> Res<()> {
+fn call(place: &Place, caller: u64, subjects: u64, stop: &AtomicBool) -> Res<()> {
     let mut log = Log::create(place, &caller.to_string())?;
-    let mut rng = Rng::new(place.seed * 1000 + caller as u64);
+    let mut rng = Rng::new(place.seed * 1000 + caller);
     let mut count = 0;
     while !stop.load(Relaxed) {
         count += 1;
         let question = Question::new(place, caller, count, subjects, &mut rng);
         log.write(&question.asked())?;
-        let body = json!({ "input": question.input() }).to_string();
         let mut times = 1 + u64::from(rng.below(5) == 0);
         let mut stopped = None;
         while times > 0 {
-            let headers = [("content-type", "application/json"), ("idempotency-key", question.key.as_str())];
-            match place.ask("POST", "/v1/integrations/score/decisions", &headers, &body) {
+            match question.ask(place) {
                 Ok(answer) if answer.status == 200 && answer.whole => {
                     times -= 1;
-                    log.keep(place, &question.key, &answer.json(), false)?;
+                    log.keep(place, &question.key, &answer.json())?;
                 }
                 Ok(answer) if answer.status == 429 || answer.status >= 500 || !answer.whole => {
                     rest(Duration::from_millis(5));
@@ -150,9 +167,9 @@ fn give_up(place: &Place, stopped: &mut Option<Instant>, stop: &AtomicBool, key:
 
 /// Batches of records with keys of their own, until each record is answered. A line that arrived counts, also when the rest
 /// of the answer does not.
-fn batch(place: &Place, caller: usize, stop: &AtomicBool) -> Res<()> {
+fn batch(place: &Place, caller: u64, stop: &AtomicBool) -> Res<()> {
     let mut log = Log::create(place, &caller.to_string())?;
-    let mut rng = Rng::new(place.seed * 1000 + caller as u64);
+    let mut rng = Rng::new(place.seed * 1000 + caller);
     let mut count = 0;
     while !stop.load(Relaxed) {
         let mut open: Vec<Question> = Vec::new();
@@ -168,7 +185,7 @@ fn batch(place: &Place, caller: usize, stop: &AtomicBool) -> Res<()> {
             let line = |one: &Question| format!("{}\n", json!({ "input": one.input(), "idempotency_key": one.key }));
             let body: String = open.iter().map(line).collect();
             let headers = [("content-type", "application/x-ndjson")];
-            match place.ask("POST", "/v1/integrations/score/batches", &headers, &body) {
+            match whole(place, place.ask("POST", "/v1/integrations/score/batches", &headers, &body)) {
                 Ok(answer) if answer.status == 200 => answered(place, &mut log, &mut open, &answer.body)?,
                 Ok(answer) if answer.status != 429 && answer.status < 500 && answer.whole => {
                     return Err(format!("a batch was refused with {}: {}", answer.status, answer.json()));
@@ -193,7 +210,7 @@ fn answered(place: &Place, log: &mut Log, open: &mut Vec<Question>, body: &[u8])
         let index = line["index"].as_u64().and_then(|index| usize::try_from(index).ok());
         let Some((index, question)) = index.and_then(|index| open.get(index).map(|one| (index, one))) else { continue };
         if line["decision"].is_object() {
-            log.keep(place, &question.key, &line["decision"], line["replayed"] == true)?;
+            log.keep(place, &question.key, &line["decision"])?;
             done.push(index);
         } else if line["error"]["retryable"] == false {
             return Err(format!("a record of a batch was refused: {line}"));
@@ -206,13 +223,13 @@ fn answered(place: &Place, log: &mut Log, open: &mut Vec<Question>, body: &[u8])
 }
 
 /// People change the CRM, whatever happens to the program; while the CRM itself is gone, they wait.
-fn work(place: &Place, leads: u64, stop: &AtomicBool) -> Res<()> {
+fn work(place: &Place, setup: &Setup, stop: &AtomicBool) -> Res<()> {
     let mut rng = Rng::new(place.seed * 1000 + 900);
-    let (mut leads, mut balance) = (leads, 1_000_000);
+    let mut people = People { leads: setup.leads, grows: setup.grows, balance: 1_000_000 };
     while !stop.load(Relaxed) {
-        if place.crm.work(&mut rng, &mut leads, &mut balance).is_err() {
+        if place.crm.work(&mut rng, &mut people).is_err() {
             // Ids and balances that were perhaps used are not used again.
-            leads = place.crm.number("SELECT coalesce(max(id), 0) FROM leads;").unwrap_or(leads);
+            people.leads = place.crm.number("SELECT coalesce(max(id), 0) FROM leads;").unwrap_or(people.leads);
             rest(Duration::from_millis(20));
         }
         rest(Duration::from_micros(rng.below(30_000)));

@@ -1,7 +1,6 @@
 //! Where a cell happens: a project in a folder of its own with its CRM, the program on it, what was seen of it from outside.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -17,10 +16,11 @@ use serde_json::Value as Json;
 use tendon_testkit::{layer::Layer, servers::Redis};
 
 use crate::{
-    LONG, Res, Setting,
+    Res, Setting,
     crm::{Crm, Kind},
     http::{Answer, Request},
     lock,
+    look::Seen,
     program::{Program, clean},
 };
 
@@ -32,10 +32,11 @@ const MODEL: &str = r#"{ "format": "tendon/linear@1", "intercept": 0, "features"
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) crm: Kind,
-    /// Leads in the CRM from the start.
+    /// Leads in the CRM from the start, and whether people add others.
     pub(crate) leads: u64,
-    pub(crate) callers: usize,
-    pub(crate) batchers: usize,
+    pub(crate) grows: bool,
+    pub(crate) callers: u64,
+    pub(crate) batchers: u64,
     /// Whether people change the CRM meanwhile.
     pub(crate) people: bool,
     /// Whether the program runs above the layer that cuts the power.
@@ -46,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) subjects: u64,
     /// SQL for the CRM, before the program starts.
     pub(crate) sql: &'static str,
+    /// Whether each decision asks the CRM for a row first.
+    pub(crate) lookup: bool,
     /// More lines of `tendon.yaml`, of the CRM's block, and of the integration.
     pub(crate) project: String,
     pub(crate) system: String,
@@ -57,6 +60,7 @@ impl Default for Setup {
         Self {
             crm: Kind::Sqlite,
             leads: 60,
+            grows: true,
             callers: 2,
             batchers: 0,
             people: true,
@@ -64,24 +68,12 @@ impl Default for Setup {
             redis: false,
             subjects: 0,
             sql: "",
+            lookup: false,
             project: String::new(),
             system: String::new(),
             integration: String::new(),
         }
     }
-}
-
-/// What was seen from the outside.
-#[derive(Default)]
-pub(crate) struct Seen {
-    /// How often each word of readiness was heard.
-    pub(crate) readiness: BTreeMap<String, u64>,
-    /// Most memory of any process of this cell.
-    pub(crate) peak: u64,
-    /// Seconds from the end of a fault until it was ready again.
-    pub(crate) recoveries: Vec<f64>,
-    /// What else happened, in words.
-    pub(crate) notes: Vec<String>,
 }
 
 /// A place.
@@ -93,6 +85,10 @@ pub(crate) struct Place {
     pub(crate) seen: Mutex<Seen>,
     /// Answers that callers were given so far.
     pub(crate) answered: AtomicU64,
+    /// Requests that broke off after they had been sent.
+    pub(crate) broken: AtomicU64,
+    /// Longest wait for something that has to happen.
+    pub(crate) patience: Duration,
     /// The fault did not come to its end: nobody needs to wait for anything.
     pub(crate) given_up: AtomicBool,
     binary: PathBuf,
@@ -135,6 +131,8 @@ impl Place {
             seed: setting.seed,
             seen: Mutex::default(),
             answered: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
+            patience: setting.patience,
             given_up: AtomicBool::new(false),
             binary: setting.program.clone(),
             mutant: setting.mutant,
@@ -154,7 +152,7 @@ impl Place {
             setup.project
         );
         place.write("tendon.yaml", &text)?;
-        place.write("integrations/score.yaml", &integration("0.25", &setup.integration))?;
+        place.write("integrations/score.yaml", &integration("0.25", setup.lookup, &setup.integration))?;
         let made = place.command(&["keys", "create", "--name", "caller", "--output", "json"])?;
         place.key = made["key"].as_str().ok_or("no key was made")?.to_owned();
         Ok(place)
@@ -241,19 +239,14 @@ impl Place {
         lock(&self.program).as_mut().map_or_else(|| Err("no program runs".to_owned()), act)
     }
 
+    /// The same, unless somebody else holds it just now.
+    pub(crate) fn try_with<T>(&self, act: impl FnOnce(&mut Program) -> T) -> Option<T> {
+        self.program.try_lock().ok()?.as_mut().map(act)
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&self) -> Res<()> {
         self.with(Program::kill)
-    }
-
-    /// Keeps how long a recovery took.
-    pub(crate) fn recovered(&self, begun: Instant) {
-        lock(&self.seen).recoveries.push(begun.elapsed().as_secs_f64());
-    }
-
-    /// Keeps a sentence for the report.
-    pub(crate) fn note(&self, text: impl Into<String>) {
-        lock(&self.seen).notes.push(text.into());
     }
 
     /// Asks as the caller.
@@ -270,72 +263,6 @@ impl Place {
     /// Where it listens, and the key of its caller.
     pub(crate) fn door(&self) -> (u16, &str) {
         (self.port.load(Relaxed), &self.key)
-    }
-
-    /// What `/readyz` says; nothing when it does not answer.
-    pub(crate) fn readiness(&self) -> Option<(u16, Json)> {
-        let request = Request { method: "GET", path: "/readyz", key: "", headers: &[], body: "" };
-        let answer = request.send(self.port.load(Relaxed)).ok().filter(|answer| answer.whole)?;
-        Some((answer.status, answer.json()))
-    }
-
-    /// The word of readiness.
-    pub(crate) fn state(&self) -> String {
-        let said = self.readiness().and_then(|(_, report)| report["state"].as_str().map(str::to_owned));
-        said.unwrap_or_else(|| "no answer".to_owned())
-    }
-
-    /// One part of what readiness says.
-    pub(crate) fn part(&self, name: &str) -> Json {
-        let report = self.readiness().map(|(_, report)| report).unwrap_or_default();
-        let parts = report["parts"].as_array().cloned().unwrap_or_default();
-        parts.into_iter().find(|part| part["name"] == name).unwrap_or_default()
-    }
-
-    /// Looks once from the outside: readiness and memory.
-    pub(crate) fn look(&self) {
-        let state = self.state();
-        // Whoever starts the program holds it meanwhile.
-        let peak =
-            self.program.try_lock().ok().and_then(|program| program.as_ref().and_then(Program::peak)).unwrap_or(0);
-        let mut seen = lock(&self.seen);
-        *seen.readiness.entry(state).or_default() += 1;
-        seen.peak = seen.peak.max(peak);
-    }
-
-    /// Looks again and again until it is so; an end of the program on the way is told at once.
-    pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> Res<bool>) -> Res<()> {
-        let begun = Instant::now();
-        while !is_so()? {
-            if begun.elapsed() > LONG {
-                let log = self.with(|program| Ok(program.log())).unwrap_or_default();
-                let tail: Vec<&str> = log.lines().rev().take(20).collect();
-                let tail: Vec<&str> = tail.into_iter().rev().collect();
-                return Err(format!("waited in vain until {what}; the program said last:\n{}", tail.join("\n")));
-            }
-            rest(Duration::from_millis(10));
-        }
-        Ok(())
-    }
-
-    /// Waits for so many further answers to callers.
-    pub(crate) fn answers(&self, more: u64) -> Res<()> {
-        let before = self.answered.load(Relaxed);
-        self.until("callers were answered", || Ok(self.answered.load(Relaxed) >= before + more))
-    }
-
-    /// The fault is over: waits until readiness is calm, and keeps how long that took.
-    pub(crate) fn calm(&self) -> Res<()> {
-        let begun = Instant::now();
-        self.until("readiness is calm again", || Ok(self.state() == "ready"))?;
-        self.recovered(begun);
-        Ok(())
-    }
-
-    /// Waits until every lead that can be scored carries the score of what it holds and nothing waits.
-    pub(crate) fn settle(&self, except: u64) -> Res<()> {
-        self.until("all leads carry the score of what they hold", || Ok(self.crm.unscored()? <= except))?;
-        self.until("nothing waits", || Ok(self.part("outbox")["detail"]["waiting"] == 0))
     }
 
     /// Keeps the checkpoint as it stands: what it covers must never change again.
@@ -363,7 +290,20 @@ impl Place {
             let list = self.command(&[&words[..], &all[..]].concat())?;
             io(name, fs::write(self.folder.join(name), list.to_string()))?;
         }
-        io("expected.json", fs::write(self.folder.join("expected.json"), format!("{{ \"refused\": {refused} }}")))?;
+        self.expect(refused, true)
+    }
+
+    /// The cell did not come to its end: writes what there is without the program's help.
+    pub(crate) fn leave(&self, refused: u64) -> Res<()> {
+        // It may have ended by itself: that is told already.
+        drop(self.kill());
+        lock(&self.program).take();
+        self.expect(refused, false)
+    }
+
+    fn expect(&self, refused: u64, whole: bool) -> Res<()> {
+        let expected = serde_json::json!({ "refused": refused, "whole": whole });
+        io("expected.json", fs::write(self.folder.join("expected.json"), expected.to_string()))?;
         io("history.jsonl", fs::write(self.folder.join("history.jsonl"), self.crm.history()?))
     }
 
@@ -374,10 +314,12 @@ impl Place {
 }
 
 /// The integration's file; `green`: where the best band begins.
-pub(crate) fn integration(green: &str, more: &str) -> String {
+pub(crate) fn integration(green: &str, lookup: bool, more: &str) -> String {
+    let lookups = ", lookups: { lead: { from: crm.leads, key: { id: input.id }, fields: [balance] } }";
+    let lookups = if lookup { lookups } else { "" };
     format!(
         "integration: score\npurpose: prove that nothing is lost\nowner: tests\nmodel: score\nsubject: string(input.id)\n\
-         input: {{ from: crm.leads }}\nbands: {{ green: \">= {green}\", red: otherwise }}\ndoors:\n  api: {{ deadline: 4s }}\n  \
+         input: {{ from: crm.leads{lookups} }}\nbands: {{ green: \">= {green}\", red: otherwise }}\ndoors:\n  api: {{ deadline: 4s }}\n  \
          events: {{ set: {{ score: output, band: band, scored_at: now, decided_by: decision }}, poll: 50ms, sweep: 2s }}\n{more}"
     )
 }

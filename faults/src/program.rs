@@ -3,12 +3,13 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    os::unix::process::ExitStatusExt as _,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Program {
     child: Child,
     ready: Receiver<u16>,
     log: Arc<Mutex<String>>,
+    listener: Option<JoinHandle<()>>,
+    killed: bool,
 }
 
 /// A command without what others set.
@@ -43,7 +46,7 @@ impl Program {
         let log = Arc::new(Mutex::new(String::new()));
         let (tell, ready) = mpsc::channel();
         let kept = Arc::clone(&log);
-        thread::spawn(move || {
+        let listener = thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some(port) = line.strip_prefix("tendon is ready on http://127.0.0.1:") {
                     let _heard = tell.send(port.trim().parse().unwrap_or(0));
@@ -53,7 +56,7 @@ impl Program {
                 kept.push('\n');
             }
         });
-        Ok(Self { child, ready, log })
+        Ok(Self { child, ready, log, listener: Some(listener), killed: false })
     }
 
     /// Waits until it says where it listens.
@@ -71,16 +74,26 @@ impl Program {
     }
 
     /// Most memory it ever had, in bytes; nothing when it has gone.
-    pub(crate) fn peak(&self) -> Option<u64> {
+    pub(crate) fn peak(&mut self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1024)
     }
 
-    /// `kill -9`.
+    /// `kill -9`; an error when it had ended by itself before.
     pub(crate) fn kill(&mut self) -> Res<()> {
-        let killed = self.child.kill().and_then(|()| self.child.wait());
-        killed.map(drop).map_err(|error| format!("the program could not be killed: {error}"))
+        let ended = self.child.kill().and_then(|()| self.child.wait());
+        let ended = ended.map_err(|error| format!("the program could not be killed: {error}"))?;
+        if let Some(listener) = self.listener.take() {
+            drop(listener.join());
+        }
+        match ended.signal() {
+            Some(9) => {
+                self.killed = true;
+                Ok(())
+            }
+            _ => Err(format!("before it was killed, the program had ended by itself with {ended}:\n{}", self.log())),
+        }
     }
 
     /// Sends a signal by its name.
@@ -94,6 +107,9 @@ impl Program {
 
     /// Whether it ended by itself, and how.
     pub(crate) fn ended(&mut self) -> Option<String> {
+        if self.killed {
+            return None;
+        }
         self.child.try_wait().ok().flatten().map(|status| format!("{status}\n{}", self.log()))
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value as Json;
 
-use crate::{Res, Setting, cells::Cell, place::Seen};
+use crate::{Res, Setting, cells::Cell, look::Seen};
 
 const PAGE: &str = "docs/faults.md";
 
@@ -19,8 +19,19 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(cell: &'static Cell, _setting: &Setting) -> Self {
+    pub(crate) fn new(cell: &'static Cell) -> Self {
         Self { cell, seen: Seen::default(), checked: Json::Null, failed: None }
+    }
+
+    /// Whether it is of that cell.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.cell.name == name
+    }
+
+    /// What the checker found, of one kind and in such words.
+    pub(crate) fn findings(&self, kind: &str, says: &str) -> Vec<&str> {
+        let all = self.checked["findings"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        all.filter(|text| text.starts_with(&format!("{kind}: ")) && text.contains(says)).collect()
     }
 
     /// Whether nothing was lost, doubled or out of order, and the cell came to its end.
@@ -54,7 +65,11 @@ impl Row {
         let all: u64 = self.seen.readiness.values().sum();
         let share = |(state, times): (&String, &u64)| format!("{state} {} %", (times * 100).div_ceil(all.max(1)));
         let readiness: Vec<String> = self.seen.readiness.iter().map(share).collect();
-        let verdict = if self.is_good() { "held" } else { "**did not hold**" };
+        let verdict = match self.failed.as_deref().and_then(|failed| failed.lines().next()) {
+            Some(failed) => format!("**did not come to its end**: {failed}"),
+            None if self.is_good() => "held".to_owned(),
+            None => "**did not hold**".to_owned(),
+        };
         let name = self.cell.name;
         format!(
             "| `{name}` | {}{}{} | {} | {} | {} | {} | {} | {recovery} | {} | {} | {verdict} |",

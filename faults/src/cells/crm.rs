@@ -28,7 +28,7 @@ const fn cell(
 }
 
 /// The pauses of the circuit breaker double with each failed probe; here they end soon, so that a cell sees many faults.
-const LIMITS: &str = "    limits: { timeout: 2s, breaker: { wait: 100ms, longest: 1s } }\n";
+pub(super) const LIMITS: &str = "    limits: { timeout: 2s, breaker: { wait: 100ms, longest: 1s } }\n";
 
 fn postgres() -> Setup {
     Setup { crm: Kind::Postgres, system: LIMITS.to_owned(), ..Setup::default() }
@@ -52,6 +52,12 @@ pub(super) const UNSAID_MARIADB: Cell = cell("crm-unsaid-mariadb", "the same wit
 pub(super) const LOCKED: Cell = cell("crm-locked", "somebody holds the whole SQLite file", Setup::default, locked_file);
 pub(super) const LOCKED_POSTGRES: Cell =
     cell("crm-locked-postgres", "somebody holds the whole table of the PostgreSQL", postgres, locked_table);
+pub(crate) const BEHIND: Cell = cell(
+    "crm-behind",
+    "it takes no write-backs for a while, people change the same three rows again and again; also with a kill on the heap",
+    || Setup { callers: 1, leads: 3, grows: false, system: PATIENT.to_owned(), ..postgres() },
+    behind,
+);
 pub(super) const REFUSING: Cell = Cell {
     name: "crm-refusing",
     about: "it refuses one row in 1,000",
@@ -63,6 +69,12 @@ pub(super) const REFUSING: Cell = Cell {
     fault: refusing,
     refused: 1,
 };
+
+/// Deliveries of few rows that make a heap.
+const HEAP: u64 = 24;
+
+/// The breaker stays closed, so that reading goes on while nothing can be written.
+const PATIENT: &str = "    limits: { timeout: 2s, retries: 100, breaker: { calls: 1000, window: 1000 } }\n";
 
 /// Waits until readiness tells of it and callers are answered all the same, then heals.
 fn in_trouble(place: &Place, heal: impl FnOnce()) -> Res<()> {
@@ -95,25 +107,30 @@ fn slow(setting: &Setting, place: &Place) -> Res<()> {
         for fault in [Fault::Latency(Duration::from_millis(30)), Fault::Bandwidth(20_000)] {
             line.set(fault);
             place.answers(MEANWHILE)?;
+            // It is slow, and it answers.
+            place.writes()?;
         }
         line.set(Fault::None);
         place.calm()?;
     }
-    Ok(())
+    place.happened(line.touched(), "pieces of data late")
 }
 
 fn resetting(setting: &Setting, place: &Place) -> Res<()> {
     let line = line(place)?;
     let mut rng = Rng::stream(setting.seed, "resets");
+    let mut reset = 0;
     for _ in 0..rounds(setting) {
         for _ in 0..20 {
-            line.cut();
+            reset += line.cut();
             rest(Duration::from_micros(rng.below(40_000)));
         }
         line.set(Fault::Refuse);
-        line.cut();
+        reset += line.cut();
         in_trouble(place, || line.set(Fault::None))?;
     }
+    place.happened(reset, "connections reset")?;
+    place.note(format!("{} refused", line.touched()));
     Ok(())
 }
 
@@ -134,28 +151,31 @@ fn broken(setting: &Setting, place: &Place, fault: &Fault) -> Res<()> {
             line.cut();
         })?;
     }
-    Ok(())
+    place.happened(line.touched(), "pieces of data held or changed")
 }
 
 /// The commit arrives and is done; its answer is lost with the line, or held until the program gives up.
 fn unsaid(setting: &Setting, place: &Place) -> Res<()> {
     let line = line(place)?;
+    // Reading ends with a `COMMIT` too; only writing makes savepoints.
+    line.only_after(b"SAVEPOINT");
     let request = || b"COMMIT".to_vec();
-    let written = || place.crm.number("SELECT count(*) FROM history WHERE what = 'write';");
-    for _ in 0..setting.rounds.min(100) {
+    let times = setting.rounds.min(30);
+    for round in 0..times {
+        place.tell(round, times);
         for fault in [Fault::CutAt { request: request(), delivered: true }, Fault::HoldAt { request: request() }] {
-            let fired = line.fired();
+            let (fired, written) = (line.fired(), place.written()?);
             line.set(fault);
             place.until("a commit came by", || Ok(line.fired() > fired))?;
+            place.until("the commit is done", || Ok(place.written()? > written))?;
             place.answers(20)?;
         }
         line.set(Fault::None);
         line.cut();
         // Each failure in a row doubles the pause before the next attempt; a success ends that.
-        let before = written()?;
-        place.until("write-backs arrive again", || Ok(written()? > before))?;
+        place.writes()?;
     }
-    place.note(format!("{} commits unsaid", line.fired()));
+    place.happened(line.fired(), "commits done and unsaid")?;
     // Reading goes well all the time, and no write-back gets through: that has to be told too.
     place.until("readiness tells that no write-back gets through", || {
         line.set(Fault::CutAt { request: request(), delivered: false });
@@ -165,10 +185,35 @@ fn unsaid(setting: &Setting, place: &Place) -> Res<()> {
     place.calm()
 }
 
+/// Deliveries of the same few rows pile up, and people change those rows meanwhile; every other time, the program is killed on
+/// the heap. Then all of it may be written at once.
+fn behind(setting: &Setting, place: &Place) -> Res<()> {
+    let times = setting.rounds.clamp(2, 6);
+    let mut piled = 0;
+    for round in 0..times {
+        place.tell(round, times);
+        place.crm.read_only(true)?;
+        let heap = || place.until("write-backs pile up", || Ok((HEAP..u64::MAX).contains(&place.waiting())));
+        heap()?;
+        if round % 2 == 1 {
+            place.kill()?;
+            place.start()?;
+            heap()?;
+        }
+        piled += place.waiting();
+        place.crm.read_only(false)?;
+        place.writes()?;
+        place.calm()?;
+    }
+    place.happened(piled, &format!("write-backs piled up in {times} rounds"))
+}
+
 fn locked_file(setting: &Setting, place: &Place) -> Res<()> {
     let failed = |error: rusqlite::Error| format!("the CRM could not be locked: {error}");
     for _ in 0..rounds(setting) {
         let other = place.crm.open()?;
+        // Readers are let through: only a write-back meets the lock, so some have to be due.
+        place.crm.sql(&format!("UPDATE leads SET balance = balance + 1, updated_at = {};", place.crm.now()))?;
         other.execute_batch("BEGIN EXCLUSIVE").map_err(failed)?;
         in_trouble(place, || drop(other.execute_batch("COMMIT")))?;
     }

@@ -18,7 +18,7 @@ pub(super) const DISK: Cell = Cell {
 
 pub(super) const CLOCK: Cell = Cell {
     name: "clock-jump",
-    about: "the wall clock jumps an hour ahead, two hours back, and home, once with a kill in the past",
+    about: "the wall clock jumps an hour ahead, two hours back, and home, with a kill in the past",
     setup: || Setup { layer: true, ..Setup::default() },
     fault: clock,
     refused: 0,
@@ -31,7 +31,9 @@ fn layer(place: &Place) -> Res<&Layer> {
 fn disk(setting: &Setting, place: &Place) -> Res<()> {
     let layer = layer(place)?;
     let mut rng = Rng::stream(setting.seed, "room");
-    for round in 0..setting.rounds.clamp(2, 60) {
+    let times = setting.rounds.clamp(2, 30);
+    for round in 0..times {
+        place.tell(round, times);
         // Segments are made ahead: room in them is used up first.
         layer.room(Some(u32::try_from(rng.below(300_000)).unwrap_or(0)))?;
         place.until("readiness tells of the record", || Ok(place.part("ledger")["ok"] == false))?;
@@ -45,20 +47,22 @@ fn disk(setting: &Setting, place: &Place) -> Res<()> {
         place.keep_checkpoint();
         place.answers(20)?;
     }
-    Ok(())
+    place.happened(times, "times full")
 }
 
 fn clock(setting: &Setting, place: &Place) -> Res<()> {
     let layer = layer(place)?;
-    for round in 0..if setting.long { 10 } else { 2 } {
+    for _ in 0..if setting.long { 10 } else { 2 } {
         for seconds in [3600, -3600, 0] {
             layer.clock(seconds)?;
-            place.answers(60)?;
-            if round == 0 && seconds < 0 {
+            if seconds < 0 {
+                // What the clock says to callers never goes back within a process.
+                place.answers(60)?;
                 place.kill()?;
                 place.start()?;
-                place.answers(60)?;
             }
+            place.clock_off_by(seconds)?;
+            place.answers(60)?;
         }
     }
     place.calm()

@@ -11,7 +11,8 @@ use crate::{
     place::{Place, Setup},
 };
 
-pub(crate) use kill::{API, FEW};
+pub(crate) use crm::BEHIND;
+pub(crate) use kill::API;
 pub(crate) use power::CUT;
 
 /// A cell with callers, batches, people, write-backs and kills: what the checker's own proof works on.
@@ -46,6 +47,7 @@ pub(crate) const CELLS: &[Cell] = &[
     crm::UNSAID_MARIADB,
     crm::LOCKED,
     crm::LOCKED_POSTGRES,
+    crm::BEHIND,
     crm::REFUSING,
     host::DISK,
     host::CLOCK,

@@ -1,11 +1,18 @@
 //! People around the program: an operator who reloads good and bad files, a second process on the same folder, a crowd ten
 //! times too large, clients who never finish a request, a cache that goes.
 
-use std::time::Duration;
+use std::{
+    io::ErrorKind,
+    time::{Duration, Instant},
+};
 
-use super::Cell;
+use tendon_testkit::proxy::Fault;
+
+use super::{Cell, crm::LIMITS};
 use crate::{
-    Res, Setting, load,
+    Res, Setting,
+    crm::Kind,
+    crowd, load,
     place::{Place, Setup, integration, rest},
     program::Program,
 };
@@ -36,8 +43,16 @@ pub(super) const TWO: Cell = Cell {
 
 pub(super) const CROWD: Cell = Cell {
     name: "overload",
-    about: "40 callers where 4 decisions have room",
-    setup: || Setup { callers: 40, project: "server: { in_flight: 4 }\n".to_owned(), ..Setup::default() },
+    about: "a crowd asks ten times as often as the place answers, whatever it is answered (an open loop; a slow CRM is asked by \
+            each decision, and 4 have room)",
+    setup: || Setup {
+        crm: Kind::Postgres,
+        callers: 4,
+        lookup: true,
+        project: "server: { in_flight: 4 }\n".to_owned(),
+        system: LIMITS.to_owned(),
+        ..Setup::default()
+    },
     fault: crowd,
     refused: 0,
 };
@@ -63,17 +78,9 @@ pub(super) const CACHE: Cell = Cell {
     refused: 0,
 };
 
-/// A number of `/metrics`, summed over the lines that begin so.
-fn metric(place: &Place, begin: &str) -> f64 {
-    let text = place.ask("GET", "/metrics", &[], "").map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
-    let text = text.unwrap_or_default();
-    let lines = text.lines().filter(|line| line.starts_with(begin));
-    lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
-}
-
 fn look_again(place: &Place, what: &str, refused: f64) -> Res<()> {
     place.with(|program| program.signal("-HUP"))?;
-    place.until(what, || Ok((metric(place, "tendon_reload_refused") - refused).abs() < 0.5))
+    place.until(what, || Ok((place.metric("tendon_reload_refused") - refused).abs() < 0.5))
 }
 
 fn model(_setting: &Setting, place: &Place) -> Res<()> {
@@ -93,10 +100,11 @@ fn model(_setting: &Setting, place: &Place) -> Res<()> {
 }
 
 fn reload(setting: &Setting, place: &Place) -> Res<()> {
-    let installed = || metric(place, "tendon_reloads_total{result=\"installed\"}");
+    let installed = || place.metric("tendon_reloads_total{result=\"installed\"}");
     for round in 0..setting.rounds {
+        place.tell(round, setting.rounds);
         let before = installed();
-        place.write("integrations/score.yaml", &integration(if round % 2 == 0 { "0.3" } else { "0.2" }, ""))?;
+        place.write("integrations/score.yaml", &integration(if round % 2 == 0 { "0.3" } else { "0.2" }, false, ""))?;
         place.with(|program| program.signal("-HUP"))?;
         place.until("the change is in force", || Ok(installed() > before))?;
         place.answers(20)?;
@@ -133,11 +141,37 @@ fn two(setting: &Setting, place: &Place) -> Res<()> {
     place.calm()
 }
 
+/// How many questions decide what the place answers in a second.
+const SAMPLE: u64 = 150;
+/// How many times as often a crowd asks.
+const TIMES: f64 = 10.0;
+/// Longest wait of all but one in a hundred of those who are sent away, on a machine that others use too.
+const QUICK: Duration = Duration::from_secs(1);
+
 fn crowd(setting: &Setting, place: &Place) -> Res<()> {
-    place.answers(if setting.long { 20_000 } else { 1_500 })?;
-    let shed = metric(place, "tendon_shed_total");
-    place.note(format!("{shed} requests shed"));
-    Ok(())
+    let line = place.crm.proxy.as_ref().ok_or("the CRM has no line")?;
+    line.set(Fault::Latency(Duration::from_millis(5)));
+    let begun = Instant::now();
+    place.answers(SAMPLE)?;
+    #[expect(clippy::cast_precision_loss, reason = "a sample has far fewer than 2^53 answers")]
+    let alone = SAMPLE as f64 / begun.elapsed().as_secs_f64();
+    let told = crowd::come(place, if setting.long { 15_000 } else { 2_000 }, alone * TIMES)?;
+    line.set(Fault::None);
+    let at = |share: usize| told.sent_away.get(told.sent_away.len() * share / 100).copied().unwrap_or_default();
+    place.note(format!(
+        "{alone:.0} answers a second alone; of the crowd {} answered, sent away within {:.0} ms (middle), {:.0} ms (99 of 100)",
+        told.answered,
+        at(50).as_secs_f64() * 1e3,
+        at(99).as_secs_f64() * 1e3
+    ));
+    place.happened(told.sent_away.len() as u64, "sent away with 503")?;
+    if at(99) > QUICK {
+        return Err(format!("one in a hundred waited longer than {QUICK:?} to be sent away"));
+    }
+    if told.late > QUICK {
+        return Err(format!("the crowd came up to {:?} late: this was no open loop", told.late));
+    }
+    place.calm()
 }
 
 fn loris(setting: &Setting, place: &Place) -> Res<()> {
@@ -157,7 +191,14 @@ fn loris(setting: &Setting, place: &Place) -> Res<()> {
     }
     place.answers(if setting.long { 5_000 } else { 300 })?;
     let ready = place.state();
+    let mut open = 0;
+    for connection in &held {
+        connection.set_nonblocking(true).map_err(|error| format!("a held connection: {error}"))?;
+        let left = std::io::Read::read(&mut &*connection, &mut [0; 1]);
+        open += u64::from(left.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
+    }
     drop(held);
+    place.happened(open, "of 300 were still open at the end")?;
     if ready != "ready" {
         return Err(format!("with 300 idle connections readiness says `{ready}`"));
     }
@@ -174,9 +215,7 @@ fn cache(setting: &Setting, place: &Place) -> Res<()> {
         place.calm()?;
         rest(Duration::from_millis(1));
     }
-    place.note(format!(
-        "{} answers recalled",
-        metric(place, "tendon_recall_total{integration=\"score\",result=\"hit\"}")
-    ));
-    Ok(())
+    let recalled = place.metric("tendon_recall_total{integration=\"score\",result=\"hit\"}");
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter of a short run")]
+    place.happened(recalled as u64, "answers recalled")
 }

@@ -22,14 +22,17 @@ fn fault(setting: &Setting, place: &Place) -> Res<()> {
     let mut rng = Rng::stream(setting.seed, "power");
     let layer = place.layer.as_ref().ok_or("the cell has no layer")?;
     let (mut writes, mut lost, mut names) = (0, 0, 0);
-    for _ in 0..setting.rounds {
-        rest(Duration::from_micros(rng.below(300_000)));
+    let times = setting.rounds.min(100);
+    for round in 0..times {
+        place.tell(round, times);
+        rest(Duration::from_micros(rng.below(200_000)));
         place.kill()?;
         let cut = layer.cut(rng.number())?;
         (writes, lost, names) = (writes + cut.writes, lost + cut.lost, names + cut.undone);
         place.start()?;
         place.keep_checkpoint();
     }
-    place.note(format!("{} cuts, {lost} of {writes} unsynced writes and {names} names lost", setting.rounds));
+    place.note(format!("{times} cuts, {names} new names lost"));
+    place.happened(lost, &format!("of {writes} unsynced writes lost"))?;
     place.calm()
 }
