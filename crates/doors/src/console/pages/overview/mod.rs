@@ -203,7 +203,7 @@ fn attention(seen: &Seen) -> Markup {
     let letters = seen.letters.len();
     html! {
         @if wrong.is_empty() && letters == 0 && !seen.unknown_letters {
-            p.notice { "All is well: every part of the process does its work, and nothing waits for a person." }
+            p.notice { "All is well: every part of the process does its work, and there is no dead letter." }
         } @else {
             div class={ "notice " (if wrong.iter().any(|part| part.vital) { "bad" } else { "warn" }) } {
                 ul {
