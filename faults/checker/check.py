@@ -96,10 +96,11 @@ def checkpoint(text):
 
 def record(ledger, folder, find):
     """The leaves under the last checkpoint, their tree proved against it and all checkpoints before."""
-    if not (ledger / "checkpoint").exists():
-        find("lost", "the record has no checkpoint")
+    try:
+        size, signed = checkpoint((ledger / "checkpoint").read_text())
+    except (OSError, ValueError, IndexError) as error:
+        find("lost", f"the record has no checkpoint that can be read ({error})")
         return []
-    size, signed = checkpoint((ledger / "checkpoint").read_text())
     found = leaves(ledger, size, find)
     seen = folder / "checkpoints.txt"
     before = [checkpoint(text) for text in seen.read_text().split("\x1e")[1:]] if seen.exists() else []
