@@ -2,7 +2,7 @@
 //! then everything that the process said, answered and wrote is searched, in clear and as the usual codes write it. Only systems,
 //! the project's own files and the sealed record may hold them.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::json;
 
@@ -17,6 +17,9 @@ const MAIL: &str = "erika.mustermann@example.org";
 const SUBJECT: i64 = 77_344_911;
 const BALANCE: i64 = 48_213_977;
 const LITERAL: &str = "s3cret-in-the-wrong-place";
+
+/// What is planted, in words, and every place that is searched: `cargo xtask docs` makes a part of a page of it.
+const SEARCHED: &str = include_str!("planted.txt");
 
 /// A text as it may hide in other texts: itself, in hexadecimal, in base64 at each of the three places that it can begin at.
 pub(crate) fn forms(text: &str) -> Vec<Vec<u8>> {
@@ -179,6 +182,14 @@ fn be_refused(world: &mut World, running: &Running, key: &str) {
     }
 }
 
+/// What was planted and where it was looked for, a line each.
+fn searched(planted: [&str; 8], said: &[(String, String)]) -> String {
+    let places = said.iter().map(|(place, _)| if place.starts_with("letters show") { "letters show" } else { place });
+    let places: BTreeSet<&str> = places.chain(["every file below .tendon, while it runs and at rest"]).collect();
+    let lines = planted.iter().map(|what| format!("planted | {what}\n"));
+    lines.chain(places.iter().map(|place| format!("searched | {place}\n"))).collect()
+}
+
 #[test]
 fn what_is_planted_is_found_nowhere_in_clear() {
     let mut world = World::new();
@@ -233,7 +244,17 @@ fn what_is_planted_is_found_nowhere_in_clear() {
     let (subject, balance) = (SUBJECT.to_string(), BALANCE.to_string());
     let secret = key.rsplit('_').next().unwrap().to_owned();
     let (password, coded) = ("pass'word", world.url.split(['/', ':', '@']).nth(4).unwrap().to_owned());
-    let planted = [NAME, MAIL, &*subject, &*balance, &*secret, password, &*coded, LITERAL];
+    let named = [
+        (NAME, "a person's name"),
+        (MAIL, "a person's address"),
+        (&*subject, "a subject's id"),
+        (&*balance, "what somebody owes"),
+        (&*secret, "the secret part of an API key"),
+        (password, "the password of a database"),
+        (&*coded, "the same password as an address writes it"),
+        (LITERAL, "a password where only a reference may stand"),
+    ];
+    let planted = named.map(|(text, _)| text);
     let state = world.sandbox.path(".tendon");
     assert_eq!(files_with(&state, &planted), [""; 0], "while it runs");
     let log = running.finish().join("\n");
@@ -244,6 +265,9 @@ fn what_is_planted_is_found_nowhere_in_clear() {
         let line = text.lines().find(|line| planted.iter().any(|planted| holds(line.as_bytes(), planted)));
         assert!(line.is_none(), "{place}: {}", line.unwrap_or_default());
     }
+    let searched = searched(named.map(|(_, what)| what), &world.said);
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted.txt"), &searched).unwrap();
+    assert_eq!(SEARCHED, searched, "copy it from the build's `tmp` folder and run `cargo xtask docs`");
     // It was all there to be found: the record knows it, and so does the search.
     let shown = world.json(&["decisions", "explain", &id]).to_string();
     assert!(holds(shown.as_bytes(), &balance), "{shown}");

@@ -5,6 +5,7 @@
 
 mod callers;
 mod cases;
+mod described;
 mod owner;
 
 use std::{
@@ -26,6 +27,9 @@ const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/clients/mat
 const ANSWERS: &str = include_str!("answers.txt");
 /// Which members of an answer each caller sees.
 const FIELDS: &str = include_str!("fields.txt");
+
+/// Members that the OpenAPI document describes and no caller was shown.
+const UNSEEN: &str = include_str!("unseen.txt");
 
 /// An answer, as the client tells it.
 struct Told {
@@ -182,6 +186,9 @@ fn every_operation_answers_every_caller_as_its_rule_says() {
     let (table, fields) = written(&callers, &cases, &answers);
     lay("answers.txt", &table);
     lay("fields.txt", &fields);
+    let at = cases.iter().position(|case| case.operation == "GET /openapi.json").unwrap();
+    let unseen = described::unseen(&serde_json::from_str(&answers[0][at].body).unwrap(), &fields);
+    lay("unseen.txt", &unseen);
     let mut wrong = 0;
     for (caller, answers) in callers.iter().zip(&answers) {
         for (case, told) in cases.iter().zip(answers) {
@@ -197,4 +204,5 @@ fn every_operation_answers_every_caller_as_its_rule_says() {
     nothing_is_left(&mut world, &callers);
     same("answers.txt", ANSWERS, &table);
     same("fields.txt", FIELDS, &fields);
+    same("unseen.txt", UNSEEN, &unseen);
 }
