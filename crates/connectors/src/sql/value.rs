@@ -24,7 +24,10 @@ pub(crate) fn convert(kind: Type, text: Option<&str>) -> Value {
 /// The number, if a double holds exactly this decimal (in its shortest form).
 fn float(text: &str) -> Option<f64> {
     let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
-    (digits(text)? == digits(&format!("{number:e}"))?).then_some(number)
+    let (told, shortest) = (digits(text)?, digits(&format!("{number:e}"))?);
+    // A double may lie right in the middle of two shortest decimals, and PostgreSQL writes the even one.
+    let places = shortest.1.len().saturating_sub(1);
+    (told == shortest || told == digits(&format!("{number:.places$e}"))?).then_some(number)
 }
 
 /// Sign, significant digits and exponent of a decimal text, so that equal numbers look equal.
@@ -103,6 +106,10 @@ mod tests {
             [("0.10", 0.1), ("12345.678900", 12345.6789), ("-0", 0.0), ("1e3", 1000.0), ("100", 100.0)]
         {
             assert_eq!(convert(Type::Float, Some(text)), Value::Float(number), "{text}");
+        }
+        // 21 / 2^23, as PostgreSQL and as this language write it.
+        for text in ["2.5033950805664062e-06", "2.5033950805664063e-06"] {
+            assert_eq!(convert(Type::Float, Some(text)), Value::Float(21.0 / 8_388_608.0), "{text}");
         }
         for text in ["0.1000000000000000055", "12345678901234567890.5", "NaN", "Infinity", "x"] {
             assert_eq!(convert(Type::Float, Some(text)), Value::text(text), "{text}");
