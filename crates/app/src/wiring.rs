@@ -35,7 +35,8 @@ use tendon_platform::{
 };
 
 use crate::{
-    assemble, caches, certificates, checkpoints,
+    assemble, caches, certificates,
+    checkpoints::{self, Checkpoints},
     deliveries::Deliveries,
     failure::{self, Failure},
     flows::Flows,
@@ -73,6 +74,8 @@ pub(crate) struct Parts {
     pub(crate) http: Arc<OutgoingHttp>,
     pub(crate) records: Arc<dyn Store>,
     pub(crate) book: Arc<Book>,
+    /// Where it is known elsewhere how far the ledger reached.
+    pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) deliveries: Arc<Deliveries>,
@@ -119,7 +122,8 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let tls = server_tls(&installed, project, purpose)?;
     let sealed = sealed_keys(&state)?;
     let projected = open_projections(project)?;
-    let book = open_book(&context, &projected, &sealed, project, &installed).await?;
+    let checkpoints = Arc::new(Checkpoints::of(project, &context, &http, &secrets));
+    let book = open_book(&projected, &sealed, project, &installed, &checkpoints).await?;
     let ledger: Arc<dyn Ledger> = book.clone();
     if registry::finish(&project.folder, &*records, &*ledger, &context, &installed.plan.digest).await? {
         installed = judged(project, &context, &secrets, &*records).await?;
@@ -128,8 +132,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let flows = Flows::new(project, &context, &secrets, http.clone(), projected, purpose);
     let outbox = flows.outbox(&installed.plan, &ledger)?;
     flows.adopt(&installed.plan, &outbox);
-    let outbox = Outbox::start(outbox);
-    let deliveries = Arc::new(Deliveries::new(outbox));
+    let deliveries = Arc::new(Deliveries::new(Outbox::start(outbox)));
     let runtime = installed.runtime()?;
     if purpose == Purpose::Serve {
         runtime.lend(&flows.systems());
@@ -163,6 +166,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         http,
         records,
         book,
+        checkpoints,
         ledger,
         engine,
         deliveries,
@@ -176,9 +180,9 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
 }
 
 /// Finishes a restoring, and refuses a ledger that does not hold what is known of it elsewhere.
-async fn known_elsewhere(project: &Project, installed: &Installed, book: &Book, context: &Context) -> Result<()> {
-    checkpoints::finish(&project.state(), book, context, &installed.plan.digest).await?;
-    checkpoints::check(project, &installed.plan, book).await
+async fn known_elsewhere(project: &Project, installed: &Installed, book: &Book, known: &Checkpoints) -> Result<()> {
+    checkpoints::finish(&project.state(), book, known.context(), &installed.plan.digest).await?;
+    known.check(&installed.plan, book).await
 }
 
 /// The keys that seal, under the master key of the environment or the one beside them.
@@ -189,14 +193,14 @@ fn sealed_keys(state: &Path) -> Result<Arc<dyn Keys>> {
 
 /// Opens the ledger of a project and waits until its projections have caught up.
 async fn open_book(
-    context: &Context,
     store: &Arc<dyn Store>,
     keys: &Arc<dyn Keys>,
     project: &Project,
     installed: &Installed,
+    known: &Checkpoints,
 ) -> Result<Arc<Book>> {
     let book = tendon_ledger::open(tendon_ledger::Parts {
-        context: context.clone(),
+        context: known.context().clone(),
         store: store.clone(),
         keys: keys.clone(),
         projections: projections(),
@@ -207,7 +211,7 @@ async fn open_book(
     .await?;
     settled(&*book).await?;
     // Before any decision: an older copy is not gone on with.
-    if let Err(error) = known_elsewhere(project, installed, &book, context).await {
+    if let Err(error) = known_elsewhere(project, installed, &book, known).await {
         drop(book.close().await);
         return Err(error);
     }
@@ -277,7 +281,7 @@ impl Parts {
         self.engine.flush_refusals();
         self.engine.allowances().flush().await;
         if self.purpose == Purpose::Serve {
-            checkpoints::now(self).await;
+            let _told = checkpoints::now(self).await;
         }
         if let Err(error) = self.book.close().await {
             tracing::error!(

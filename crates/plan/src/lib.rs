@@ -26,6 +26,6 @@ pub use facts::Facts;
 pub use finding::{Finding, Severity};
 pub use nearest::nearest;
 pub use outline::{Outline, outline};
-pub use plan::{IntegrationPlan, Plan};
+pub use plan::{IntegrationPlan, Plan, PublishPlan, PublishTo};
 pub use raw::parse_duration as duration;
 pub use scope::{Scope, Scopes};

@@ -334,10 +334,24 @@ pub struct IntegrationPlan {
 /// Where the ledger's checkpoints are published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishPlan {
-    /// File, relative to the project.
-    pub to: String,
+    /// Where to.
+    pub to: PublishTo,
     /// How often.
     pub every: Duration,
+}
+
+/// A place that checkpoints are published to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishTo {
+    /// File, relative to the project.
+    File(String),
+    /// An address over HTTP: read by GET, replaced by PUT.
+    Url {
+        /// Whole address.
+        url: Arc<str>,
+        /// Reference to the secret that is sent as a bearer token.
+        secret: Option<String>,
+    },
 }
 
 /// Calls over HTTP that the process makes.

@@ -14,7 +14,7 @@ use tendon_ledger::verify::{Finding, Options, Report, verify};
 use tendon_platform::{ProjectLock, RealDisk, SealedKeys};
 
 use crate::{
-    backup,
+    backup, checkpoints,
     cli::Format,
     failure::{self, Failure, Outcome},
     orders::Order,
@@ -65,9 +65,9 @@ pub(crate) struct VerifyArgs {
     /// The public key, or a file that holds it (`ledger.pub`); default: the project's own.
     #[arg(long, value_name = "PUB")]
     key: Option<String>,
-    /// A file with an older signed checkpoint: what it covers must be there unchanged.
+    /// An older signed checkpoint, in a file or at an address over HTTP: what it covers must be there unchanged.
     #[arg(long, value_name = "CHECKPOINT")]
-    since: Option<PathBuf>,
+    since: Option<String>,
 }
 
 /// Of which decision, and how much of it is shown.
@@ -104,7 +104,7 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, command: Co
         Command::Verify(VerifyArgs { proof: Some(proof), key, .. }) => {
             verify_proof(&proof, key.as_deref().unwrap_or_default(), format)
         }
-        Command::Verify(args) => verify_all(&find()?, &args, format),
+        Command::Verify(args) => verify_all(&find()?, &args, format).await,
         Command::Export(args) => export(&find()?, args, format).await,
         Command::Backup { to, keys } => {
             let done = backup::backup(&find()?, &to, &keys).await?;
@@ -147,13 +147,17 @@ fn verify_proof(file: &Path, key: &str, format: Format) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify_all(project: &Project, args: &VerifyArgs, format: Format) -> Outcome {
+async fn verify_all(project: &Project, args: &VerifyArgs, format: Format) -> Outcome {
     let key = args.key.as_deref().map(key_text).transpose()?;
-    let since = args
-        .since
-        .as_ref()
-        .map(|path| fs::read_to_string(path).map_err(|error| failure::io("reading the checkpoint", path, &error)));
-    let report = verify_project(project, key.as_deref(), since.transpose()?.as_deref())?;
+    let since = match args.since.as_deref() {
+        None => None,
+        Some(url) if url.contains("://") => Some(checkpoints::at(project, url).await?),
+        Some(file) => {
+            let text = fs::read_to_string(file);
+            Some(text.map_err(|error| failure::io("reading the checkpoint", Path::new(file), &error))?)
+        }
+    };
+    let report = verify_project(project, key.as_deref(), since.as_deref())?;
     let document = describe(&report);
     output::document(format, &document, |_| text(&report));
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

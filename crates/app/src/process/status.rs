@@ -46,6 +46,14 @@ impl ProcessStatus {
         PartHealth { name: "ledger".into(), ok, vital: true, detail }
     }
 
+    /// Whether the checkpoints are published, where the project says so.
+    fn checkpoint(&self) -> Option<PartHealth> {
+        self.parts.engine.runtime().plan().publish.as_ref()?;
+        let state = self.parts.checkpoints.state();
+        let detail = serde_json::to_value(&state).unwrap_or_default();
+        Some(PartHealth { name: "checkpoint".into(), ok: state.failure.is_none(), vital: false, detail })
+    }
+
     fn outbox(&self) -> PartHealth {
         let states = self.parts.deliveries.current().states();
         let waiting: usize = states.values().map(|state| state.waiting).sum();
@@ -124,6 +132,7 @@ impl Status for ProcessStatus {
         async move {
             let mut parts = vec![self.ledger(), self.configuration(), self.outbox()];
             parts.extend(certificates::health(&self.parts));
+            parts.extend(self.checkpoint());
             parts.extend(self.cache());
             parts.extend(self.providers());
             parts.extend(self.systems());

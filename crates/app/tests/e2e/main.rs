@@ -10,6 +10,7 @@ mod batches;
 mod caches;
 mod callbacks;
 mod changes;
+mod checkpoints;
 mod checks;
 mod console;
 mod contract;

@@ -9,6 +9,7 @@ mod grpc;
 mod guard;
 mod input;
 mod integration;
+mod ledger;
 mod lookup_parts;
 mod lookups;
 mod model;

@@ -8,7 +8,7 @@ use tendon_kernel::{
 };
 
 use super::{
-    cache, grpc, read_project, telemetry,
+    cache, grpc, ledger, read_project, telemetry,
     trust::{self, Granted},
 };
 use crate::{
@@ -65,10 +65,7 @@ pub(super) fn project(text: &str, facts: &Facts, kinds: &[&ConnectorKind], findi
     project.grpc = grpc::grpc(raw.server.as_ref().and_then(|server| server.grpc.as_ref()), findings);
     project.telemetry = telemetry::telemetry(raw.telemetry.as_ref(), findings);
     project.cache = cache::store(raw.cache.as_ref(), findings);
-    project.publish = raw.ledger.and_then(|raw| {
-        let every = raw.every.map_or(Duration::from_secs(60), |Span(every)| every.max(Duration::from_secs(1)));
-        raw.checkpoint.map(|to| PublishPlan { to: to.text().to_owned(), every })
-    });
+    project.publish = raw.ledger.and_then(|raw| ledger::publish(&raw, findings));
     project.outgoing.ca = raw.outgoing.and_then(|raw| raw.ca).map(|ca| ca.text().to_owned());
     (project.trust, project.granted) = trust::trust(raw.server.as_ref(), raw.auth.as_ref(), findings);
     let nodes = node.get("systems").map(|entry| &entry.value);
