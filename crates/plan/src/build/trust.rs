@@ -235,7 +235,8 @@ impl Check<'_> {
                     scopes.push(scope);
                 }
                 Err(_) => {
-                    let suggestion = crate::nearest::nearest(text.text(), ["read", "admin", "decide:*", "review:*"]);
+                    let suggestion =
+                        crate::nearest::nearest(text.text(), ["read", "operate", "admin", "decide:*", "review:*"]);
                     self.findings.add(text.mark, "unknown_scope", format!("{} is no scope", text.text()), |finding| {
                         finding
                             .allow("decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, operate, admin")
