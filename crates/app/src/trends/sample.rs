@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tendon_doors::console::Slot;
-use tendon_kernel::metrics::{Family, Labels, Points};
+use tendon_kernel::metrics::{Family, Point, Points};
 
 /// Totals as the metrics have them: they begin with the process.
 #[derive(Default)]
@@ -17,26 +17,24 @@ impl Totals {
             match (family.name, &family.points) {
                 ("tendon_decisions_total", Points::Sums(points)) => {
                     for point in points {
-                        let slot = all.slot(&point.labels);
-                        let place = match label(&point.labels, "outcome") {
+                        let slot = all.slot(point);
+                        let place = match point.label("outcome") {
                             "ok" => &mut slot.ok,
                             "degraded" => &mut slot.degraded,
                             "failed" => &mut slot.failed,
                             _ => &mut slot.refused,
                         };
-                        *place += whole(point.value);
+                        *place += point.count();
                     }
                 }
                 ("tendon_recall_total", Points::Sums(points)) => {
-                    for point in
-                        points.iter().filter(|point| ["hit", "stale"].contains(&label(&point.labels, "result")))
-                    {
-                        all.slot(&point.labels).recalled += whole(point.value);
+                    for point in points.iter().filter(|point| ["hit", "stale"].contains(&point.label("result"))) {
+                        all.slot(point).recalled += point.count();
                     }
                 }
                 ("tendon_decision_duration_seconds", Points::Histograms(points)) => {
                     for point in points {
-                        all.slot(&point.labels).times.clone_from(&point.value.counts);
+                        all.slot(point).times.clone_from(&point.value.counts);
                     }
                 }
                 _ => {}
@@ -66,18 +64,9 @@ impl Totals {
         self.0.iter().map(one).collect()
     }
 
-    fn slot(&mut self, labels: &Labels) -> &mut Slot {
-        self.0.entry(label(labels, "integration").into()).or_default()
+    fn slot<T>(&mut self, point: &Point<T>) -> &mut Slot {
+        self.0.entry(point.label("integration").into()).or_default()
     }
-}
-
-fn label<'a>(labels: &'a Labels, name: &str) -> &'a str {
-    labels.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, kept as a double")]
-fn whole(value: f64) -> u64 {
-    value as u64
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use serde_json::Value as Json;
 use tendon_engine::systems::BreakerState;
-use tendon_kernel::Result;
+use tendon_kernel::{Result, metrics::Point};
 use tendon_plan::plan::SystemPlan;
 
 use crate::{
@@ -31,6 +31,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
     let systems = visit.api.service.systems(visit.known()?)?;
     let parts = visit.api.status.parts().await;
     let runtime = visit.api.engine.runtime();
+    let points = visit.api.context.metrics.sums("tendon_system_calls_total");
     let state = |name: &str| parts.iter().find(|part| part.name == format!("system:{name}")).map(|part| &part.detail);
     let body = html! {
         div.head { h1 { "Systems" } p.soft { "Described once, used by every integration; only named fields are touched." } }
@@ -38,7 +39,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
             section.card aria-label="Systems" { (empty("No system", "`systems` in tendon.yaml names what is read and written.")) }
         }
         @for system in &systems {
-            @if let Some(plan) = runtime.plan().systems.get(&system.name) { (one(visit, system, plan, state(&system.name))) }
+            @if let Some(plan) = runtime.plan().systems.get(&system.name) { (one(&points, system, plan, state(&system.name))) }
         }
     };
     Ok(View::reply("Systems", body))
@@ -55,11 +56,11 @@ pub(super) fn state(system: &SystemView) -> Markup {
     badge(tone, state)
 }
 
-fn one(visit: &Visit, system: &SystemView, plan: &SystemPlan, detail: Option<&Json>) -> Markup {
+fn one(points: &[Point<f64>], system: &SystemView, plan: &SystemPlan, detail: Option<&Json>) -> Markup {
     let id = format!("system-{}", system.name);
     let figure = |name: &str| detail.and_then(|detail| detail.get(name)).and_then(Json::as_u64);
     let figure = |name: &str| figure(name).map_or_else(|| NONE.to_owned(), count);
-    let [well, failed] = calls(visit, &system.name);
+    let [well, failed] = calls(points, &system.name);
     html! {
         section.card aria-labelledby=(id) {
             header { h2 id=(id) { (system.name) } span.soft { (system.kind) } (state(system)) }
@@ -109,25 +110,11 @@ fn fields(names: Option<&Vec<String>>) -> Markup {
 }
 
 /// Calls that went well, and those that failed, since the start.
-fn calls(visit: &Visit, system: &str) -> [u64; 2] {
-    use tendon_kernel::metrics::Points;
+fn calls(points: &[Point<f64>], system: &str) -> [u64; 2] {
     let mut sums = [0_u64; 2];
-    for family in visit.api.context.metrics.snapshot() {
-        let ("tendon_system_calls_total", Points::Sums(points)) = (family.name, family.points) else { continue };
-        for point in points {
-            let label =
-                |name: &str| point.labels.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
-            if label("system") == system {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a count, kept as a double"
-                )]
-                let times = point.value as u64;
-                let [well, failed] = &mut sums;
-                *(if label("result") == "ok" { well } else { failed }) += times;
-            }
-        }
+    for point in points.iter().filter(|point| point.label("system") == system) {
+        let [well, failed] = &mut sums;
+        *(if point.label("result") == "ok" { well } else { failed }) += point.count();
     }
     sums
 }

@@ -170,17 +170,9 @@ fn sum_up(all: &mut Vec<Option<Slot>>, own: &[Option<Slot>]) {
 
 /// Requests refused before a decision, by reason, since the start.
 fn refusals(visit: &Visit) -> Vec<(String, u64)> {
-    use tendon_kernel::metrics::Points;
-    let families = visit.api.context.metrics.snapshot();
-    let family = families.into_iter().find(|family| family.name == "tendon_refusals_total");
-    let Some(Points::Sums(points)) = family.map(|family| family.points) else { return Vec::new() };
-    let one = |point: tendon_kernel::metrics::Point<f64>| {
-        let reason = point.labels.first().map(|(_, reason)| reason.to_string()).unwrap_or_default();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, kept as a double")]
-        let times = point.value as u64;
-        (reason, times)
-    };
-    let mut all: Vec<_> = points.into_iter().map(one).filter(|(_, times)| *times > 0).collect();
+    let points = visit.api.context.metrics.sums("tendon_refusals_total");
+    let counted = points.iter().map(|point| (point.label("reason").to_owned(), point.count()));
+    let mut all: Vec<_> = counted.filter(|(_, times)| *times > 0).collect();
     all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     all.truncate(8);
     all
