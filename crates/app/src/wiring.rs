@@ -21,7 +21,7 @@ use tendon_engine::{
 };
 use tendon_flows::watch::WatchProjection;
 use tendon_kernel::{
-    ErrorKind, Result,
+    Result,
     context::Context,
     sockets::{
         ledger::{Ledger, Projection},
@@ -248,14 +248,9 @@ async fn settled(ledger: &dyn Ledger) -> Result<()> {
 /// Opens the store of projections. A damaged one is removed: the ledger fills it again.
 fn open_projections(project: &Project) -> Result<Arc<dyn Store>, Failure> {
     let path = project.state().join("projections.db");
-    let store = match SqliteStore::open(&path, Durability::Projections) {
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
-            tracing::warn!(code = error.code(), "the projections are damaged; they are made again from the ledger");
-            SqliteStore::delete(&path)?;
-            SqliteStore::open(&path, Durability::Projections)?
-        }
-        other => other?,
-    };
+    let store = SqliteStore::open_anew(&path, Durability::Projections, |error| {
+        tracing::warn!(code = error.code(), "the projections are damaged; they are made again from the ledger");
+    })?;
     Ok(Arc::new(store))
 }
 

@@ -18,7 +18,7 @@ use tendon_doors::{
     console::{Slot, Span},
 };
 use tendon_kernel::{
-    ErrorKind, Result,
+    Result,
     context::Context,
     sockets::store::{self, Batch, Store, Table},
 };
@@ -57,15 +57,9 @@ impl Trends {
     /// # Errors
     /// When the store cannot be opened or read.
     pub(crate) async fn open(state: &Path, context: &Context) -> Result<Self> {
-        let path = state.join("trends.db");
-        let opened = match SqliteStore::open(&path, Durability::Projections) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::warn!(code = error.code(), "the trends are damaged; they begin anew");
-                SqliteStore::delete(&path)?;
-                SqliteStore::open(&path, Durability::Projections)?
-            }
-            other => other?,
-        };
+        let opened = SqliteStore::open_anew(&state.join("trends.db"), Durability::Projections, |error| {
+            tracing::warn!(code = error.code(), "the trends are damaged; they begin anew");
+        })?;
         Self::of(Arc::new(opened), context.clone()).await
     }
 

@@ -164,6 +164,21 @@ impl SqliteStore {
         Self::open_sized(path, durability, GATHERED, REWRITTEN)
     }
 
+    /// As [`SqliteStore::open`], for what can be made again: a damaged file is told, removed and begun anew.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be used or removed.
+    pub fn open_anew(path: &Path, durability: Durability, damaged: impl FnOnce(&Error)) -> Result<Self> {
+        match Self::open(path, durability) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                damaged(&error);
+                Self::delete(path)?;
+                Self::open(path, durability)
+            }
+            other => other,
+        }
+    }
+
     /// As [`SqliteStore::open`], with another number of bytes that gather, and another size up to which a purge rewrites the
     /// whole file.
     ///
