@@ -1,8 +1,6 @@
 //! Conditional reads: an answer carries an `ETag`; whoever brings it back in `If-None-Match` and would get the same is told 304,
 //! without the body.
 
-use std::fmt::Write as _;
-
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -11,13 +9,11 @@ use axum::{
 use ring::digest::{SHA256, digest};
 
 use super::answer;
+use crate::keys::hex;
 
 /// A tag over the bytes of an answer.
 pub(crate) fn tag_of(body: &[u8]) -> String {
-    digest(&SHA256, body).as_ref().iter().take(12).fold(String::with_capacity(24), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(digest(&SHA256, body).as_ref().get(..12).unwrap_or_default())
 }
 
 /// Adds the tag to a good answer, or answers 304 when the caller has it already.

@@ -104,10 +104,7 @@ impl Frame {
                     summary { span.who { (known.caller.scope) } " " span.role { (role) } }
                     div.sheet {
                         p.soft.small { "Signed in with the key " code { (known.caller.id) } }
-                        form method="post" action="/console/sign-out" {
-                            (token(who))
-                            button type="submit" { "Sign out" }
-                        }
+                        (press(who, "/console/sign-out", &[], &html! { button type="submit" { "Sign out" } }))
                     }
                 }
             }
@@ -152,6 +149,17 @@ impl Frame {
 /// What every form that changes something brings along.
 pub(super) fn token(who: &Who) -> Markup {
     html! { input type="hidden" name="token" value=(who.open.token); }
+}
+
+/// A form of one button: where it goes, what it names, and the button.
+pub(super) fn press(who: &Who, to: &str, named: &[(&str, &str)], button: &Markup) -> Markup {
+    html! {
+        form method="post" action=(to) {
+            (token(who))
+            @for (name, value) in named { input type="hidden" name=(name) value=(value); }
+            (button)
+        }
+    }
 }
 
 /// The mark: two ends, joined.

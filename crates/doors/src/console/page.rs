@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 use maud::Markup;
+use serde_json::Value as Json;
 use tendon_kernel::{Error, ErrorKind, Result, Timestamp};
 
 use super::{
     cookies::Theme,
     form::Form,
+    office::Order,
     session::{Notice, Open},
 };
 use crate::{api::Api, service, trust::Known};
@@ -109,6 +111,14 @@ impl Visit {
         self.who.as_ref().map(|who| &*who.known).ok_or_else(|| {
             Error::new(ErrorKind::Internal, "no_caller", "a page asks for the caller where none is recognised")
         })
+    }
+
+    /// Has an order carried out, in the name of who asks.
+    ///
+    /// # Errors
+    /// The order's.
+    pub(super) async fn order(&self, order: Order) -> Result<Json> {
+        self.api.console.office.carry_out(order, &self.known()?.caller.scope).await
     }
 
     /// A variable part of the address.

@@ -3,13 +3,13 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use ring::digest::{SHA256, digest};
 use tendon_kernel::context::{Clock, Entropy};
+
+use crate::keys::{hash, hex};
 
 /// A session nobody uses ends after this.
 const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -128,17 +128,7 @@ fn end_oldest(all: &mut BTreeMap<[u8; 32], Session>, of: impl Fn(&Session) -> bo
 fn random(entropy: &dyn Entropy) -> String {
     let mut bytes = [0; 32];
     entropy.fill(&mut bytes);
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _: std::fmt::Result = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn hash(text: &str) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-    out
+    hex(&bytes)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub(crate) fn id_of(text: &str) -> Option<&str> {
     text.strip_prefix(PREFIX)?.split_once('_').map(|(id, _)| id)
 }
 
-/// SHA-256 of a key's text.
+/// SHA-256 of a secret's text.
 pub(crate) fn hash(text: &str) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());

@@ -6,8 +6,9 @@ mod record;
 mod ring;
 
 pub use change::NewKey;
-pub(crate) use format::id_of;
 pub use format::{Token, TokenError};
+pub(crate) use format::{hash, id_of};
+pub(crate) use record::hex;
 pub use record::{KeyRecord, TABLE};
 pub use ring::KeyRing;
 pub use tendon_plan::{Scope, Scopes};

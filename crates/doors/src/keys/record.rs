@@ -61,7 +61,8 @@ pub(super) fn unreadable() -> Error {
     Error::new(ErrorKind::Corrupt, "key_record", "a stored API key record cannot be read")
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

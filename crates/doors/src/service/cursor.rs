@@ -1,20 +1,17 @@
 //! Cursors of lists: the position where the next page begins, with a keyed check over it and the filters, so that a cursor can
 //! neither be made up nor carried over to another list.
 
-use std::fmt::Write as _;
-
 use tendon_kernel::{Error, ErrorKind, Result, sockets::ledger::Tokens};
+
+use crate::keys::hex;
 
 /// Bytes of the check that stand in a cursor.
 const CHECK: usize = 10;
 
 /// The cursor of a position in the list that `filters` names.
 pub(super) fn write(tokens: &dyn Tokens, position: u64, filters: &str) -> String {
-    let mut text = format!("{position:x}.");
-    for byte in tokens.token("cursor", &format!("{position} {filters}")).iter().take(CHECK) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    let check = tokens.token("cursor", &format!("{position} {filters}"));
+    format!("{position:x}.{}", hex(check.get(..CHECK).unwrap_or_default()))
 }
 
 /// The position of a cursor.

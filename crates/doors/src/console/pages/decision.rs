@@ -82,15 +82,14 @@ async fn look(visit: &Visit) -> Result<Seen> {
     // What a row holds beyond what was asked about is for those who work with it.
     let inside = known.operate || known.may_review(&decision.integration);
     let input = if inside { Some(api.engine.input_of(&recorded.entry)?) } else { None };
-    let order = |order: Order| api.console.office.carry_out(order, &known.caller.scope);
     let values = if inside && !recorded.deliveries.is_empty() {
-        order(Order::Deliveries(id.to_owned())).await?.as_array().cloned().unwrap_or_default()
+        visit.order(Order::Deliveries(id.to_owned())).await?.as_array().cloned().unwrap_or_default()
     } else {
         Vec::new()
     };
     let asked = |name: &str| visit.query.text("check") == Some(name);
-    let replayed = if asked("replay") { Some(order(Order::Replay(id.to_owned())).await) } else { None };
-    let proved = if asked("proof") { Some(order(Order::Proof(id.to_owned())).await) } else { None };
+    let replayed = if asked("replay") { Some(visit.order(Order::Replay(id.to_owned())).await) } else { None };
+    let proved = if asked("proof") { Some(visit.order(Order::Proof(id.to_owned())).await) } else { None };
     let others = match &decision.subject {
         Some(subject) => {
             let integration = Some(decision.integration.to_string());
@@ -107,7 +106,7 @@ async fn proof(visit: &Visit) -> Result<Reply> {
     let id = visit.part(0);
     // Who may not see the decision gets no proof of it.
     visit.api.service.find(visit.known()?, id).await?;
-    let made = visit.api.console.office.carry_out(Order::Proof(id.to_owned()), &visit.known()?.caller.scope).await?;
+    let made = visit.order(Order::Proof(id.to_owned())).await?;
     let text = made
         .get("proof")
         .and_then(Json::as_str)
@@ -229,18 +228,27 @@ fn input(seen: &Seen) -> Markup {
             header { h2 id="the-input" { "Input" } }
             @match &seen.input {
                 None => (empty("Not shown", "The whole input is shown to operators, and to those who review this integration.")),
-                Some(Json::Object(fields)) => {
-                    div.scroll { table { thead { tr { th scope="col" { "Field" } th scope="col" { "Value" } } }
-                        tbody { @for (name, value) in fields { tr { th scope="row" { (name) } td { (shown(value)) } } } } } }
-                }
-                Some(other) => pre tabindex="0" { (serde_json::to_string_pretty(other).unwrap_or_default()) },
+                Some(input) => (fields(input)),
             }
         }
     }
 }
 
+/// An input, field by field; what is no row, as it was sent.
+pub(super) fn fields(input: &Json) -> Markup {
+    html! {
+        @match input {
+            Json::Object(fields) => div.scroll { table {
+                thead { tr { th scope="col" { "Field" } th scope="col" { "Value" } } }
+                tbody { @for (name, value) in fields { tr { th scope="row" { (name) } td { (shown(value)) } } } }
+            } },
+            other => pre tabindex="0" { (serde_json::to_string_pretty(other).unwrap_or_default()) },
+        }
+    }
+}
+
 /// A value of a row: a text as it is, anything else as JSON writes it.
-pub(super) fn shown(value: &Json) -> Markup {
+fn shown(value: &Json) -> Markup {
     html! {
         @match value {
             Json::Null => span.soft { "missing" },

@@ -27,22 +27,16 @@ pub(in crate::console) static PAGE: Page = Page {
     show: |visit| async move { show(&visit, None).await }.boxed(),
     changes: &[
         Change { path: "/console/keys", may: May::Admin, carry_out: |visit| async move { make(&visit).await }.boxed() },
-        Change {
-            path: "/console/keys/revoke",
-            may: May::Admin,
-            carry_out: |visit| async move { revoke(&visit).await }.boxed(),
-        },
+        Change { path: REVOKE, may: May::Admin, carry_out: |visit| async move { revoke(&visit).await }.boxed() },
     ],
 };
 
+/// Where a key is revoked.
+const REVOKE: &str = "/console/keys/revoke";
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn order(visit: &Visit, order: Order) -> Result<Json> {
-    visit.api.console.office.carry_out(order, &visit.known()?.caller.scope).await
-}
-
 async fn show(visit: &Visit, made: Option<&Json>) -> Result<Reply> {
-    let keys = order(visit, Order::Keys).await?;
+    let keys = visit.order(Order::Keys).await?;
     let keys = keys.as_array().map(Vec::as_slice).unwrap_or_default();
     let body = html! {
         div.head { h1 { "Keys" } p.soft { "A key is shown when it is made and never again; every change is an entry of the ledger." } }
@@ -92,11 +86,8 @@ fn row(visit: &Visit, key: &Json) -> Markup {
                         summary aria-label={ "Revoke " (text(key, "name")) " " (text(key, "id")) } { "Revoke" }
                         div.sheet {
                             p { "Whoever uses it is refused at once, and its sessions here end." }
-                            form method="post" action="/console/keys/revoke" {
-                                (layout::token(who))
-                                input type="hidden" name="key" value=(text(key, "id"));
-                                button.danger type="submit" { "Revoke it" }
-                            }
+                            @let button = html! { button.danger type="submit" { "Revoke it" } };
+                            (layout::press(who, REVOKE, &[("key", text(key, "id"))], &button))
                         }
                     }
                 }
@@ -126,13 +117,13 @@ async fn make(visit: &Visit) -> Result<Reply> {
         Error::new(ErrorKind::Invalid, "parameter", "the number of days is no whole number").hint("write digits only")
     })?;
     let name = visit.form.text("name").unwrap_or_default().to_owned();
-    let made = order(visit, Order::NewKey { name, scopes, lifetime: days.map(|days| DAY * days) }).await?;
+    let made = visit.order(Order::NewKey { name, scopes, lifetime: days.map(|days| DAY * days) }).await?;
     show(visit, Some(&made)).await
 }
 
 async fn revoke(visit: &Visit) -> Result<Reply> {
     let key = visit.form.text("key").unwrap_or_default().to_owned();
-    let ended = order(visit, Order::RevokeKey(key)).await?;
+    let ended = visit.order(Order::RevokeKey(key)).await?;
     let text = format!("The key of {} is revoked.", text(&ended, "name"));
     Ok(Reply::Go("/console/keys".to_owned(), Some(Notice::Done(text))))
 }

@@ -24,12 +24,14 @@ pub(in crate::console) static PAGE: Page = Page {
     may: May::View,
     show: |visit| async move { show(&visit).await }.boxed(),
     changes: &[Change {
-        path: "/console/letters/retry",
+        path: RETRY,
         may: May::Operate,
         carry_out: |visit| async move { retry(&visit).await }.boxed(),
     }],
 };
 
+/// Where a retry goes.
+const RETRY: &str = "/console/letters/retry";
 /// Letters of a page; a cause's are tried again so many at a time.
 const LISTED: usize = 500;
 /// Letters of a cause that are shown one by one.
@@ -75,13 +77,8 @@ fn group(visit: &Visit, (integration, system, code): &Cause, letters: &[&DeadLet
                 span.soft { (count(letters.len() as u64)) @if letters.len() == 1 { " letter" } @else { " letters" } ", newest " (moment(newest)) }
                 div.spacer {}
                 @if let Some(who) = operate {
-                    form method="post" action="/console/letters/retry" {
-                        (layout::token(who))
-                        input type="hidden" name="integration" value=(integration);
-                        input type="hidden" name="system" value=(system);
-                        input type="hidden" name="code" value=(code);
-                        button type="submit" { "Retry all " (letters.len()) }
-                    }
+                    @let cause = [("integration", integration.as_str()), ("system", system), ("code", code)];
+                    (layout::press(who, RETRY, &cause, &html! { button type="submit" { "Retry all " (letters.len()) } }))
                 }
             }
             div.inner { p.text { (message) } }
@@ -95,11 +92,8 @@ fn group(visit: &Visit, (integration, system, code): &Cause, letters: &[&DeadLet
                             td data-of="Decision" { a href={ "/console/decisions/" (letter.row.decision) } { code { (letter.row.decision) } } }
                             td.number {
                                 @if let Some(who) = operate {
-                                    form method="post" action="/console/letters/retry" {
-                                        (layout::token(who))
-                                        input type="hidden" name="letter" value=(letter.id);
-                                        button type="submit" aria-label={ "Retry letter " (letter.id) } { "Retry" }
-                                    }
+                                    @let button = html! { button type="submit" aria-label={ "Retry letter " (letter.id) } { "Retry" } };
+                                    (layout::press(who, RETRY, &[("letter", &letter.id)], &button))
                                 }
                             }
                         }

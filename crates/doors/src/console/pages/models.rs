@@ -22,18 +22,14 @@ pub(in crate::console) static PAGE: Page = Page {
     may: May::View,
     show: |visit| async move { show(&visit) }.boxed(),
     changes: &[
-        Change {
-            path: "/console/models/promote",
-            may: May::Admin,
-            carry_out: |visit| async move { promote(&visit).await }.boxed(),
-        },
-        Change {
-            path: "/console/models/rollback",
-            may: May::Admin,
-            carry_out: |visit| async move { roll_back(&visit).await }.boxed(),
-        },
+        Change { path: PROMOTE, may: May::Admin, carry_out: |visit| async move { promote(&visit).await }.boxed() },
+        Change { path: ROLL_BACK, may: May::Admin, carry_out: |visit| async move { roll_back(&visit).await }.boxed() },
     ],
 };
+
+/// Where an alias is moved, and moved back.
+const PROMOTE: &str = "/console/models/promote";
+const ROLL_BACK: &str = "/console/models/rollback";
 
 fn show(visit: &Visit) -> Result<Reply> {
     let models = visit.api.service.models(visit.known()?)?;
@@ -76,12 +72,8 @@ fn row(visit: &Visit, model: &ModelView, version: &ModelVersion) -> Markup {
             td data-of="SHA-256" { code.small title=(version.digest) { (version.digest.get(..16).unwrap_or(&version.digest)) } }
             td.number {
                 @if let Some(who) = visit.who.as_ref().filter(|who| who.known.admin && !named.contains(&"champion")) {
-                    form method="post" action="/console/models/promote" {
-                        (layout::token(who))
-                        input type="hidden" name="model" value=(model.name);
-                        input type="hidden" name="version" value=(version.version);
-                        button type="submit" aria-label={ "Make " (version.version) " champion of " (model.name) } { "Make champion" }
-                    }
+                    @let button = html! { button type="submit" aria-label={ "Make " (version.version) " champion of " (model.name) } { "Make champion" } };
+                    (layout::press(who, PROMOTE, &[("model", &model.name), ("version", &version.version)], &button))
                 }
             }
         }
@@ -95,12 +87,8 @@ fn aliases(visit: &Visit, model: &ModelView) -> Markup {
     html! {
         div.inner.row {
             @for (alias, version) in &model.aliases {
-                form method="post" action="/console/models/rollback" {
-                    (layout::token(who))
-                    input type="hidden" name="model" value=(model.name);
-                    input type="hidden" name="alias" value=(alias);
-                    button type="submit" { "Roll " (alias) " back from " (version) }
-                }
+                @let button = html! { button type="submit" { "Roll " (alias) " back from " (version) } };
+                (layout::press(who, ROLL_BACK, &[("model", &model.name), ("alias", alias)], &button))
             }
         }
     }
@@ -117,7 +105,7 @@ async fn promote(visit: &Visit) -> Result<Reply> {
     let (model, version) = (given(visit, "model")?, given(visit, "version")?);
     let text = format!("{version} is champion of {model} now.");
     let order = Order::Promote { model, version, alias: "champion".to_owned() };
-    visit.api.console.office.carry_out(order, &visit.known()?.caller.scope).await?;
+    visit.order(order).await?;
     Ok(Reply::Go("/console/models".to_owned(), Some(Notice::Done(text))))
 }
 
@@ -125,6 +113,6 @@ async fn roll_back(visit: &Visit) -> Result<Reply> {
     let (model, alias) = (given(visit, "model")?, given(visit, "alias")?);
     let text = format!("{alias} of {model} names what it named before.");
     let order = Order::RollBack { model, alias };
-    visit.api.console.office.carry_out(order, &visit.known()?.caller.scope).await?;
+    visit.order(order).await?;
     Ok(Reply::Go("/console/models".to_owned(), Some(Notice::Done(text))))
 }

@@ -2,12 +2,11 @@
 
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
-use serde_json::Value as Json;
 use tendon_engine::reviews::{ReviewView, Verdict};
 use tendon_kernel::{Error, ErrorKind, Result, decision::ReviewState};
 
 use super::{
-    decision::shown,
+    decision::fields,
     decisions::{band, outcome},
 };
 use crate::console::{
@@ -90,11 +89,7 @@ async fn one(visit: &Visit) -> Result<Reply> {
             section.card aria-labelledby="the-input" {
                 header { h2 id="the-input" { "Input" } }
                 @match &review.input {
-                    Some(Json::Object(fields)) => div.scroll { table {
-                        thead { tr { th scope="col" { "Field" } th scope="col" { "Value" } } }
-                        tbody { @for (name, value) in fields { tr { th scope="row" { (name) } td { (shown(value)) } } } }
-                    } },
-                    Some(other) => pre tabindex="0" { (other) },
+                    Some(input) => (fields(input)),
                     None => (empty("No input", "None was recorded.")),
                 }
             }

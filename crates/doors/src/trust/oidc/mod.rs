@@ -4,7 +4,7 @@ mod jwk;
 mod provider;
 mod token;
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use ring::hmac;
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ use tendon_kernel::{
 use tendon_plan::{Scope, trust::OidcPlan};
 
 use super::Known;
+use crate::keys::hex;
 use provider::Provider;
 pub use provider::ProviderState;
 use token::{Unverified, refused};
@@ -86,11 +87,7 @@ impl Oidc {
         }
         // The ledger never holds a person's name, and nobody without the key can find out whose id this is.
         let tag = hmac::sign(&self.names, format!("{}\0{subject}", plan.issuer).as_bytes());
-        let mut id = format!("oidc:{}:", plan.name);
-        for byte in tag.as_ref().iter().take(12) {
-            let _ = write!(id, "{byte:02x}");
-        }
-        let id: Arc<str> = id.into();
+        let id: Arc<str> = format!("oidc:{}:{}", plan.name, hex(tag.as_ref().get(..12).unwrap_or_default())).into();
         Ok(Known::new(id.clone(), id, &scopes, plan.limits))
     }
 }
