@@ -4,7 +4,7 @@
 use crate::{
     Outcome,
     page::{HOSTILE, number, put, read},
-    run::{cargo, status, tee},
+    run::{cargo, given, status, tee},
 };
 
 /// Examples of each operation when nobody says.
@@ -12,11 +12,7 @@ const EXAMPLES: &str = "400";
 
 /// Runs the test with the arguments' numbers.
 pub(crate) fn contract(args: &[String]) -> Outcome {
-    let given = |flag: &str, usual: &str| {
-        let at = args.iter().position(|arg| arg == flag);
-        at.and_then(|at| args.get(at + 1)).map_or(usual, String::as_str).replace('_', "")
-    };
-    let (examples, seed) = (given("--examples", EXAMPLES), given("--seed", "1"));
+    let (examples, seed) = (given(args, "--examples", EXAMPLES), given(args, "--seed", "1"));
     let mut run = cargo(&["test", "--locked", "-p", "tendon", "--test", "e2e", "contract", "--", "--nocapture"]);
     run.env("TENDON_CONTRACT_EXAMPLES", &examples).env("TENDON_CONTRACT_SEED", &seed);
     if !args.iter().any(|arg| arg == "--write") {

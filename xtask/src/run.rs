@@ -24,6 +24,12 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>, args: &[&str]) -> Co
     command
 }
 
+/// What stands behind a flag, or what is usual; underscores between digits are left out.
+pub(crate) fn given(args: &[String], flag: &str, usual: &str) -> String {
+    let at = args.iter().position(|arg| arg == flag);
+    at.and_then(|at| args.get(at + 1)).map_or(usual, String::as_str).replace('_', "")
+}
+
 /// `cargo`, the same one that runs this task.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), args)

@@ -4,7 +4,7 @@
 use crate::{
     Outcome,
     page::{HOSTILE, number, put, read},
-    run::{cargo, status, tee},
+    run::{cargo, given, status, tee},
 };
 
 /// Seeds of each sort of town when nobody says.
@@ -12,14 +12,10 @@ const SEEDS: &str = "20000";
 
 /// Lives through them; prints which states were reached how often.
 pub(crate) fn simulate(args: &[String]) -> Outcome {
-    let given = |flag: &str, usual: &str| {
-        let at = args.iter().position(|arg| arg == flag);
-        at.and_then(|at| args.get(at + 1)).map_or(usual, String::as_str).replace('_', "")
-    };
-    let seeds = given("--seeds", SEEDS);
+    let seeds = given(args, "--seeds", SEEDS);
     let mut run =
         cargo(&["test", "--locked", "-p", "tendon-flows", "--test", "simulation", "to_rest", "--", "--nocapture"]);
-    run.env("TENDON_SEEDS", &seeds).env("TENDON_FROM", given("--from", "0"));
+    run.env("TENDON_SEEDS", &seeds).env("TENDON_FROM", given(args, "--from", "0"));
     if !args.iter().any(|arg| arg == "--write") {
         return status(run);
     }

@@ -20,7 +20,7 @@ struct Release {
     version: String,
     /// Seconds since 1970 of the commit.
     epoch: String,
-    /// The program, stripped.
+    /// The program as it was built.
     program: PathBuf,
     /// Where results go.
     out: PathBuf,
@@ -44,9 +44,7 @@ pub(crate) fn dist(args: &[String]) -> Outcome {
     let version = capture(command(&binary, &["--version"]))?;
     let version = version.trim().trim_start_matches("tendon ").to_owned();
     let epoch = capture(command("git", &["log", "-1", "--format=%ct"]))?.trim().to_owned();
-    let program = out.join("tendon");
-    status(command("strip", &["-o", &text(&program), &text(&binary)]))?;
-    let release = Release { version, epoch, program, out };
+    let release = Release { version, epoch, program: binary, out };
     let tree = release.out.join("tree");
     tree::make(&release, &tree)?;
     let mut made = [archive(&release, &tree)?, debian::package(&release, &tree)?, chart(&release)?];

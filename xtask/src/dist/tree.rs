@@ -29,8 +29,9 @@ const SHELLS: &[(&str, &str)] = &[
 /// Makes the tree.
 pub(super) fn make(release: &Release, tree: &Path) -> Outcome {
     let program = tree.join("usr/bin/tendon");
+    // Makes the folders above it.
     write(&program, "")?;
-    fs::rename(&release.program, &program).map_err(|error| format!("{}: {error}", program.display()))?;
+    status(command("strip", &["-o", &super::text(&program), &super::text(&release.program)]))?;
     for (from, to) in FILES {
         write(&tree.join(to), &super::read(&root().join(from))?)?;
     }
