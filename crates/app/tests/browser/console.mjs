@@ -1,17 +1,10 @@
 // Drives a real browser over the console: node console.mjs ORIGIN KEY FOLDER PAGES. Prints one JSON document of what it saw; the test
 // judges it. Screenshots go into FOLDER. PAGES: a JSON list of [name, path].
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
+import { audit, browser } from "./browser.mjs";
 
 const [origin, key, folder, list] = process.argv.slice(2);
 const pages = JSON.parse(list);
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-});
 const seen = { console: [], outside: [], axe: [], wide: [], shifted: [], pictures: 0, keyboard: {} };
 
 /** A page that notes every message of the console and every request to somewhere else. */
@@ -31,23 +24,6 @@ async function signIn(page) {
   await page.waitForURL(`${origin}/console`);
 }
 
-/** What axe finds that matters. It is put in by the debugger, which the page's policy does not bind. */
-async function audit(page, where) {
-  const session = await page.context().newCDPSession(page);
-  await session.send("Runtime.evaluate", { expression: axe });
-  const { result } = await session.send("Runtime.evaluate", {
-    expression: "axe.run().then((found) => JSON.stringify(found.violations.map((one) => [one.impact, one.id, one.nodes.map((node) => node.html.slice(0, 160) + ' ' + (node.any[0]?.message ?? ''))])))",
-    awaitPromise: true,
-    returnByValue: true,
-  });
-  for (const [impact, id, nodes] of JSON.parse(result.value)) {
-    if (["serious", "critical"].includes(impact)) seen.axe.push({ where, impact, id, nodes: nodes.slice(0, 3) });
-  }
-  await session.detach();
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  if (overflow > 0) seen.wide.push({ where, overflow });
-}
-
 /** How far things moved by themselves, from the first paint on and through one refresh. */
 async function shift(page, where) {
   const moved = await page.evaluate(() => new Promise((done) => {
@@ -64,7 +40,7 @@ for (const scheme of ["light", "dark"]) {
   const page = await open(360, scheme);
   await page.goto(`${origin}/console`);
   seen.door = page.url().slice(origin.length);
-  await audit(page, `sign-in ${scheme}`);
+  await audit(page, `sign-in ${scheme}`, seen);
   await page.screenshot({ path: `${folder}/sign-in-360-${scheme}.png` });
   await page.context().close();
 }
@@ -78,7 +54,7 @@ for (const width of [360, 768, 1440]) {
       await page.goto(`${origin}${path}`);
       await page.locator("main h1").waitFor();
       await shift(page, where);
-      await audit(page, where);
+      await audit(page, where, seen);
       await page.screenshot({ path: `${folder}/${name}-${width}-${scheme}.png`, fullPage: true });
       seen.pictures += 1;
     }

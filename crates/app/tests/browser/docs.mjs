@@ -1,16 +1,9 @@
 // Drives a real browser over /docs: node docs.mjs ORIGIN KEY FOLDER. Prints one JSON document of what it saw; the test judges it.
 // Screenshots go into FOLDER.
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { chromium } from "playwright-core";
+import { audit, browser } from "./browser.mjs";
 
 const [origin, key, folder] = process.argv.slice(2);
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-});
 const seen = { console: [], outside: [], axe: [], wide: [] };
 
 /** A page that notes every message of the console and every request to somewhere else. */
@@ -27,22 +20,6 @@ async function open(width, colorScheme) {
   await page.locator("article").first().waitFor();
   await page.locator("article form").first().waitFor();
   return page;
-}
-
-/** What axe finds that matters. It is put in by the debugger, which the page's policy does not bind. */
-async function audit(page, where) {
-  const session = await page.context().newCDPSession(page);
-  await session.send("Runtime.evaluate", { expression: axe });
-  const { result } = await session.send("Runtime.evaluate", {
-    expression: "axe.run().then((found) => JSON.stringify(found.violations.map((one) => [one.impact, one.id, one.nodes.map((node) => node.html.slice(0, 160) + ' ' + (node.any[0]?.message ?? ''))])))",
-    awaitPromise: true,
-    returnByValue: true,
-  });
-  for (const [impact, id, nodes] of JSON.parse(result.value)) {
-    if (["serious", "critical"].includes(impact)) seen.axe.push({ where, impact, id, nodes: nodes.slice(0, 3) });
-  }
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  if (overflow > 0) seen.wide.push({ where, overflow });
 }
 
 const page = await open(1280, "light");
@@ -74,7 +51,7 @@ await form.getByRole("button", { name: "Copy as curl" }).click();
 await form.getByText("Copied.").waitFor();
 seen.curl = await page.evaluate(() => navigator.clipboard.readText());
 seen.stored = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie.length]);
-await audit(page, "1280 light, an answer");
+await audit(page, "1280 light, an answer", seen);
 await page.screenshot({ path: `${folder}/docs-1280-light.png`, fullPage: true });
 
 for (const [width, scheme] of [[360, "light"], [360, "dark"], [1280, "dark"]]) {
@@ -82,7 +59,7 @@ for (const [width, scheme] of [[360, "light"], [360, "dark"], [1280, "dark"]]) {
   // Everything open: what is hidden is not audited.
   await other.evaluate(() => document.querySelectorAll("article > details").forEach((one) => { one.open = true; }));
   await other.locator("article").last().locator("form").waitFor();
-  await audit(other, `${width} ${scheme}`);
+  await audit(other, `${width} ${scheme}`, seen);
   await other.locator("article > details").nth(1).locator("> summary").click();
   await other.screenshot({ path: `${folder}/docs-${width}-${scheme}.png` });
   await other.locator("article form").first().scrollIntoViewIfNeeded();

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, process::Command};
 use serde_json::{Value as Json, json};
 use tendon_testkit::peer::Peer;
 
-use crate::support::{Answer, PYTHON, Running, Sandbox, eventually, exchange, input};
+use crate::support::{Answer, PYTHON, Running, Sandbox, eventually, exchange, input, request};
 
 const SECRET: &str = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVz";
 const OLD_SECRET: &str = "whsec_d2hhdCB3YXMgdGhlIHNlY3JldCBiZWZvcmUsIG9sZA==";
@@ -32,8 +32,7 @@ impl Receiver {
     }
 
     fn ask(&self, method: &str, path: &str) -> Answer {
-        let bytes = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-        exchange(self.address, bytes.as_bytes()).unwrap()
+        exchange(self.address, &request(method, path, &[], b"")).unwrap()
     }
 
     /// The calls about a decision.

@@ -6,7 +6,7 @@ use std::{fs, net::SocketAddr, path::Path, process::Command};
 use serde_json::Value as Json;
 use tendon_testkit::peer::Peer;
 
-use crate::support::{PYTHON, Running, Sandbox, body, eventually, exchange, tendon};
+use crate::support::{PYTHON, Running, Sandbox, body, eventually, exchange, request, tendon};
 
 const TOKEN: &str = "tok-5f1e-of-the-tests";
 
@@ -31,8 +31,7 @@ impl Place {
     }
 
     fn ask(&self, method: &str, path: &str) -> Json {
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-        let answer = exchange(self.address, head.as_bytes()).unwrap();
+        let answer = exchange(self.address, &request(method, path, &[], b"")).unwrap();
         if answer.body.is_empty() { Json::Null } else { answer.json() }
     }
 

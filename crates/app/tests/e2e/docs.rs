@@ -1,33 +1,18 @@
 //! `/docs` in a real browser: it works from this process alone, without a complaint of the browser or of axe, and what it sends
 //! is answered.
 
-use std::{path::PathBuf, process::Command};
+use std::process::Command;
 
 use serde_json::Value as Json;
-use tendon_testkit::peer::workspace;
 
-use crate::support::Sandbox;
-
-/// Where the screenshots go, for people.
-fn pictures() -> PathBuf {
-    let folder = workspace().join("target/docs-pictures");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
+use crate::support::{Sandbox, browse};
 
 #[test]
 fn the_page_asks_and_shows_what_is_answered() {
     let sandbox = Sandbox::new(0);
     let key = sandbox.key("caller", &["decide:*"]);
     let running = sandbox.up();
-    let folder = workspace().join("crates/app/tests/browser");
-    assert!(folder.join("node_modules").exists(), "the browser's driver is not installed: run `cargo xtask setup`");
-    let mut command = Command::new("node");
-    command.arg("docs.mjs").arg(format!("http://{}", running.address)).arg(&key).arg(pictures()).current_dir(folder);
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let seen: Json = serde_json::from_slice(&output.stdout).unwrap();
+    let seen = browse(&running, "docs.mjs", &key, "docs-pictures", &[]);
     // The one answer without a key is a refusal, which browsers note; nothing else is said.
     let notes: Vec<&str> = seen["console"].as_array().unwrap().iter().filter_map(Json::as_str).collect();
     assert!(notes.len() == 1 && notes[0].contains("401"), "{notes:?}");

@@ -1,6 +1,6 @@
 //! Changes made in the console are those of the commands, in force at once and recorded with the name of whoever made them.
 
-use super::{Visitor, sign_in, to};
+use super::{Visitor, hold_all, sign_in, to};
 use crate::support::{MODEL, Sandbox, body, eventually};
 
 #[test]
@@ -9,13 +9,7 @@ fn a_change_is_made_by_a_person_and_told_once() {
     sandbox.crm.open().execute_batch("UPDATE leads SET age = 'forty' WHERE id = 2").unwrap();
     sandbox.write("models/lead-score/v2.txt", &format!("{MODEL}\n"));
     sandbox.json(&["models", "promote", "lead-score", "v1"]);
-    let text = include_str!("../support/lead-score.yaml").replace("integration: lead-score", "integration: desk");
-    let text =
-        text.lines().filter(|line| !line.contains("events:")).map(|line| format!("{line}\n")).collect::<String>();
-    sandbox.write(
-        "integrations/desk.yaml",
-        &text.replace("fallback: {", "review: { when: output < 2.0, hold: true }\nfallback: {"),
-    );
+    hold_all(&sandbox);
     let key = sandbox.key("ada", &["admin"]);
     let running = sandbox.up();
     let ada = Visitor::new(&running, &key);

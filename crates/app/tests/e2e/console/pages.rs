@@ -1,31 +1,16 @@
 //! Every page in a real browser, at three widths, light and dark: no complaint of the browser or of axe, nothing moves by itself,
 //! and the main tasks are done by keyboard alone. The pictures are for people.
 
-use std::{path::PathBuf, process::Command};
+use serde_json::json;
 
-use serde_json::{Value as Json, json};
-use tendon_testkit::peer::workspace;
-
-use crate::support::{Sandbox, body, eventually};
-
-/// Where the pictures go.
-fn pictures() -> PathBuf {
-    let folder = workspace().join("target/console-pictures");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
+use super::hold_all;
+use crate::support::{Sandbox, body, browse, eventually};
 
 #[test]
 fn every_page_is_fit_to_be_seen_and_used() {
     let sandbox = Sandbox::new(40);
     sandbox.crm.open().execute_batch("UPDATE leads SET age = 'forty' WHERE id IN (2, 4, 6)").unwrap();
-    let desk = include_str!("../support/lead-score.yaml").replace("integration: lead-score", "integration: desk");
-    let desk =
-        desk.lines().filter(|line| !line.contains("events:")).map(|line| format!("{line}\n")).collect::<String>();
-    sandbox.write(
-        "integrations/desk.yaml",
-        &desk.replace("fallback: {", "review: { when: output < 2.0, hold: true }\nfallback: {"),
-    );
+    hold_all(&sandbox);
     let key = sandbox.key("ada", &["admin"]);
     let running = sandbox.up();
     let bearer = format!("Bearer {key}");
@@ -53,13 +38,7 @@ fn every_page_is_fit_to_be_seen_and_used() {
         ["keys", "/console/keys"],
         ["missing", "/console/decisions?since=never"],
     ]);
-    let folder = workspace().join("crates/app/tests/browser");
-    assert!(folder.join("node_modules").exists(), "the browser's driver is not installed: run `cargo xtask setup`");
-    let mut command = Command::new("node");
-    command.arg("console.mjs").arg(format!("http://{}", running.address)).arg(&key).arg(pictures());
-    let output = command.arg(pages.to_string()).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut seen: Json = serde_json::from_slice(&output.stdout).unwrap();
+    let mut seen = browse(&running, "console.mjs", &key, "console-pictures", &[&pages.to_string()]);
     // The page of an error is one, and browsers note its status.
     let notes = seen["console"].as_array_mut().unwrap();
     notes.retain(|note| !note.as_str().unwrap().contains("status of 400"));

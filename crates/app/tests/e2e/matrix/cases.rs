@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 use tendon_testkit::certs::{Authority, Wanted};
 
 use crate::{
-    support::{Running, Sandbox, eventually, input, tendon},
+    support::{Running, Sandbox, desk, eventually, input, tendon},
     tokens::Issuer,
 };
 
@@ -40,10 +40,8 @@ impl World {
                 issuer.address
             ),
         );
-        let text = include_str!("../support/lead-score.yaml").replace("integration: lead-score", "integration: desk");
-        let text =
-            text.lines().filter(|line| !line.contains("events:")).map(|line| format!("{line}\n")).collect::<String>();
-        let human = text.replace("fallback: { default: 0.05 }", "output: { range: [0.9, 1] }\nfallback: { human: {} }");
+        let human =
+            desk().replace("fallback: { default: 0.05 }", "output: { range: [0.9, 1] }\nfallback: { human: {} }");
         let human = human.replace(">= 0.1", ">= 0.93").replace(">= 0.055", ">= 0.905");
         sandbox.write("integrations/desk.yaml", &human);
         sandbox.crm.open().execute_batch("UPDATE leads SET age = 'forty'").unwrap();

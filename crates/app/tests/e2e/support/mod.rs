@@ -1,5 +1,6 @@
 //! A project in a temporary folder, the real binary on it, and an HTTP client that can be as rude as needed.
 
+mod browser;
 mod crm;
 mod http;
 pub(crate) mod postgres;
@@ -7,9 +8,10 @@ mod process;
 
 use std::{fs, path::PathBuf, process::Output, time::Duration};
 
+pub(crate) use browser::browse;
 pub(crate) use crm::Crm;
 pub(crate) use http::{Answer, exchange};
-pub(crate) use process::{Running, eventually, tendon};
+pub(crate) use process::{Running, eventually, request, tendon};
 use tempfile::TempDir;
 
 /// The interpreter with the oracles, made by `cargo xtask setup`.
@@ -112,4 +114,10 @@ pub(crate) fn integration(green: &str) -> String {
     include_str!("lead-score.yaml")
         .replace(">= 0.1", green)
         .replace(">= 0.055", if green == ">= 0.001" { ">= 0.0005" } else { ">= 0.8" })
+}
+
+/// The test's integration once more, as one that watches nothing.
+pub(crate) fn desk() -> String {
+    let text = include_str!("lead-score.yaml").replace("integration: lead-score", "integration: desk");
+    text.lines().filter(|line| !line.contains("events:")).map(|line| format!("{line}\n")).collect()
 }

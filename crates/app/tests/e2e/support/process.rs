@@ -131,7 +131,7 @@ impl Drop for Running {
 }
 
 /// The bytes of a request.
-fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "content-length") {
         head.push_str(&format!("content-length: {}\r\n", body.len()));
