@@ -36,7 +36,7 @@ pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask, how: Use) -> Result<A
     let mut trail = Trail::begin(engine);
     let mut laps = Laps::start(&engine.context.clock, trail.stages());
     // First, and outside the task: who may not ask, or comes too late, costs nothing and leaves no decision.
-    let admitted = match admit::run(engine, &ask) {
+    let admitted = match admit::run(engine, &ask).await {
         Ok(admitted) => admitted,
         Err(error) => {
             trail.refused(error.code());

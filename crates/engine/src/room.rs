@@ -1,6 +1,11 @@
 //! Room: how many decisions may be under way, and who gives way. The limit is not a number that somebody guessed: it follows
 //! what the path does (`pace`), up to `server.in_flight`. Live questions may use all of it; a backfill, and below it what is
 //! computed ahead, only what live questions leave.
+//!
+//! A caller is told at once that there is no room, and may come again. A change in a watched system comes only once, so it
+//! waits in a line. For the first of the line room is kept: otherwise callers who ask without a pause would fill whatever is given
+//! back, and no change were decided as long as they go on (fault cell `overload`). What came out of the line and what is kept for
+//! it is never more than half of the room, so neither side can shut the other out.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,6 +17,8 @@ use tendon_kernel::{
     metrics::{Counter, Gauge},
 };
 
+use tokio::sync::{Mutex as Line, Notify};
+
 use crate::{
     ask::Priority,
     pace::{Pace, Sample},
@@ -22,6 +29,10 @@ pub(crate) struct Rooms {
     context: Context,
     meters: Meters,
     state: Mutex<State>,
+    /// Who waits for room, in the order in which they came; the first of them holds it.
+    line: Line<()>,
+    /// Room was given back.
+    freed: Notify,
 }
 
 struct Meters {
@@ -35,6 +46,9 @@ struct State {
     /// What is taken, by priority: decisions, a large batch counting as half of the room at the most.
     taken: [usize; 3],
     decisions: usize,
+    /// What is kept for the first of the line, and what those have taken who came out of it.
+    kept: usize,
+    lined: usize,
     pace: Pace,
 }
 
@@ -47,19 +61,31 @@ impl State {
         self.taken[1] + self.taken[2]
     }
 
+    /// What a batch of so many takes of the room: never more than half of it.
+    fn weight(&self, count: usize, most: usize) -> usize {
+        count.min((self.pace.limits(most).0 / 2).max(1))
+    }
+
+    /// Whether one of the line may have this much now: together at most half of the room.
+    fn may_line(&self, weight: usize, most: usize) -> bool {
+        self.lined == 0 || self.lined + weight <= self.pace.limits(most).0 / 2
+    }
+
     /// Whether there is room for a batch of this weight.
     fn fits(&self, weight: usize, priority: Priority, most: usize) -> bool {
         let (live, low) = self.pace.limits(most);
         let left = match priority {
             // A batch that is larger than the room has room when it is alone.
-            Priority::Live => return self.live() == 0 || self.live() + weight <= live,
+            Priority::Live => {
+                return (self.live() == 0 && self.kept == 0) || self.live() + self.kept + weight <= live;
+            }
             Priority::Backfill => low,
             Priority::Precompute => low / 2,
         };
-        let all = self.live() + self.low();
+        let all = self.live() + self.low() + self.kept;
         // One batch goes on wherever live questions leave half of their room: a page larger than what is left must not
         // wait for ever.
-        all + weight <= left || (self.low() == 0 && self.live() <= live / 2)
+        all + weight <= left || (self.low() == 0 && self.live() + self.kept <= live / 2)
     }
 }
 
@@ -71,6 +97,8 @@ pub(crate) struct Room {
     count: usize,
     most: usize,
     began: Duration,
+    /// Whether it came out of the line.
+    lined: bool,
     answered: bool,
 }
 
@@ -90,13 +118,48 @@ impl Rooms {
             limits: [limit("live"), limit("backfill")],
             shed: [Priority::Live, Priority::Backfill, Priority::Precompute].map(shed),
         };
-        Arc::new(Self { context: context.clone(), meters, state: Mutex::default() })
+        let (line, freed) = (Line::default(), Notify::new());
+        Arc::new(Self { context: context.clone(), meters, state: Mutex::default(), line, freed })
     }
 
     /// Room for so many decisions, of at most `most` altogether; `None` when there is none.
     pub(crate) fn take(self: &Arc<Self>, count: usize, priority: Priority, most: usize) -> Option<Room> {
+        self.enter(&mut self.lock(), count, priority, most)
+    }
+
+    /// Room for so many live decisions, of at most `most` altogether, as soon as there is some. Dropping the future leaves the line.
+    pub(crate) async fn wait(self: &Arc<Self>, count: usize, most: usize) -> Room {
+        let _first = self.line.lock().await;
+        let _kept = Kept(self);
+        loop {
+            // Before the look, so that what is given back after it is not missed.
+            let freed = self.freed.notified();
+            if let Some(room) = self.first(count, most) {
+                return room;
+            }
+            freed.await;
+        }
+    }
+
+    /// Room for the first of the line, or some is kept for it.
+    fn first(self: &Arc<Self>, count: usize, most: usize) -> Option<Room> {
         let mut state = self.lock();
-        let weight = count.min((state.pace.limits(most).0 / 2).max(1));
+        state.kept = 0;
+        let weight = state.weight(count, most);
+        if !state.may_line(weight, most) {
+            return None;
+        }
+        let Some(mut room) = self.enter(&mut state, count, Priority::Live, most) else {
+            state.kept = weight;
+            return None;
+        };
+        state.lined += room.weight;
+        room.lined = true;
+        Some(room)
+    }
+
+    fn enter(self: &Arc<Self>, state: &mut State, count: usize, priority: Priority, most: usize) -> Option<Room> {
+        let weight = state.weight(count, most);
         if !state.fits(weight, priority, most) {
             return None;
         }
@@ -104,10 +167,9 @@ impl Rooms {
         state.decisions += count;
         let (live, low) = (state.live(), state.low());
         state.pace.taken(live, low);
-        drop(state);
         self.meters.in_flight.add(number(count));
         let began = self.context.clock.monotonic();
-        Some(Room { rooms: Arc::clone(self), priority, weight, count, most, began, answered: false })
+        Some(Room { rooms: Arc::clone(self), priority, weight, count, most, began, lined: false, answered: false })
     }
 
     /// Counts a request that was refused for want of room. Who merely waits for room is not refused.
@@ -125,6 +187,15 @@ impl Rooms {
     }
 }
 
+/// Nothing is kept any more for who has left the line.
+struct Kept<'a>(&'a Rooms);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.lock().kept = 0;
+    }
+}
+
 impl Room {
     /// The batch was answered: what it took tells how the path does.
     pub(crate) fn answered(mut self) {
@@ -138,11 +209,15 @@ impl Drop for Room {
         let mut state = self.rooms.lock();
         state.taken[self.priority.index()] -= self.weight;
         state.decisions -= self.count;
+        if self.lined {
+            state.lined -= self.weight;
+        }
         if self.answered {
             state.pace.took(&Sample { size: self.count, began: self.began, now }, self.most);
         }
         let (live, low) = state.pace.limits(self.most);
         drop(state);
+        self.rooms.freed.notify_waiters();
         let meters = &self.rooms.meters;
         meters.in_flight.add(-number(self.count));
         meters.limits[0].set(number(live));

@@ -1,14 +1,15 @@
 //! Admit: may this caller ask this, is there time left, is there room. What is refused here is no decision; it is counted
-//! and summarised in the ledger.
+//! and summarised in the ledger. Only what nobody asks again, a change in a watched system, waits for room.
 
 use std::{sync::Arc, time::Duration};
 
-use tendon_kernel::{Error, ErrorKind, Result, context::Deadline};
+use tendon_kernel::{Error, ErrorKind, Result, context::Deadline, decision::Door};
 
 use crate::{
     ask::{Ask, Caller},
     engine::Engine,
     path::Admitted,
+    room::Room,
     runtime::Ready,
 };
 
@@ -30,7 +31,7 @@ pub(crate) fn may_ask(engine: &Engine, caller: &Caller, integration: &str) -> Re
 }
 
 /// Lets an ask in, or says why not.
-pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
+pub(crate) async fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
     let ready = may_ask(engine, &ask.caller, &ask.integration)?;
     let runtime = engine.runtime();
     let refuse = |known: &str, error: Error| {
@@ -42,14 +43,31 @@ pub(crate) fn run(engine: &Engine, ask: &Ask) -> Result<Admitted> {
     if deadline.passed(&*engine.context.clock) {
         return refuse(name, late(name));
     }
-    let Some(room) = engine.rooms.take(ask.items.len(), ask.priority, runtime.plan().limits.in_flight) else {
-        engine.rooms.shed(ask.priority);
-        return refuse(name, overloaded(name));
+    let room = match room(engine, ask, runtime.plan().limits.in_flight, deadline).await {
+        Some(room) => room,
+        None if deadline.passed(&*engine.context.clock) => return refuse(name, late(name)),
+        None => {
+            engine.rooms.shed(ask.priority);
+            return refuse(name, overloaded(name));
+        }
     };
     if let Err(error) = engine.allowances.decide(&ask.caller.scope, ask.items.len()) {
         return refuse(name, error.with("integration", name));
     }
     Ok(Admitted { ready: Arc::clone(&ready), deadline, room })
+}
+
+async fn room(engine: &Engine, ask: &Ask, most: usize, deadline: Deadline) -> Option<Room> {
+    let count = ask.items.len();
+    if ask.door != Door::Events {
+        return engine.rooms.take(count, ask.priority, most);
+    }
+    let clock = &engine.context.clock;
+    tokio::select! {
+        biased;
+        room = engine.rooms.wait(count, most) => Some(room),
+        () = clock.sleep(deadline.left(&**clock)) => None,
+    }
 }
 
 /// When an answer is due if its request does not say so.
@@ -92,7 +110,7 @@ fn forbidden(name: &str) -> Error {
 }
 
 fn late(name: &str) -> Error {
-    Error::new(ErrorKind::Timeout, "deadline_passed", "the deadline had passed when the request arrived")
+    Error::new(ErrorKind::Timeout, "deadline_passed", "the deadline had passed when the request was let in")
         .with("integration", name)
         .hint("ask again, with more time")
 }

@@ -132,3 +132,77 @@ fn live_questions_never_give_way_to_a_backfill_which_goes_on() {
         assert!(number(&done) > 2_000 && number(&refused) > 0, "seed {seed}: the backfill takes what is left");
     });
 }
+
+/// Callers who ask the next question with the answer to the last one, whatever that was.
+fn restless(sim: &Sim, engine: &Arc<Engine>, callers: usize, good: &Arc<AtomicU64>) {
+    for _ in 0..callers {
+        let (engine, context, good) = (engine.clone(), sim.context(), good.clone());
+        sim.spawn("restless", async move {
+            loop {
+                match engine.decide(ask(vec![json(r#"{"n": 1}"#)])).await {
+                    Ok(_) => drop(good.fetch_add(1, Ordering::Relaxed)),
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::Overloaded);
+                        context.clock.sleep(Duration::from_micros(100)).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// A question about rows that changed in a watched system.
+fn change(rows: usize) -> tendon_engine::ask::Ask {
+    let mut question = ask((0..rows).map(|n| json(&format!(r#"{{"n": {n}}}"#))).collect());
+    question.door = Door::Events;
+    question
+}
+
+#[test]
+fn changes_are_decided_while_callers_fill_the_room_without_a_pause() {
+    sweep(3, |seed| {
+        let sim = Sim::new(seed);
+        let bench = bench(&sim.context(), seed, Wishes { in_flight: 4, ..Wishes::default() });
+        bench.ledger.set(Faults { service: Duration::from_secs_f64(1.0 / CAPACITY), ..Faults::default() });
+        let (engine, good) = (bench.engine, Arc::new(AtomicU64::new(0)));
+        restless(&sim, &engine, 8, &good);
+        sim.run_for(Duration::from_secs(1));
+        let watches = [1, 3, 50].map(|rows| {
+            let engine = engine.clone();
+            async move {
+                for _ in 0..20 {
+                    let answers = engine.decide(change(rows)).await.unwrap();
+                    assert!(answers.items.iter().all(Result::is_ok));
+                }
+            }
+        });
+        let before = good.load(Ordering::Relaxed);
+        sim.run(futures_util::future::join_all(watches)).done();
+        let meanwhile = good.load(Ordering::Relaxed) - before;
+        println!("seed {seed}: {meanwhile} callers answered beside 60 batches of changes");
+        assert!(meanwhile > 120, "seed {seed}: {meanwhile}");
+    });
+}
+
+#[test]
+fn who_leaves_the_line_keeps_no_room() {
+    let sim = Sim::new(1);
+    let bench = bench(&sim.context(), 1, Wishes { in_flight: 2, ..Wishes::default() });
+    bench.ledger.set(Faults { service: Duration::from_secs(1), ..Faults::default() });
+    let (engine, context) = (bench.engine, sim.context());
+    sim.run(async move {
+        let full = [(); 2].map(|()| {
+            let engine = engine.clone();
+            async move { engine.decide(ask(vec![json(r#"{"n": 1}"#)])).await.unwrap() }
+        });
+        let left = async {
+            let mut question = change(1);
+            question.deadline = Some(context.deadline_in(Duration::from_millis(100)));
+            assert_eq!(engine.decide(question).await.unwrap_err().kind(), ErrorKind::Timeout);
+        };
+        futures_util::future::join(futures_util::future::join_all(full), left).await;
+        let again = [(); 2].map(|()| engine.decide(ask(vec![json(r#"{"n": 1}"#)])));
+        assert!(futures_util::future::join_all(again).await.iter().all(Result::is_ok), "there is room for both");
+    })
+    .done();
+}
