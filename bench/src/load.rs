@@ -4,7 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     rc::Rc,
     sync::atomic::{AtomicU64, Ordering},
@@ -26,8 +26,9 @@ pub(crate) struct Found {
     pub(crate) rate: f64,
     /// Latencies of the answers.
     pub(crate) latency: Histogram,
-    /// Answers whose status was not 200.
+    /// Answers whose status was not 200, and how many of each sort: status and code.
     pub(crate) refused: u64,
+    pub(crate) reasons: BTreeMap<String, u64>,
     /// How long those took, from when they were sent.
     pub(crate) refusals: Histogram,
     /// Requests that found no free connection in time, and were not sent.
@@ -56,9 +57,9 @@ pub(crate) fn closed(target: &Target, connections: usize, time: Duration) -> Res
         async move |mut connection: Connection, shared: Rc<Shared>| {
             while Instant::now() < until {
                 let sent = Instant::now();
-                let ok = connection.ask().await?;
+                let answer = connection.exchange().await?;
                 if sent >= from {
-                    shared.count(sent.elapsed(), sent, ok);
+                    shared.count(sent.elapsed(), sent, answer);
                 }
             }
             Ok(())
@@ -97,9 +98,9 @@ pub(crate) fn impatient(
                     Some(due) if due.elapsed() > patience => shared.give_up(due >= from),
                     Some(due) => {
                         let sent = Instant::now();
-                        let ok = connection.ask().await?;
+                        let answer = connection.exchange().await?;
                         if due >= from {
-                            shared.count(due.elapsed(), sent, ok);
+                            shared.count(due.elapsed(), sent, answer);
                         }
                     }
                     None if shared.ended.get() => return Ok(()),
@@ -115,7 +116,7 @@ pub(crate) fn impatient(
 #[derive(Default)]
 struct Shared {
     latency: RefCell<Histogram>,
-    refused: Cell<u64>,
+    reasons: RefCell<BTreeMap<String, u64>>,
     refusals: RefCell<Histogram>,
     unsent: Cell<u64>,
     due: RefCell<VecDeque<Instant>>,
@@ -124,10 +125,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn count(&self, latency: Duration, sent: Instant, ok: bool) {
+    fn count(&self, latency: Duration, sent: Instant, answer: &[u8]) {
         self.latency.borrow_mut().record(latency);
-        if !ok {
-            self.refused.set(self.refused.get() + 1);
+        if !answer.starts_with(OK) {
+            *self.reasons.borrow_mut().entry(reason(answer)).or_default() += 1;
             self.refusals.borrow_mut().record(sent.elapsed());
         }
     }
@@ -139,7 +140,9 @@ impl Shared {
     fn found(&self, time: Duration) -> Found {
         let latency = self.latency.take();
         let rate = latency.total() as f64 / time.as_secs_f64();
-        Found { rate, latency, refused: self.refused.get(), refusals: self.refusals.take(), unsent: self.unsent.get() }
+        let reasons = self.reasons.take();
+        let (refused, refusals) = (reasons.values().sum(), self.refusals.take());
+        Found { rate, latency, refused, reasons, refusals, unsent: self.unsent.get() }
     }
 }
 
@@ -208,6 +211,15 @@ where
 /// How an answer begins that is none of a refusal.
 const OK: &[u8] = b"HTTP/1.1 200";
 
+/// Status and code of an answer that is none of a success.
+fn reason(answer: &[u8]) -> String {
+    let text = String::from_utf8_lossy(answer);
+    let status = text.split(' ').nth(1).unwrap_or("no status");
+    let code =
+        text.split_once("\"code\":\"").and_then(|(_, rest)| rest.split_once('"')).map_or("no code", |(code, _)| code);
+    format!("{status} {code}")
+}
+
 /// The bodies of the answers to so many requests, one after the other; a refusal is an error.
 pub(crate) fn bodies(target: &Target, count: usize) -> Res<Vec<Vec<u8>>> {
     let runtime =
@@ -249,11 +261,6 @@ impl Connection {
         let stream = TcpStream::connect(target.address).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
         Ok(Self { stream, request: fresh(&target.request), buffer: vec![0; 64 * 1024] })
-    }
-
-    /// Sends the next request and reads its answer; whether the status was 200.
-    async fn ask(&mut self) -> Res<bool> {
-        Ok(self.exchange().await?.starts_with(OK))
     }
 
     /// Sends the next request and reads its answer.
@@ -307,7 +314,7 @@ mod tests {
                 std::thread::spawn(move || {
                     let mut buffer = [0; 4096];
                     while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
-                        stream.write_all(b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno").unwrap();
+                        stream.write_all(b"HTTP/1.1 503 No\r\ncontent-length: 15\r\n\r\n{\"code\":\"busy\"}").unwrap();
                     }
                 });
             }
@@ -321,6 +328,7 @@ mod tests {
         let found = open(&target, 2, 1000.0, Duration::from_millis(100)).unwrap();
         assert_eq!((found.latency.total(), found.refused), (80, 80), "a fifth of the time is not counted");
         assert_eq!((found.refusals.total(), found.unsent), (80, 0));
+        assert_eq!(found.reasons, BTreeMap::from([("503 busy".to_owned(), 80)]));
     }
 
     #[test]

@@ -105,14 +105,17 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     rows.extend([
         plain("duration", setting.minutes, "min"),
         plain("answers over HTTP, 64 connections", found.rate, "/s"),
-        plain("refused or failed over HTTP", found.refused as f64, "").aim("0", found.refused == 0),
         plain("p50", ms(0.5), "ms"),
         plain("p99", ms(0.99), "ms"),
         plain("rows changed, watched and written back", count(&done.changed), ""),
         plain(&format!("batches of {RECORDS}"), count(&done.batches), ""),
         plain("people erased", count(&done.erased), ""),
         plain("reloads", count(&done.reloads), ""),
+        plain("refused or failed over HTTP", found.refused as f64, "").aim("0", found.refused == 0),
     ]);
+    for (reason, count) in &found.reasons {
+        rows.push(plain(&format!("of them `{reason}`"), *count as f64, ""));
+    }
     rows.extend(growth(&samples));
     rows.push(
         plain("the ledger verifies afterwards", f64::from(u8::from(verified.is_ok())), "").aim("1", verified.is_ok()),
