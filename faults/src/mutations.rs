@@ -3,7 +3,7 @@
 //! --mutations`), which the environment tells what to do wrong. Nothing of that is in the program that is shipped.
 //!
 //! Each is lived through with several seeds, and so is the same cell without the plant: it has to be found each time, as what it
-//! is, and only there.
+//! is, and only there. A program that refuses to go on over what it has lost has found it, too.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -26,9 +26,11 @@ struct Mutation {
     /// What the patched program is told; none: the layer's syncs lie.
     mutant: Option<&'static str>,
     cell: &'static Cell,
-    /// As what it has to be found, and in which words.
+    /// As what the checker has to find it, and in one of which words.
     kind: &'static str,
-    says: &'static str,
+    says: &'static [&'static str],
+    /// What the program says that will not start on what is left.
+    refuses: &'static [&'static str],
     rounds: u64,
 }
 
@@ -39,7 +41,8 @@ const MUTATIONS: &[Mutation] = &[
         mutant: None,
         cell: &cells::CUT,
         kind: "lost",
-        says: "not in the record",
+        says: &["not in the record", "no checkpoint that can be read"],
+        refuses: &["do not lead to the signed root", "of the ledger are missing"],
         rounds: 4,
     },
     Mutation {
@@ -48,7 +51,8 @@ const MUTATIONS: &[Mutation] = &[
         mutant: Some("answer-first"),
         cell: &cells::API,
         kind: "lost",
-        says: "not in the record",
+        says: &["not in the record"],
+        refuses: &[],
         rounds: 20,
     },
     Mutation {
@@ -57,7 +61,8 @@ const MUTATIONS: &[Mutation] = &[
         mutant: Some("no-dedupe"),
         cell: &cells::API,
         kind: "doubled",
-        says: "was answered by 2 decisions",
+        says: &["was answered by 2 decisions"],
+        refuses: &[],
         rounds: 4,
     },
     Mutation {
@@ -67,7 +72,8 @@ const MUTATIONS: &[Mutation] = &[
         mutant: Some("disorder"),
         cell: &cells::BEHIND,
         kind: "order",
-        says: "ended after",
+        says: &["ended after"],
+        refuses: &[],
         rounds: 3,
     },
     Mutation {
@@ -76,16 +82,19 @@ const MUTATIONS: &[Mutation] = &[
         mutant: Some("unconditional"),
         cell: &cells::BEHIND,
         kind: "order",
-        says: "was written over it",
+        says: &["was written over it"],
+        refuses: &[],
         rounds: 3,
     },
     Mutation {
         name: "both of them off",
-        about: "the older score is written over the newer one",
+        about: "both at once: nothing but the record tells, because a heap of write-backs goes in one statement that writes a \
+                row once",
         mutant: Some("disorder unconditional"),
         cell: &cells::BEHIND,
         kind: "order",
-        says: "came after",
+        says: &["ended after"],
+        refuses: &[],
         rounds: 3,
     },
 ];
@@ -113,13 +122,16 @@ pub(crate) fn run(setting: &Setting, mutants: &Path) -> (String, bool) {
             let row = examine(&planted, mutation.cell);
             let findings = row.findings(mutation.kind, mutation.says);
             eprintln!("faults:   seed {seed}: {} findings of its kind", findings.len());
-            match findings.first() {
-                Some(one) => {
-                    found += 1;
-                    first.get_or_insert_with(|| format!("{one} (seed {seed}, {} such)", findings.len()));
+            let one = match (findings.first(), row.refusal(mutation.refuses)) {
+                (Some(one), _) => format!("{one} (seed {seed}, {} such)", findings.len()),
+                (None, Some(line)) => format!("the program itself: {line} (seed {seed})"),
+                (None, None) => {
+                    eprintln!("faults:   not found: {}", row.verdict());
+                    continue;
                 }
-                None => eprintln!("faults:   not found: {}", row.verdict()),
-            }
+            };
+            found += 1;
+            first.get_or_insert(one);
         }
         let held = (setting.seed..setting.seed + SEEDS).filter(|&seed| {
             let key = (mutation.cell.name, mutation.rounds, seed);

@@ -28,10 +28,17 @@ impl Row {
         self.cell.name == name
     }
 
-    /// What the checker found, of one kind and in such words.
-    pub(crate) fn findings(&self, kind: &str, says: &str) -> Vec<&str> {
+    /// What the checker found, of one kind and in some of these words.
+    pub(crate) fn findings(&self, kind: &str, says: &[&str]) -> Vec<&str> {
         let all = self.checked["findings"].as_array().into_iter().flatten().filter_map(Json::as_str);
-        all.filter(|text| text.starts_with(&format!("{kind}: ")) && text.contains(says)).collect()
+        let kind = format!("{kind}: ");
+        all.filter(|text| text.starts_with(&kind) && says.iter().any(|words| text.contains(words))).collect()
+    }
+
+    /// The line in which the program refused to go on, in one of these words.
+    pub(crate) fn refusal(&self, says: &[&str]) -> Option<&str> {
+        let mut lines = self.failed.as_deref()?.lines();
+        lines.find(|line| says.iter().any(|words| line.contains(words))).map(str::trim)
     }
 
     /// Whether nothing was lost, doubled or out of order, and the cell came to its end.
