@@ -152,6 +152,9 @@ impl Default for Histogram {
     }
 }
 
+/// What a timer can tell apart.
+const TIMER: Duration = Duration::from_millis(1);
+
 /// When requests become due.
 struct Pace {
     start: Instant,
@@ -160,7 +163,8 @@ struct Pace {
 }
 
 impl Pace {
-    /// Spins instead of sleeping: timers are a millisecond coarse, and this core has nothing else to do.
+    /// Spins instead of sleeping where requests are due more often than a timer, which is a millisecond coarse, can wake: this
+    /// core has nothing else to do. A slow load sleeps, and leaves the core to others for the hours that it may last.
     async fn run(self, shared: &Shared) {
         let mut next = self.start;
         while next < self.until && !shared.ended.get() {
@@ -170,7 +174,11 @@ impl Pace {
                 shared.more.notify_one();
                 next += self.step;
             }
-            tokio::task::yield_now().await;
+            if self.step < TIMER {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep_until(next.into()).await;
+            }
         }
         shared.ended.set(true);
         shared.more.notify_waiters();
