@@ -3,6 +3,7 @@
 mod crm;
 mod host;
 mod kill;
+mod outage;
 mod people;
 mod power;
 
@@ -43,6 +44,7 @@ pub(crate) const CELLS: &[Cell] = &[
     crm::RESETTING,
     crm::SILENT,
     crm::GARBAGE,
+    outage::OUTAGE,
     crm::UNSAID,
     crm::UNSAID_MARIADB,
     crm::LOCKED,
