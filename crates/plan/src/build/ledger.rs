@@ -21,14 +21,20 @@ pub(super) fn publish(raw: &LedgerRaw, findings: &mut Findings) -> Option<Publis
             finding.allow("a reference").suggest(Some("${env:CHECKPOINT_TOKEN}"))
         });
     }
-    let to = raw.checkpoint.as_ref()?;
-    let every = raw.every.map_or(USUAL, |Span(every)| every.max(LEAST));
-    if !to.text().contains("://") {
+    let unused = |findings: &mut Findings, why| {
         if let Some(secret) = &raw.secret {
-            findings.add(secret.mark, "secret_unused", "a file takes no bearer token", |finding| {
+            findings.add(secret.mark, "secret_unused", why, |finding| {
                 finding.allow("secret beside a checkpoint of https://…")
             });
         }
+    };
+    let Some(to) = raw.checkpoint.as_ref() else {
+        unused(findings, "no checkpoint is published that would take this token");
+        return None;
+    };
+    let every = raw.every.map_or(USUAL, |Span(every)| every.max(LEAST));
+    if !is_address(to.text()) {
+        unused(findings, "a file takes no bearer token");
         return Some(PublishPlan { to: PublishTo::File(to.text().to_owned()), every });
     }
     if origin(to.text()).is_none() {
@@ -38,6 +44,11 @@ pub(super) fn publish(raw: &LedgerRaw, findings: &mut Findings) -> Option<Publis
     }
     let secret = raw.secret.as_ref().map(|secret| secret.text().to_owned());
     Some(PublishPlan { to: PublishTo::Url { url: to.text().into(), secret }, every })
+}
+
+/// Whether this was meant as an address; one that is spelt wrong is no file of that name.
+fn is_address(text: &str) -> bool {
+    text.contains("://") || ["http:", "https:"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 #[cfg(test)]
@@ -69,6 +80,8 @@ mod tests {
             ("checkpoint: 'https://me:pass@proofs.example/tendon'", "checkpoint_url"),
             ("checkpoint: 'https://proofs.example/tendon?key=1'", "checkpoint_url"),
             ("checkpoint: 'ftp://proofs.example/tendon'", "checkpoint_url"),
+            ("checkpoint: 'https:/proofs.example/tendon'", "checkpoint_url"),
+            ("secret: '${env:TOKEN}'", "secret_unused"),
             ("checkpoint: 'https://proofs.example/tendon', secret: hunter2", "secret_in_clear"),
             ("checkpoint: published.txt, secret: '${env:TOKEN}'", "secret_unused"),
         ] {
