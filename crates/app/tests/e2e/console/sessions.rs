@@ -20,6 +20,11 @@ fn a_session_is_its_keys_and_no_longer() {
     let (ada, other) = (Visitor::new(&running, &key), Visitor::new(&running, &key));
     assert!(ada.page("/console").contains("viewer"));
     assert_eq!(ada.get("/console").header("cache-control"), Some("no-store"));
+    // Signed in again: the session before ends, and no other one.
+    let again = ada.post("/console/sign-in", &format!("key={key}"));
+    assert_eq!((again.status, ada.get("/console").status), (303, 303), "the old session lives on");
+    let ada = Visitor { cookie: again.header("set-cookie").unwrap().split(';').next().unwrap().to_owned(), ..ada };
+    assert_eq!((ada.get("/console").status, other.get("/console").status), (200, 200));
     // Signed out: the cookie is worth nothing, the other session goes on.
     let out = ada.post("/console/sign-out", &format!("token={}", ada.token()));
     assert_eq!((out.status, to(&out)), (303, "/console/sign-in?out=1"));

@@ -86,8 +86,9 @@ fn form(next: Option<&str>, word: Option<&str>, wrong: Option<&Error>) -> Reply 
                 button.main type="submit" { "Sign in" }
             }
             p.soft.small {
-                "A key with the scope " code { "read" } " sees everything, " code { "operate" } " gets stopped work going again, "
-                code { "review:*" } " answers what waits for a person, " code { "admin" } " does all. " code { "tendon keys create --name you --scope read" } " makes one."
+                "A key with the scope " code { "read" } " sees what was decided and how everything does, but no whole inputs, reviews or keys; "
+                code { "operate" } " sees inputs, too, and gets stopped work going again; " code { "review:*" } " answers what waits for a person; "
+                code { "admin" } " does all. " code { "tendon keys create --name you --scope read" } " makes one."
             }
         }
     };
@@ -100,6 +101,10 @@ fn sign_in(visit: &Visit) -> Result<Reply> {
         Ok(known) => {
             let api = &visit.api;
             tracing::info!(key = %known.caller.id, "somebody signed in to the console");
+            // The cookie names the new session from now on: nobody could end the old one any more.
+            if let Some(before) = &visit.who {
+                api.console.sessions.end(&before.open);
+            }
             let secret =
                 api.console.sessions.begin(&*api.context.clock, &*api.context.entropy, known.caller.id.clone());
             // What the browser calls this page says whether TLS lies in between, whoever ends it.
