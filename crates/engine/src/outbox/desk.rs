@@ -57,7 +57,7 @@ pub(super) struct State {
     /// Largest entry whose deliveries were left to the refill.
     pub(super) left_out: u64,
     /// Before this moment nothing is tried: the system as a whole failed.
-    pause_until: Duration,
+    pub(super) pause_until: Duration,
     failures: u32,
     counts: Counts,
 }

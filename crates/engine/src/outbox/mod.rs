@@ -13,6 +13,7 @@ mod refill;
 mod report;
 mod trail;
 mod undo;
+mod waiting;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -42,6 +43,7 @@ pub use self::{
     queue::Place,
     report::{DeliveryReport, report},
     undo::{Undo, delivery_place},
+    waiting::Waits,
 };
 use crate::{DeliverySink, record_format::More, systems::System};
 

@@ -170,6 +170,11 @@ impl Queue {
         self.rows.get(&pending.row).and_then(BTreeSet::first) == Some(&pending.place)
     }
 
+    /// The first that wait, in the order of their turns, and whether an earlier one of the same row goes first.
+    pub(super) fn first(&self, most: usize) -> impl Iterator<Item = (&Pending, bool)> {
+        self.waiting.values().take(most).map(|pending| (pending, !self.is_oldest(pending)))
+    }
+
     /// Puts a taken delivery back, to be tried again.
     pub(super) fn put_back(&mut self, pending: Pending) {
         self.waiting.insert((pending.lane, pending.place), pending);
@@ -228,6 +233,22 @@ mod tests {
         let origin =
             Origin { id: Id([0; 16]), at: Timestamp(0), integration: &integration, model: None, subject: None };
         Pending::new((seq, 0), lane, &origin, delivery)
+    }
+
+    #[test]
+    fn who_waits_behind_another_one_of_its_row_is_told() {
+        let mut queue = Queue::default();
+        for (seq, row, lane) in [(0, 1, Lane::Backfill), (1, 1, Lane::Live), (2, 2, Lane::Live), (3, 1, Lane::Live)] {
+            queue.add(pending(seq, row, lane));
+        }
+        let told =
+            |queue: &Queue, most| queue.first(most).map(|(one, behind)| (one.place.0, behind)).collect::<Vec<_>>();
+        assert_eq!(told(&queue, 9), [(1, true), (2, false), (3, true), (0, false)]);
+        assert_eq!(told(&queue, 1).len(), 1);
+        // What is being written is not told, and holds its row all the same.
+        let taken = queue.take(Duration::ZERO, 9, true);
+        assert_eq!(taken.iter().map(|one| one.place.0).collect::<Vec<_>>(), [2, 0]);
+        assert_eq!(told(&queue, 9), [(1, true), (3, true)]);
     }
 
     proptest! {

@@ -1,0 +1,57 @@
+//! What waits, as people look at it: the first of each system's queue in the order of their turns. Copied under the queue's lock,
+//! so it is bounded by whoever asks, and it holds nothing of what is to be written.
+
+use std::{sync::Arc, time::Duration};
+
+use tendon_kernel::{Id, Timestamp};
+
+use super::{Outbox, desk::Desk, queue::Lane};
+
+/// A delivery that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Its id.
+    pub id: String,
+    /// Its decision.
+    pub decision: Id,
+    /// The decision's integration.
+    pub integration: Arc<str>,
+    /// What is to be written to.
+    pub resource: Arc<str>,
+    /// Time of the decision.
+    pub at: Timestamp,
+    /// Attempts of this process.
+    pub attempts: u32,
+    /// Time until it may be tried next; zero: at once.
+    pub wait: Duration,
+    /// Whether an earlier delivery of the same row goes first.
+    pub behind: bool,
+    /// Whether it catches up on what was there before.
+    pub backfill: bool,
+}
+
+impl Outbox {
+    /// The first deliveries that wait for a system, in the order of their turns.
+    pub fn waiting(&self, system: &str, most: usize) -> Vec<Waits> {
+        let now = self.shared.context.clock.monotonic();
+        self.shared.desks.get(system).map(|desk| desk.waiting(now, most)).unwrap_or_default()
+    }
+}
+
+impl Desk {
+    fn waiting(&self, now: Duration, most: usize) -> Vec<Waits> {
+        let state = self.lock();
+        let waits = state.queue.first(most).map(|(pending, behind)| Waits {
+            id: format!("{}-{}", pending.place.0, pending.place.1),
+            decision: pending.id,
+            integration: pending.integration.clone(),
+            resource: pending.delivery.resource.clone(),
+            at: pending.at,
+            attempts: pending.attempts,
+            wait: pending.not_before.max(state.pause_until).saturating_sub(now),
+            behind,
+            backfill: pending.lane == Lane::Backfill,
+        });
+        waits.collect()
+    }
+}
