@@ -37,6 +37,8 @@ pub struct Plan {
     pub models: BTreeMap<Arc<str>, ModelPlan>,
     /// Integrations by name.
     pub integrations: BTreeMap<Arc<str>, Arc<IntegrationPlan>>,
+    /// The file of each integration, for people: it stands in no digest.
+    pub files: BTreeMap<String, String>,
     /// Limits of the process.
     pub limits: ServerLimits,
     /// The gRPC port; `None`: closed.

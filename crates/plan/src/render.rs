@@ -80,6 +80,13 @@ fn render_system(out: &mut String, system: &SystemPlan) {
     }
 }
 
+/// One integration.
+pub fn integration(plan: &IntegrationPlan) -> String {
+    let mut out = String::new();
+    render_integration(&mut out, plan);
+    out
+}
+
 fn render_integration(out: &mut String, plan: &IntegrationPlan) {
     line!(out, "integration {}", plan.name);
     line!(out, "  purpose {:?}, owner {:?}", plan.purpose, plan.owner);

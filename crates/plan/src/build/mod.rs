@@ -98,6 +98,7 @@ pub fn plan(sources: &Sources, facts: &Facts, kinds: &[&ConnectorKind]) -> Outco
         systems,
         models,
         integrations,
+        files: names,
         limits,
         grpc,
         outgoing,
