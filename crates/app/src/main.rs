@@ -7,6 +7,7 @@ mod caches;
 mod callbacks;
 mod certificates;
 mod checkpoints;
+mod chronicle;
 mod cli;
 mod commands;
 mod control;

@@ -37,6 +37,7 @@ use tendon_platform::{
 use crate::{
     assemble, caches, certificates,
     checkpoints::{self, Checkpoints},
+    chronicle::ChronicleProjection,
     deliveries::Deliveries,
     failure::{self, Failure},
     flows::Flows,
@@ -96,6 +97,7 @@ fn projections() -> Vec<Arc<dyn Projection>> {
         Arc::new(WatchProjection),
         Arc::new(RequestsProjection),
         Arc::new(ReviewsProjection),
+        Arc::new(ChronicleProjection),
     ]
 }
 
@@ -186,7 +188,7 @@ async fn known_elsewhere(project: &Project, installed: &Installed, book: &Book, 
 }
 
 /// The keys that seal, under the master key of the environment or the one beside them.
-fn sealed_keys(state: &Path) -> Result<Arc<dyn Keys>> {
+pub(crate) fn sealed_keys(state: &Path) -> Result<Arc<dyn Keys>> {
     let master = std::env::var(MASTER_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     Ok(Arc::new(SealedKeys::open(&state.join("keys"), master.as_ref())?))
 }

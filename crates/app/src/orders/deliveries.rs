@@ -21,6 +21,8 @@ use crate::wiring::Parts;
 
 /// Rows of one request.
 const PAGE: usize = 200;
+/// Decisions whose deliveries a page of the console shows.
+const RECENT: usize = 100;
 
 pub(super) async fn list(
     parts: &Parts,
@@ -55,6 +57,19 @@ pub(super) async fn list(
     }
     rows.truncate(limit);
     Ok(rows.into())
+}
+
+/// Deliveries of the newest decisions before a position, and where the next page begins. It waits for nothing that is not
+/// projected yet, and looks at so many decisions only.
+pub(crate) async fn recent(parts: &Parts, before: Option<u64>) -> Result<Json> {
+    let found = parts.ledger.list(Query { before, limit: RECENT, ..Query::default() }).await?;
+    let mut rows = Vec::new();
+    for decision in &found {
+        let entries = parts.ledger.entries_of(decision.facts.id).await?;
+        rows.extend(outbox::report(&entries)?.iter().map(|report| shown(decision, report)));
+    }
+    let next = found.last().filter(|_| found.len() == RECENT).map(|last| last.seq);
+    Ok(json!({ "rows": rows, "decisions": found.len(), "next": next }))
 }
 
 pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {

@@ -3,7 +3,7 @@
 
 mod backfill;
 mod decisions;
-mod deliveries;
+pub(crate) mod deliveries;
 pub(crate) mod keys;
 mod ledger;
 pub(crate) mod letters;

@@ -3,6 +3,7 @@
 mod certificates;
 mod desk;
 mod grpc;
+mod inspection;
 mod listen;
 mod next;
 pub(crate) mod notify;

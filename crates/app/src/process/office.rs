@@ -5,13 +5,16 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::Value as Json;
 use tendon_doors::{
-    console::{Office, Order as Wish, Slot, Span},
+    console::{Chapter, LedgerView, Noted, Office, Order as Wish, Slot, Span},
     keys::NewKey,
 };
+use tendon_engine::outbox::{DeskState, Waits};
 use tendon_kernel::{Error, ErrorKind, Result};
 use tendon_plan::trust::Limits;
 
+use super::inspection::Inspection;
 use crate::{
+    chronicle,
     orders::{self, ModelsOrder, Order},
     trends::Trends,
     wiring::Parts,
@@ -21,11 +24,12 @@ use crate::{
 pub(super) struct ProcessOffice {
     parts: Arc<Parts>,
     trends: Arc<Trends>,
+    inspection: Inspection,
 }
 
 impl ProcessOffice {
     pub(super) fn new(parts: Arc<Parts>, trends: Arc<Trends>) -> Self {
-        Self { parts, trends }
+        Self { parts, trends, inspection: Inspection::default() }
     }
 }
 
@@ -42,9 +46,34 @@ impl Office for ProcessOffice {
         self.trends.uptime(days)
     }
 
+    fn ledger(&self) -> BoxFuture<'_, LedgerView> {
+        self.inspection.view(&self.parts).boxed()
+    }
+
+    fn verify<'a>(&'a self, by: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.inspection.verify(&self.parts, by).boxed()
+    }
+
+    fn chapter(&self, of: Chapter, before: Option<u64>, limit: usize) -> BoxFuture<'_, Result<Vec<Noted>>> {
+        let parts = &self.parts;
+        async move { chronicle::page(&**parts.flows.projections(), &*parts.ledger, of, before, limit).await }.boxed()
+    }
+
+    fn outbox(&self, most: usize) -> Vec<(Arc<str>, DeskState, Vec<Waits>)> {
+        let outbox = self.parts.deliveries.current();
+        let states = outbox.states().into_iter();
+        let systems = states.map(|(system, state)| {
+            let waits = outbox.waiting(&system, most);
+            (system, state, waits)
+        });
+        systems.collect()
+    }
+
     fn carry_out<'a>(&'a self, order: Wish, by: &'a str) -> BoxFuture<'a, Result<Json>> {
         let carry_out = |order| orders::for_console(&self.parts, order);
         match order {
+            Wish::Outcomes(before) => orders::deliveries::recent(&self.parts, before).boxed(),
+            Wish::Undo(id) => carry_out(Order::DeliveriesUndo { id, by: by.to_owned() }).boxed(),
             Wish::Replay(id) => carry_out(Order::DecisionsReplay { id }).boxed(),
             Wish::Deliveries(id) => carry_out(Order::DeliveriesShow { id }).boxed(),
             Wish::Proof(id) => {

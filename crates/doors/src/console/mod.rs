@@ -11,6 +11,7 @@ mod office;
 mod page;
 mod pages;
 mod parts;
+mod record;
 mod routes;
 mod session;
 
@@ -20,6 +21,7 @@ use attempts::Attempts;
 use session::Sessions;
 
 pub use office::{Office, Order, Slot, Span};
+pub use record::{Chapter, Checkpoint, Files, LedgerView, Noted, Published, Verdict, Verification};
 pub(crate) use routes::router;
 
 /// What the console keeps in memory: who is signed in. A restart signs everybody out.

@@ -1,11 +1,14 @@
 //! What the console asks of the process beside the operations that all doors share; implemented where everything is wired.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
+use tendon_engine::outbox::{DeskState, Waits};
 use tendon_kernel::{Result, metrics::SECONDS};
 use tendon_plan::Scope;
+
+use super::record::{Chapter, LedgerView, Noted};
 
 /// The process behind the console.
 pub trait Office: Send + Sync {
@@ -16,6 +19,17 @@ pub trait Office: Send + Sync {
     fn minute(&self, series: &str) -> Slot;
     /// The share of the last days that the process was ready, of those since it was first started.
     fn uptime(&self, days: u32) -> Option<f64>;
+    /// How the record does.
+    fn ledger(&self) -> BoxFuture<'_, LedgerView>;
+    /// Begins to verify the record, aside; how far it got is in [`LedgerView`].
+    ///
+    /// # Errors
+    /// `Conflict` while one is under way; `Unsupported` when the ledger is too large for it.
+    fn verify<'a>(&'a self, by: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// Entries of a chapter before a position, newest first.
+    fn chapter(&self, of: Chapter, before: Option<u64>, limit: usize) -> BoxFuture<'_, Result<Vec<Noted>>>;
+    /// What waits to be written, by system: how it stands, and the first of its queue, at most so many.
+    fn outbox(&self, most: usize) -> Vec<(Arc<str>, DeskState, Vec<Waits>)>;
     /// Carries out what a command would: the same order, for a person.
     fn carry_out<'a>(&'a self, order: Order, by: &'a str) -> BoxFuture<'a, Result<Json>>;
 }
@@ -25,6 +39,10 @@ pub trait Office: Send + Sync {
 pub enum Order {
     /// `tendon decisions replay`.
     Replay(String),
+    /// Deliveries of recent decisions, newest first: those before a position of the ledger.
+    Outcomes(Option<u64>),
+    /// `tendon deliveries undo`.
+    Undo(String),
     /// `tendon deliveries show`.
     Deliveries(String),
     /// `tendon ledger export --proof`, and verified as a stranger would.

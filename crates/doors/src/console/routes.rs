@@ -18,14 +18,18 @@ use crate::api::Api;
 /// All pages; the order of those with a name is that of the navigation.
 pub(super) static PAGES: &[&Page] = &[
     &pages::overview::PAGE,
+    &pages::map::PAGE,
     &pages::decisions::PAGE,
     &pages::decision::PAGE,
     &pages::decision::PROOF,
     &pages::reviews::PAGE,
     &pages::reviews::ONE,
+    &pages::deliveries::PAGE,
     &pages::letters::PAGE,
     &pages::models::PAGE,
     &pages::systems::PAGE,
+    &pages::configuration::PAGE,
+    &pages::ledger::PAGE,
     &pages::keys::PAGE,
     &pages::sign_in::PAGE,
     &pages::assets::STYLE,

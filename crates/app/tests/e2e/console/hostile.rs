@@ -18,6 +18,9 @@ fn harmless(page: &str, what: &str) {
 fn what_wants_to_be_markup_is_shown_as_text() {
     let sandbox = Sandbox::new(2);
     let text = include_str!("../support/lead-score.yaml").replace("subject: string(input.id)", "subject: input.job");
+    // What people write down about an integration is text, too.
+    let quoted = HOSTILE.replace('\'', "''");
+    let text = text.replace("purpose: rank leads by their probability to subscribe", &format!("purpose: '{quoted}'"));
     sandbox.write("integrations/lead-score.yaml", &text);
     for field in ["job", "marital", "education", "\"default\"", "housing", "loan", "contact", "month", "poutcome"] {
         sandbox.crm.open().execute(&format!("UPDATE leads SET {field} = ?1 WHERE id = 1"), [HOSTILE]).unwrap();
@@ -46,8 +49,9 @@ fn what_wants_to_be_markup_is_shown_as_text() {
             harmless(&visitor.page(&path), &path);
         }
     }
-    harmless(&visitor.page("/console/letters"), "letters");
-    harmless(&visitor.page("/console"), "overview");
+    for page in ["", "/letters", "/ledger", "/map", "/configuration", "/deliveries"] {
+        harmless(&visitor.page(&format!("/console{page}")), page);
+    }
     let encoded: String = HOSTILE.bytes().map(|byte| format!("%{byte:02X}")).collect();
     for path in [
         "decisions?subject=",
@@ -55,6 +59,9 @@ fn what_wants_to_be_markup_is_shown_as_text() {
         "decisions?since=",
         "sign-in?next=",
         "letters?cursor=",
+        "ledger?before=",
+        "configuration?before=",
+        "deliveries?before=",
         "decisions/",
         "",
     ] {

@@ -3,6 +3,8 @@
 mod changes;
 mod hostile;
 mod pages;
+mod plan;
+mod record;
 mod rules;
 mod sessions;
 

@@ -47,13 +47,18 @@ async fn show(visit: &Visit) -> Result<Reply> {
 
 /// How a system does, as a badge.
 pub(super) fn state(system: &SystemView) -> Markup {
-    let (tone, state) = match system.breaker {
+    let (tone, state) = doing(system);
+    badge(tone, state)
+}
+
+/// How a system does.
+pub(super) fn doing(system: &SystemView) -> (Tone, &'static str) {
+    match system.breaker {
         BreakerState::Closed if system.last_failure.is_none() => (Tone::Good, "Answers"),
         BreakerState::Closed => (Tone::Warn, "Failing"),
         BreakerState::HalfOpen => (Tone::Warn, "Tried again"),
         BreakerState::Open => (Tone::Bad, "Left alone"),
-    };
-    badge(tone, state)
+    }
 }
 
 fn one(points: &[Point<f64>], system: &SystemView, plan: &SystemPlan, detail: Option<&Json>) -> Markup {

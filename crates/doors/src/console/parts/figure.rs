@@ -38,6 +38,22 @@ pub(in crate::console) fn number(value: f64) -> String {
     }
 }
 
+/// A size in bytes.
+pub(in crate::console) fn bytes(value: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if value < 1024 {
+        return format!("{value} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a size that people read")]
+    let mut size = value as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
+}
+
 /// A share, in per cent.
 pub(in crate::console) fn share(part: u64, whole: u64) -> String {
     if whole == 0 {
@@ -100,6 +116,10 @@ mod tests {
             ["0 %", "33.3 %", "99.99 %", "99.99 %", NONE]
         );
         assert_eq!([seconds(Some(0.000_25)), seconds(Some(0.0042)), seconds(Some(2.0))], ["250 µs", "4.2 ms", "2.0 s"]);
+        assert_eq!(
+            [bytes(1023), bytes(1_048_000), bytes(3 << 29), bytes(u64::MAX)],
+            ["1023 B", "1023.4 KiB", "1.5 GiB", "16777216.0 TiB"]
+        );
         assert_eq!(ago(Timestamp(0), Timestamp(90_000_000)), "1 min");
     }
 }

@@ -1,6 +1,7 @@
 //! What pages are put together from: figures in words, badges, charts. Each escapes what it is given.
 
 pub(super) mod chart;
+pub(super) mod diagram;
 pub(super) mod figure;
 
 use maud::{Markup, html};
@@ -48,4 +49,13 @@ pub(super) fn tile(name: &str, figure: &str, note: &str) -> Markup {
 /// Nothing to show: what would stand here, and what to do.
 pub(super) fn empty(title: &str, text: &str) -> Markup {
     html! { div.empty { h3 { (title) } p.soft { (text) } } }
+}
+
+/// What says whether a page brings itself up to date, and stops it; without script it is not there.
+pub(super) fn live() -> Markup {
+    html! {
+        button.quiet type="button" id="live" aria-pressed="true" aria-label="Bring this page up to date by itself" hidden {
+            span.badge.good { "Live" }
+        }
+    }
 }

@@ -3,6 +3,8 @@
 mod charts;
 mod tables;
 
+pub(super) use tables::state;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::FutureExt as _;
@@ -18,7 +20,7 @@ use crate::{
         pages::sign_in,
         parts::{
             figure::{NONE, count, number, seconds, share},
-            tile,
+            live, tile,
         },
     },
     service::SystemView,
@@ -74,9 +76,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
             h1 { "Overview" }
             (spans(seen.span))
             div.spacer {}
-            button.quiet type="button" id="live" aria-pressed="true" aria-label="Bring this page up to date by itself" hidden {
-                span.badge.good { "Live" }
-            }
+            (live())
         }
         div id="state" data-live="" { (attention(&seen)) (tiles(&seen)) }
         section.card aria-labelledby="of-integrations" {

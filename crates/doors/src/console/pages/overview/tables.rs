@@ -47,14 +47,7 @@ fn integration(seen: &Seen, row: &Row) -> Markup {
     let all = row.span.decisions();
     let model = seen.parts.iter().find(|part| part.name == format!("model:{}", row.name));
     let failing = row.watch.as_ref().is_some_and(|watch| !watch.ok);
-    let (tone, state) = match model {
-        Some(model) if !model.ok => (Tone::Bad, "No model"),
-        _ if row.minute.failed > 0 => (Tone::Bad, "Failing"),
-        _ if failing => (Tone::Warn, "Watch held up"),
-        _ if row.minute.degraded > 0 => (Tone::Warn, "Fallback"),
-        _ if row.minute.decisions() > 0 => (Tone::Good, "Deciding"),
-        _ => (Tone::Calm, "Idle"),
-    };
+    let (tone, state) = state(model.is_some_and(|model| !model.ok), failing, &row.minute);
     let rates: Vec<_> = points(&row.trend).iter().map(|slot| slot.as_ref().and_then(Slot::rate)).collect();
     let rate = row.minute.rate().map_or_else(|| NONE.to_owned(), number);
     let figures = [
@@ -75,6 +68,18 @@ fn integration(seen: &Seen, row: &Row) -> Markup {
             td data-of="Watch" { (freshness(row, seen.now)) }
             td.number data-of="Dead letters" { (row.letters) @if seen.more_letters { "+" } }
         }
+    }
+}
+
+/// How an integration does, by its model, its watch and what the last minute counted.
+pub(in crate::console::pages) fn state(no_model: bool, held_up: bool, minute: &Slot) -> (Tone, &'static str) {
+    match minute {
+        _ if no_model => (Tone::Bad, "No model"),
+        _ if minute.failed > 0 => (Tone::Bad, "Failing"),
+        _ if held_up => (Tone::Warn, "Watch held up"),
+        _ if minute.degraded > 0 => (Tone::Warn, "Fallback"),
+        _ if minute.decisions() > 0 => (Tone::Good, "Deciding"),
+        _ => (Tone::Calm, "Idle"),
     }
 }
 

@@ -1,0 +1,140 @@
+//! What the console shows of the ledger beside its entries: its files, its last checkpoint, and a verification that somebody
+//! wished for, which runs aside and tells how far it is.
+
+use std::{
+    fs,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tendon_doors::console::{Checkpoint, Files, LedgerView, Published, Verdict, Verification};
+use tendon_kernel::{Error, ErrorKind, Result, Timestamp, context::Context};
+use tendon_ledger::verify::{Finding, Options, Report, verify};
+use tendon_plan::PublishTo;
+use tokio::sync::oneshot;
+
+use crate::{
+    project::Project,
+    wiring::{self, Parts},
+};
+
+/// Bytes of entries that are verified at a wish: some seconds of one core.
+const MOST: u64 = 256 << 20;
+
+/// The last verification, shared with the work aside.
+#[derive(Clone, Default)]
+pub(super) struct Inspection(Arc<Mutex<Option<Verification>>>);
+
+impl Inspection {
+    /// How the ledger does. What has to be looked up on disk is looked up aside.
+    pub(super) async fn view(&self, parts: &Parts) -> LedgerView {
+        let (tell, told) = oneshot::channel();
+        let (project, key) = (parts.project.clone(), parts.book.public_key().to_owned());
+        let look = move || drop(tell.send((files(&project), checkpoint(&project, key))));
+        parts.context.spawn.aside("ledger size", Box::new(look));
+        let (files, checkpoint) = told.await.unwrap_or_default();
+        let publishing = parts.checkpoints.state();
+        let runtime = parts.engine.runtime();
+        let published = runtime.plan().publish.as_ref().map(|publish| Published {
+            to: match &publish.to {
+                PublishTo::File(name) => name.clone(),
+                // The path of an address may hold a key.
+                PublishTo::Url { url, .. } => tendon_kernel::sockets::http::origin_of(url).to_owned(),
+            },
+            every: publish.every,
+            entries: publishing.entries,
+            at: publishing.at,
+            failure: publishing.failure,
+        });
+        let verification = self.last().clone();
+        LedgerView { state: parts.ledger.state(), files, checkpoint, published, verification, most: MOST }
+    }
+
+    /// Begins to verify what lies under the last checkpoint.
+    ///
+    /// # Errors
+    /// `Conflict` while that is under way; `Unsupported` when the ledger is too large; the keys'.
+    pub(super) async fn verify(&self, parts: &Parts, by: &str) -> Result<()> {
+        let bytes = self.view(parts).await.files.map_or(0, |files| files.bytes);
+        if bytes > MOST {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "ledger_large",
+                "the ledger is too large to be verified here",
+            )
+            .hint("`tendon ledger verify` verifies it on the machine, beside the running process"));
+        }
+        let keys = wiring::sealed_keys(&parts.project.state())?;
+        let began = parts.context.clock.now();
+        {
+            let mut last = self.last();
+            if last.as_ref().is_some_and(|one| one.ended.is_none()) {
+                return Err(Error::new(ErrorKind::Conflict, "verification_under_way", "the ledger is being verified")
+                    .hint("the page tells how far it is"));
+            }
+            *last = Some(Verification { by: by.to_owned(), began, read: (0, bytes), ended: None });
+        }
+        tracing::info!(by, "the ledger is verified at the wish of somebody in the console");
+        let (this, context) = (self.clone(), parts.context.clone());
+        let work = move || {
+            let options = Options { keys: Some(&*keys), ..Options::default() };
+            let done = verify(&*context.disk, wiring::LEDGER, &options, &mut |read, all| this.reached(read, all));
+            this.ended(&context, done);
+        };
+        parts.context.spawn.aside("ledger verification", Box::new(work));
+        Ok(())
+    }
+
+    fn reached(&self, read: u64, all: u64) {
+        if let Some(one) = &mut *self.last() {
+            one.read = (read, all);
+        }
+    }
+
+    fn ended(&self, context: &Context, done: Result<Report>) {
+        if let Ok(report) = &done
+            && !report.is_good()
+        {
+            tracing::error!(findings = report.findings.len(), "the ledger does not verify");
+        }
+        if let Some(one) = &mut *self.last() {
+            one.ended = Some((context.clock.now(), verdict(done)));
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Verification>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn verdict(done: Result<Report>) -> Verdict {
+    let sentence = |finding: &Finding| {
+        let entry = finding.entry.map_or_else(String::new, |entry| format!("entry {entry}: "));
+        format!("{entry}{} ({})", finding.what, finding.file)
+    };
+    match done {
+        Ok(report) if report.is_good() => Verdict::Good { entries: report.entries, erased: report.erased },
+        Ok(report) => Verdict::Wrong(report.findings.iter().map(sentence).collect()),
+        Err(error) => Verdict::Failed(error.to_string()),
+    }
+}
+
+/// The segments, counted; `None` when their folder cannot be read.
+fn files(project: &Project) -> Option<Files> {
+    let segments = fs::read_dir(project.state().join(wiring::LEDGER).join("segments")).ok()?;
+    // A segment that goes meanwhile counts for nothing.
+    let sizes = segments.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len());
+    Some(sizes.fold(Files::default(), |sum, bytes| Files { segments: sum.segments + 1, bytes: sum.bytes + bytes }))
+}
+
+/// The checkpoint that was signed last. It is replaced as a whole, so no half of one is read.
+fn checkpoint(project: &Project, key: String) -> Option<Checkpoint> {
+    let path = project.state().join(wiring::LEDGER).join("checkpoint");
+    let text = fs::read_to_string(&path).ok()?;
+    let written = fs::metadata(&path).and_then(|file| file.modified()).ok();
+    let since = written.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    let at = since.and_then(|since| i64::try_from(since.as_micros()).ok()).map(Timestamp);
+    // Origin, size, root: the first three lines (C2SP tlog-checkpoint).
+    let mut lines = text.lines();
+    let (origin, size, root) = (lines.next()?, lines.next()?.parse().ok()?, lines.next()?);
+    Some(Checkpoint { origin: origin.to_owned(), size, root: root.to_owned(), at, key, text: text.clone() })
+}
