@@ -116,6 +116,15 @@ impl Engine {
         admit::may_ask(self, caller, integration).map(drop)
     }
 
+    /// Whether there is room for one more live question, for doors that read it only then; its refusal, which the door counts, where
+    /// there is none. Room that was there may be gone when the question is asked.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    pub fn has_room(&self, caller: &Caller, integration: &str) -> Result<()> {
+        admit::has_room(self, caller, integration)
+    }
+
     /// How much each caller has asked.
     pub fn allowances(&self) -> &Arc<Allowances> {
         &self.allowances

@@ -127,6 +127,11 @@ impl Rooms {
         self.enter(&mut self.lock(), count, priority, most)
     }
 
+    /// Whether there is room now for one live decision, of at most `most` altogether.
+    pub(crate) fn has(&self, most: usize) -> bool {
+        self.lock().fits(1, Priority::Live, most)
+    }
+
     /// Room for so many live decisions, of at most `most` altogether, as soon as there is some. Dropping the future leaves the line.
     pub(crate) async fn wait(self: &Arc<Self>, count: usize, most: usize) -> Room {
         let _first = self.line.lock().await;

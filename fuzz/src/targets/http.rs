@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tendon_doors::{
-    api::{Api, Counters, Http, PartHealth, Speaks, Status, converse},
+    api::{Api, Brake, Counters, Http, PartHealth, Speaks, Status, converse},
     console::{Console, Office, Order, Slot, Span},
     graphql::Schemas,
     keys::{KeyRing, NewKey, Scope},
@@ -206,6 +206,7 @@ async fn api(folder: &std::path::Path, out: impl FnOnce(&Context) -> Arc<dyn Htt
         console: Console::new(Arc::new(Nothing)),
         graphql: Schemas::default(),
         gate: Arc::new(Gate::new(parts, &plan.trust)?),
+        brake: Brake::new(&context.metrics),
         counters: Counters::new(&context.metrics),
         context,
         status: Arc::new(Nothing),

@@ -23,7 +23,7 @@ use std::{
 
 use futures_util::future::FutureExt as _;
 use tendon_doors::{
-    api::{self, Api, Counters, Http, Speaks, Status},
+    api::{self, Api, Brake, Counters, Http, Speaks, Status},
     console::Console,
     graphql::Schemas,
     service::Service,
@@ -103,6 +103,7 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
         context: parts.context.clone(),
         status: status.clone(),
         counters: Counters::new(&parts.context.metrics),
+        brake: Brake::new(&parts.context.metrics),
         body_timeout: BODY_WAIT,
         stopping: stopping.clone(),
     });

@@ -14,6 +14,7 @@ mod checkpoints;
 mod checks;
 mod console;
 mod contract;
+mod crowd;
 mod databases;
 mod docs;
 mod documents;

@@ -18,6 +18,7 @@ use super::{
     Api,
     answer::{self, Asked, Part},
     auth, body,
+    brake::NO_ROOM,
     counters::Route,
     envelope,
     later::{self, Later},
@@ -46,6 +47,7 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
         }
     };
     let prefer = prefer::read(request.headers());
+    let given = time_left(request.headers()).unwrap_or_default();
     let answer = match prepare(&api, &asked, &name, request, prefer).await {
         Ok((known, question, callback)) if prefer.respond_async => {
             let response = later::accept(&api, &asked, &known, Later { question, callback, prefer }).await;
@@ -58,6 +60,9 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
             Err(error)
         }
     };
+    if answer.as_ref().is_err_and(|error| error.code() == NO_ROOM) {
+        api.brake.hold(asked.began, given, &*api.context.clock).await;
+    }
     let (response, timings) = match answer {
         Ok((answer, timings)) => (respond(&api, &asked, &answer), timings),
         Err(error) => (asked.problem(&api, &error), Vec::new()),
@@ -81,6 +86,11 @@ async fn prepare(
         let limits = &runtime.plan().limits;
         (limits.body_bytes, limits.depth)
     };
+    // An answer that comes later needs no room now. Any other question is not looked at when there is none.
+    if let (false, Err(error)) = (prefer.respond_async, api.engine.has_room(&known.caller, name)) {
+        body::discard(content, most, api.body_timeout).await;
+        return Err(error);
+    }
     let bytes = body::read(content, most, api.body_timeout).await?;
     let (input, callback) = envelope::question(&bytes, depth)?;
     if callback.is_some() && !prefer.respond_async {

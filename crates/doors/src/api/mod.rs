@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod auth;
 mod batch;
 pub(crate) mod body;
+mod brake;
 mod codes;
 mod cors;
 pub(crate) mod counters;
@@ -39,6 +40,7 @@ use tendon_engine::Engine;
 use tendon_kernel::context::Context;
 
 use crate::{console::Console, graphql::Schemas, service::Service, trust::Gate};
+pub use brake::Brake;
 pub use counters::Counters;
 pub use openapi::document as openapi;
 pub use problem::{Problem, status};
@@ -84,6 +86,8 @@ pub struct Api {
     pub status: Arc<dyn Status>,
     /// Requests by route and status.
     pub counters: Counters,
+    /// How soon refusals for want of room leave.
+    pub brake: Brake,
     /// Longest wait for a whole request body.
     pub body_timeout: Duration,
     /// Set when the process is stopping: not ready, still answering.

@@ -122,6 +122,7 @@ pub async fn serve(
     drop(listener);
     end.send_replace(true);
     api.stopping.store(true, Relaxed);
+    api.brake.release();
     tokio::select! {
         biased;
         () = graceful.shutdown() => {}

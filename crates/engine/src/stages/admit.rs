@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tendon_kernel::{Error, ErrorKind, Result, context::Deadline, decision::Door};
 
 use crate::{
-    ask::{Ask, Caller},
+    ask::{Ask, Caller, Priority},
     engine::Engine,
     path::Admitted,
     room::Room,
@@ -20,9 +20,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// does not exist only if it does not exist: names are no secret, keys are.
 pub(crate) fn may_ask(engine: &Engine, caller: &Caller, integration: &str) -> Result<Arc<Ready>> {
     let runtime = engine.runtime();
-    let allowed = caller.integrations.as_ref().is_none_or(|names| names.iter().any(|name| name == integration));
     let (known, error) = match runtime.ready(integration) {
-        Some(ready) if allowed => return Ok(Arc::clone(ready)),
+        Some(ready) if allows(caller, integration) => return Ok(Arc::clone(ready)),
         Some(ready) => (ready.plan.name.as_ref(), forbidden(&ready.plan.name)),
         None => ("", unknown()),
     };
@@ -113,6 +112,22 @@ fn late(name: &str) -> Error {
     Error::new(ErrorKind::Timeout, "deadline_passed", "the deadline had passed when the request was let in")
         .with("integration", name)
         .hint("ask again, with more time")
+}
+
+/// For doors: whether it is worth reading a question to this integration. That there is room is no promise, and what else is wrong
+/// the path says.
+pub(crate) fn has_room(engine: &Engine, caller: &Caller, integration: &str) -> Result<()> {
+    let runtime = engine.runtime();
+    let Some(ready) = runtime.ready(integration).filter(|_| allows(caller, integration)) else { return Ok(()) };
+    if engine.rooms.has(runtime.plan().limits.in_flight) {
+        return Ok(());
+    }
+    engine.rooms.shed(Priority::Live);
+    Err(overloaded(&ready.plan.name))
+}
+
+fn allows(caller: &Caller, integration: &str) -> bool {
+    caller.integrations.as_ref().is_none_or(|names| names.iter().any(|name| name == integration))
 }
 
 fn overloaded(name: &str) -> Error {

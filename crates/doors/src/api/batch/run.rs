@@ -23,14 +23,12 @@ use super::{
     lines::{Line, Lines},
 };
 use crate::{
-    api::{Api, envelope, problem::Problem},
+    api::{Api, brake::NO_ROOM, envelope, problem::Problem},
     service::{Questions, idempotency_key},
 };
 
 /// Groups under way at once: one is recorded while the next is computed.
 const UNDER_WAY: usize = 2;
-/// What the path says when it has no room.
-const NO_ROOM: &str = "overloaded";
 /// Longest wait for room in the path before a group's records are told that there is none.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest wait for a caller that does not fetch its answers.
