@@ -7,14 +7,18 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tendon_doors::{
     api::{Api, Brake, Counters, Http, PartHealth, Speaks, Status, converse},
-    console::{Console, Office, Order, Slot, Span},
+    console::{Chapter, Console, LedgerView, Noted, Office, Order, Slot, Span},
     graphql::Schemas,
     keys::{KeyRing, NewKey, Scope},
     service::{Desk, Service, SystemView},
     trust::{Gate, GateParts},
 };
-use tendon_engine::outbox::{DeadLetter, Place};
-use tendon_kernel::{Error, ErrorKind, Id, Result as Told, context::Context, sockets::http::HttpClient};
+use tendon_engine::outbox::{DeadLetter, DeskState, Place, Waits};
+use tendon_kernel::{
+    Error, ErrorKind, Id, Result as Told,
+    context::Context,
+    sockets::{http::HttpClient, ledger::LedgerState},
+};
 use tendon_platform::OutgoingHttp;
 use tendon_testkit::{MemStore, Promise, TestKeys};
 use tokio::{
@@ -94,6 +98,25 @@ impl Office for Nothing {
 
     fn uptime(&self, _: u32) -> Option<f64> {
         None
+    }
+
+    fn ledger(&self) -> BoxFuture<'_, LedgerView> {
+        let state = LedgerState { size: 0, checkpoint: 0, projected: 0, stopped: None };
+        Box::pin(async move {
+            LedgerView { state, files: None, checkpoint: None, published: None, verification: None, most: 0 }
+        })
+    }
+
+    fn verify<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Told<()>> {
+        Box::pin(async { Err(Error::new(ErrorKind::NotFound, "nothing", "there is nothing here")) })
+    }
+
+    fn chapter(&self, _: Chapter, _: Option<u64>, _: usize) -> BoxFuture<'_, Told<Vec<Noted>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn outbox(&self, _: usize) -> Vec<(Arc<str>, DeskState, Vec<Waits>)> {
+        Vec::new()
     }
 
     fn carry_out<'a>(&'a self, _: Order, _: &'a str) -> BoxFuture<'a, Told<serde_json::Value>> {
