@@ -4,8 +4,8 @@
 //!
 //! A caller is told at once that there is no room, and may come again. A change in a watched system comes only once, so it
 //! waits in a line. For the first of the line room is kept: otherwise callers who ask without a pause would fill whatever is given
-//! back, and no change were decided as long as they go on (fault cell `overload`). What came out of the line and what is kept for
-//! it is never more than half of the room, so neither side can shut the other out.
+//! back, and no change were decided as long as they go on (fault cell `overload`). As long as callers are turned away, what came out
+//! of the line and what is kept for it is never more than half of the room, so neither side can shut the other out.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,6 +24,9 @@ use crate::{
     pace::{Pace, Sample},
 };
 
+/// For how long callers who were turned away are expected back.
+const PRESSURE: Duration = Duration::from_secs(1);
+
 /// The room of one engine.
 pub(crate) struct Rooms {
     context: Context,
@@ -39,6 +42,7 @@ struct Meters {
     in_flight: Gauge,
     limits: [Gauge; 2],
     shed: [Counter; 3],
+    waiting: Gauge,
 }
 
 #[derive(Default)]
@@ -49,6 +53,8 @@ struct State {
     /// What is kept for the first of the line, and what those have taken who came out of it.
     kept: usize,
     lined: usize,
+    /// When a caller was turned away last.
+    turned_away: Option<Duration>,
     pace: Pace,
 }
 
@@ -66,9 +72,10 @@ impl State {
         count.min((self.pace.limits(most).0 / 2).max(1))
     }
 
-    /// Whether one of the line may have this much now: together at most half of the room.
-    fn may_line(&self, weight: usize, most: usize) -> bool {
-        self.lined == 0 || self.lined + weight <= self.pace.limits(most).0 / 2
+    /// Whether one of the line may have this much now: together at most half of the room while callers want it, too.
+    fn may_line(&self, weight: usize, most: usize, now: Duration) -> bool {
+        let pressed = self.turned_away.is_some_and(|at| now.saturating_sub(at) < PRESSURE);
+        !pressed || self.lined == 0 || self.lined + weight <= self.pace.limits(most).0 / 2
     }
 
     /// Whether there is room for a batch of this weight.
@@ -117,6 +124,7 @@ impl Rooms {
             in_flight: metrics.gauge("tendon_decisions_in_flight", "Decisions under way.", &[]),
             limits: [limit("live"), limit("backfill")],
             shed: [Priority::Live, Priority::Backfill, Priority::Precompute].map(shed),
+            waiting: metrics.gauge("tendon_changes_waiting", "Batches of changed rows that wait for room.", &[]),
         };
         let (line, freed) = (Line::default(), Notify::new());
         Arc::new(Self { context: context.clone(), meters, state: Mutex::default(), line, freed })
@@ -134,6 +142,7 @@ impl Rooms {
 
     /// Room for so many live decisions, of at most `most` altogether, as soon as there is some. Dropping the future leaves the line.
     pub(crate) async fn wait(self: &Arc<Self>, count: usize, most: usize) -> Room {
+        let _waiting = Waits::new(self);
         let _first = self.line.lock().await;
         let _kept = Kept(self);
         loop {
@@ -148,10 +157,11 @@ impl Rooms {
 
     /// Room for the first of the line, or some is kept for it.
     fn first(self: &Arc<Self>, count: usize, most: usize) -> Option<Room> {
+        let now = self.context.clock.monotonic();
         let mut state = self.lock();
         state.kept = 0;
         let weight = state.weight(count, most);
-        if !state.may_line(weight, most) {
+        if !state.may_line(weight, most, now) {
             return None;
         }
         let Some(mut room) = self.enter(&mut state, count, Priority::Live, most) else {
@@ -180,6 +190,9 @@ impl Rooms {
     /// Counts a request that was refused for want of room. Who merely waits for room is not refused.
     pub(crate) fn shed(&self, priority: Priority) {
         self.meters.shed[priority.index()].increment();
+        if priority == Priority::Live {
+            self.lock().turned_away = Some(self.context.clock.monotonic());
+        }
     }
 
     /// Decisions under way.
@@ -189,6 +202,22 @@ impl Rooms {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody in the line.
+struct Waits<'a>(&'a Rooms);
+
+impl<'a> Waits<'a> {
+    fn new(rooms: &'a Rooms) -> Self {
+        rooms.meters.waiting.add(1.0);
+        Self(rooms)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.meters.waiting.add(-1.0);
     }
 }
 

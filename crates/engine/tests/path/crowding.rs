@@ -206,3 +206,24 @@ fn who_leaves_the_line_keeps_no_room() {
     })
     .done();
 }
+
+#[test]
+fn without_callers_changes_take_the_whole_room() {
+    let sim = Sim::new(1);
+    let bench = bench(&sim.context(), 1, Wishes { in_flight: 4, ..Wishes::default() });
+    bench.ledger.set(Faults { service: Duration::from_millis(1), ..Faults::default() });
+    let (engine, context) = (bench.engine, sim.context());
+    let most = sim.run(async move {
+        let both = [(); 2].map(|()| engine.decide(change(3)));
+        let mut both = std::pin::pin!(futures_util::future::join_all(both));
+        let mut most = 0;
+        loop {
+            tokio::select! {
+                biased;
+                answers = &mut both => break answers.iter().all(Result::is_ok).then_some(most),
+                () = context.clock.sleep(Duration::from_micros(100)) => most = most.max(engine.in_flight()),
+            }
+        }
+    });
+    assert_eq!(most.done(), Some(6), "two batches of three at once");
+}
