@@ -147,6 +147,8 @@ const SAMPLE: u64 = 150;
 const TIMES: f64 = 10.0;
 /// Longest wait of all but one in a hundred of those who are sent away, on a machine that others use too.
 const QUICK: Duration = Duration::from_secs(1);
+/// Most lines of the log that a crowd may cost: refusals are counted, not told one by one.
+const LINES: usize = 100;
 
 fn crowd(setting: &Setting, place: &Place) -> Res<()> {
     let line = place.crm.proxy.as_ref().ok_or("the CRM has no line")?;
@@ -155,8 +157,14 @@ fn crowd(setting: &Setting, place: &Place) -> Res<()> {
     place.answers(SAMPLE)?;
     #[expect(clippy::cast_precision_loss, reason = "a sample has far fewer than 2^53 answers")]
     let alone = SAMPLE as f64 / begun.elapsed().as_secs_f64();
+    let lines = |place: &Place| place.with(|program| Ok(program.log().lines().count()));
+    let before = lines(place)?;
     let told = crowd::come(place, if setting.long { 15_000 } else { 2_000 }, alone * TIMES)?;
     line.set(Fault::None);
+    let said = lines(place)?.saturating_sub(before);
+    if said > LINES {
+        return Err(format!("the crowd cost {said} lines of the log"));
+    }
     let at = |share: usize| told.sent_away.get(told.sent_away.len() * share / 100).copied().unwrap_or_default();
     place.note(format!(
         "{alone:.0} answers a second alone; of the crowd {} answered, sent away within {:.0} ms (middle), {:.0} ms (99 of 100)",
