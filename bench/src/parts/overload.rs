@@ -43,9 +43,10 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
                     .aim("≤ 100 ms", refusal(0.99) <= 100.0),
             );
         }
-        if found.unsent > 0 {
-            rows.push(Row::new("overload", name("found no connection"), found.unsent as f64 / counted, "/s"));
-        }
+        let due = found.latency.total() + found.unsent;
+        let unsent = found.unsent as f64 / due as f64 * 100.0;
+        let row = Row::new("overload", name("found none of its connections free and was not sent"), unsent, "%");
+        rows.push(row.aim("≤ 1 %", unsent <= 1.0));
         let first = *calm.get_or_insert(memory);
         let row = Row::new("overload", name("memory after"), memory, "MB").against("after 0.5×", first);
         rows.push(row.aim("flat: ≤ 1.2×", memory <= 1.2 * first));

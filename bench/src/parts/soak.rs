@@ -104,10 +104,10 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     let ms = |share: f64| found.latency.quantile(share).as_secs_f64() * 1e3;
     rows.extend([
         plain("duration", setting.minutes, "min"),
-        plain("answers over HTTP, 64 connections", found.rate, "/s"),
+        plain("answers over HTTP, 64 connections, refusals too", found.rate, "/s"),
         plain("p50", ms(0.5), "ms"),
         plain("p99", ms(0.99), "ms"),
-        plain("rows changed, watched and written back", count(&done.changed), ""),
+        plain("rows changed in the watched table", count(&done.changed), ""),
         plain(&format!("batches of {RECORDS}"), count(&done.batches), ""),
         plain("people erased", count(&done.erased), ""),
         plain("reloads", count(&done.reloads), ""),
