@@ -150,7 +150,7 @@ fn checkpoint(checkpoint: Option<&Checkpoint>) -> Markup {
 fn published(visit: &Visit, view: &LedgerView) -> Markup {
     let Some(published) = &view.published else {
         return html! {
-            (empty("Nowhere", "`ledger: { checkpoint: … }` in tendon.yaml names a file or an address. Who holds the signing key could rewrite a ledger that nobody else knows of."))
+            (empty("Nowhere", "Name a file or an address as checkpoint under ledger in tendon.yaml. Who holds the signing key could rewrite a ledger that nobody else knows of."))
         };
     };
     let Published { to, every, entries, at, failure } = published;
