@@ -7,6 +7,7 @@ use tendon_kernel::schema::{Field, Schema};
 
 use crate::{
     cache::CacheStorePlan,
+    callback::CallbackPlan,
     digest,
     guard::GuardPlan,
     lookup::LookupsPlan,
@@ -59,7 +60,7 @@ pub fn render(plan: &Plan) -> String {
         line!(out, "model {} path={:?}", model.name, model.path);
     }
     for integration in plan.integrations.values() {
-        render_integration(&mut out, integration);
+        render_integration(&mut out, integration, |callback| callback.to.to_string());
     }
     out
 }
@@ -80,14 +81,14 @@ fn render_system(out: &mut String, system: &SystemPlan) {
     }
 }
 
-/// One integration.
+/// One integration, for people: of an address only the origin, because its path may hold a key.
 pub fn integration(plan: &IntegrationPlan) -> String {
     let mut out = String::new();
-    render_integration(&mut out, plan);
+    render_integration(&mut out, plan, |callback| format!("{}/…", callback.origin));
     out
 }
 
-fn render_integration(out: &mut String, plan: &IntegrationPlan) {
+fn render_integration(out: &mut String, plan: &IntegrationPlan, address: fn(&CallbackPlan) -> String) {
     line!(out, "integration {}", plan.name);
     line!(out, "  purpose {:?}, owner {:?}", plan.purpose, plan.owner);
     let signature = serde_json::to_string(&*plan.signature).unwrap_or_default();
@@ -136,7 +137,7 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan) {
             line!(out, "  door api async_deadline={:?}", api.async_deadline);
         }
         for one in &api.callbacks {
-            line!(out, "  door api callback={} give_up={:?} timeout={:?}", one.to, one.give_up, one.timeout);
+            line!(out, "  door api callback={} give_up={:?} timeout={:?}", address(one), one.give_up, one.timeout);
         }
     }
     if let Some(events) = &plan.events {

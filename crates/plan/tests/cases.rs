@@ -7,7 +7,10 @@ mod support;
 
 use std::{fs, path::Path};
 
-use tendon_plan::{Sources, plan, render::render};
+use tendon_plan::{
+    Sources, plan,
+    render::{integration as integration_for_people, render},
+};
 
 fn sources(text: &str) -> Sources {
     let mut files: Vec<(String, String)> = Vec::new();
@@ -52,4 +55,24 @@ fn each_case_means_what_its_snapshot_says() {
         }
     }
     assert!(wrong.is_empty(), "run with TENDON_BLESS=1 if this is meant\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn people_are_shown_no_path_of_an_address() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/callbacks.yaml");
+    // One address begins with another: what follows it may be what is secret.
+    let text = fs::read_to_string(case).unwrap().replace(
+        "      - { to: \"http://127.0.0.1:9000\",",
+        "      - { to: \"http://127.0.0.1:9000/hunter2\", secret: \"${file:other.secret}\" }\n      - { to: \"http://127.0.0.1:9000\",",
+    );
+    let plan = plan(&sources(&text), &support::facts(), &[&support::SQLITE]).plan.unwrap();
+    assert!(render(&plan).contains("callback=http://127.0.0.1:9000/hunter2 "));
+    for integration in plan.integrations.values() {
+        let shown = integration_for_people(integration);
+        assert!(
+            shown.contains("callback=http://127.0.0.1:9000/… ")
+                && shown.contains("callback=https://hooks.acme.example:8443/… ")
+        );
+        assert!(!shown.contains("hunter2") && !shown.contains("8443/tendon"), "{shown}");
+    }
 }
