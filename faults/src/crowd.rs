@@ -12,7 +12,7 @@ use tendon_testkit::Rng;
 use crate::{
     Res,
     load::{Log, Question},
-    place::{Place, rest},
+    place::{Place, rest, rest_until},
 };
 
 /// Requests that can be under way at once. More than an answer within a second needs, so that nobody waits for a free hand.
@@ -70,9 +70,7 @@ fn one_hand(place: &Place, number: u64, mut due: impl FnMut() -> Option<Instant>
     while let Some(due) = due() {
         count += 1;
         let question = Question::new(place, number, count, 0, &mut rng);
-        while due > Instant::now() {
-            rest(due.saturating_duration_since(Instant::now()));
-        }
+        rest_until(due);
         log.write(&question.asked())?;
         told.late = told.late.max(due.elapsed());
         loop {

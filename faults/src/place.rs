@@ -329,6 +329,13 @@ pub(crate) fn rest(most: Duration) {
     thread::park_timeout(most);
 }
 
+/// The same, until a moment has come.
+pub(crate) fn rest_until(due: Instant) {
+    while due > Instant::now() {
+        rest(due.saturating_duration_since(Instant::now()));
+    }
+}
+
 /// The path as text.
 pub(crate) fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()

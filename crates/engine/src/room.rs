@@ -16,7 +16,6 @@ use tendon_kernel::{
     context::Context,
     metrics::{Counter, Gauge},
 };
-
 use tokio::sync::{Mutex as Line, Notify};
 
 use crate::{
@@ -142,7 +141,7 @@ impl Rooms {
 
     /// Room for so many live decisions, of at most `most` altogether, as soon as there is some. Dropping the future leaves the line.
     pub(crate) async fn wait(self: &Arc<Self>, count: usize, most: usize) -> Room {
-        let _waiting = Waits::new(self);
+        let _waiting = self.meters.waiting.raise();
         let _first = self.line.lock().await;
         let _kept = Kept(self);
         loop {
@@ -202,22 +201,6 @@ impl Rooms {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Somebody in the line.
-struct Waits<'a>(&'a Rooms);
-
-impl<'a> Waits<'a> {
-    fn new(rooms: &'a Rooms) -> Self {
-        rooms.meters.waiting.add(1.0);
-        Self(rooms)
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.meters.waiting.add(-1.0);
     }
 }
 

@@ -10,7 +10,7 @@ use super::Cell;
 use crate::{
     Res, Setting,
     crm::Kind,
-    place::{Place, Setup, rest},
+    place::{Place, Setup, rest_until},
 };
 
 /// How often a system that is gone may be asked for each decision that wants something of it.
@@ -52,9 +52,7 @@ fn so_far(place: &Place) -> [f64; 3] {
 
 fn during(place: &Place, lasts: Duration) -> Res<Counted> {
     let (begun, before) = (Instant::now(), so_far(place));
-    while begun.elapsed() < lasts {
-        rest(lasts.saturating_sub(begun.elapsed()));
-    }
+    rest_until(begun + lasts);
     let after = so_far(place);
     let [requests, repeated, decisions] = std::array::from_fn(|at| after[at] - before[at]);
     if decisions < 1.0 {

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::support::{Running, Sandbox, eventually, input};
+use crate::support::{Running, Sandbox, eventually, input, postgres::metric};
 
 const CALLERS: usize = 24;
 
@@ -40,15 +40,6 @@ fn body(id: i64) -> String {
     serde_json::json!({ "input": input }).to_string()
 }
 
-/// A figure of `/metrics`; 0 where it does not stand.
-fn figure(running: &Running, name: &str) -> f64 {
-    let answer = running.request("GET", "/metrics", &[], "");
-    assert_eq!(answer.status, 200);
-    let text = String::from_utf8(answer.body).unwrap();
-    let line = text.lines().find(|line| line.split_once(' ').is_some_and(|(found, _)| found == name));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
-}
-
 #[test]
 fn who_finds_no_room_is_told_so_and_supervisors_are_answered_meanwhile() {
     let (_sandbox, books, key, running) = start();
@@ -56,7 +47,7 @@ fn who_finds_no_room_is_told_so_and_supervisors_are_answered_meanwhile() {
     let (enough, told) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         let first = scope.spawn(|| running.decide(&key, &[], &body(1)).unwrap());
-        eventually("the room is taken", || figure(&running, "tendon_decisions_in_flight") == 1.0);
+        eventually("the room is taken", || metric(&running, "tendon_decisions_in_flight ") == 1.0);
         for _ in 0..CALLERS {
             scope.spawn(|| {
                 while !enough.load(Relaxed) {
@@ -72,18 +63,18 @@ fn who_finds_no_room_is_told_so_and_supervisors_are_answered_meanwhile() {
         }
         eventually("refusals are held and enough were told", || {
             assert_eq!(running.ready().0, 200);
-            let held = figure(&running, "tendon_http_refusals_held") > 0.0;
+            let held = metric(&running, "tendon_http_refusals_held ") > 0.0;
             held && told.load(Relaxed) > 10 * CALLERS
         });
         enough.store(true, Relaxed);
         books.execute_batch("ROLLBACK").unwrap();
         assert_eq!(first.join().unwrap().status, 200);
     });
-    assert_eq!(figure(&running, "tendon_http_refusals_held"), 0.0);
+    assert_eq!(metric(&running, "tendon_http_refusals_held "), 0.0);
     // Each is counted once, wherever it was refused.
-    let refused = figure(&running, "tendon_refusals_total{reason=\"overloaded\"}");
+    let refused = metric(&running, "tendon_refusals_total{reason=\"overloaded\"}");
     assert_eq!(
-        (refused, figure(&running, "tendon_shed_total{priority=\"live\"}")),
+        (refused, metric(&running, "tendon_shed_total{priority=\"live\"}")),
         (told.load(Relaxed) as f64, refused)
     );
     assert!(running.stop().success());
@@ -98,7 +89,7 @@ fn a_key_keeps_its_answer_while_there_is_no_room_for_it() {
     books.execute_batch("BEGIN EXCLUSIVE").unwrap();
     thread::scope(|scope| {
         let other = scope.spawn(|| running.decide(&key, &[], &body(2)).unwrap());
-        eventually("the room is taken", || figure(&running, "tendon_decisions_in_flight") == 1.0);
+        eventually("the room is taken", || metric(&running, "tendon_decisions_in_flight ") == 1.0);
         for headers in [known, [("idempotency-key", "two")]] {
             let told = running.decide(&key, &headers, &body(1)).unwrap();
             assert_eq!((told.status, told.json()["retryable"].as_bool()), (503, Some(true)), "{}", told.json());

@@ -72,7 +72,7 @@ impl Brake {
     pub(super) async fn hold(&self, began: Duration, given: Option<Duration>, clock: &dyn Clock) {
         let now = clock.monotonic();
         let Some(until) = self.change(|state| state.hold(began, given, now)) else { return };
-        let _held = Held::new(self);
+        let _held = (self.held.raise(), Held(self));
         let mut off = self.off.subscribe();
         tokio::select! {
             biased;
@@ -98,16 +98,8 @@ impl Brake {
 /// A refusal that is held, until it leaves or its caller hangs up.
 struct Held<'a>(&'a Brake);
 
-impl<'a> Held<'a> {
-    fn new(brake: &'a Brake) -> Self {
-        brake.held.add(1.0);
-        Self(brake)
-    }
-}
-
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.0.held.add(-1.0);
         self.0.change(|state| state.held -= 1);
     }
 }

@@ -126,6 +126,17 @@ impl Visit {
         self.parts.get(at).map_or("", String::as_str)
     }
 
+    /// The position of the ledger behind which a page of a list begins; none: the newest.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(super) fn before(&self) -> Result<Option<u64>> {
+        self.query.text("before").map(str::parse).transpose().map_err(|_| {
+            Error::new(ErrorKind::Invalid, "parameter", "`before` is no position of the ledger")
+                .hint("open the page anew")
+        })
+    }
+
     /// Now.
     pub(super) fn now(&self) -> Timestamp {
         self.api.context.clock.now()

@@ -78,9 +78,25 @@ impl Gauge {
         add(&self.0, value);
     }
 
+    /// One more, until what is returned is dropped.
+    pub fn raise(&self) -> Raised {
+        self.add(1.0);
+        Raised(self.clone())
+    }
+
     /// The number.
     pub fn get(&self) -> f64 {
         f64::from_bits(self.0.load(Relaxed))
+    }
+}
+
+/// One that a gauge counts as long as this lives.
+#[must_use]
+pub struct Raised(Gauge);
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.0.add(-1.0);
     }
 }
 

@@ -113,7 +113,9 @@ pub(crate) fn sandbox(crm: &PostgresCrm, local: i64, limits: &str) -> Sandbox {
 
 /// A number from `/metrics`, summed over all lines that begin so.
 pub(crate) fn metric(running: &Running, begin: &str) -> f64 {
-    let text = String::from_utf8(running.request("GET", "/metrics", &[], "").body).unwrap();
+    let answer = running.request("GET", "/metrics", &[], "");
+    assert_eq!(answer.status, 200);
+    let text = String::from_utf8(answer.body).unwrap();
     let lines = text.lines().filter(|line| line.starts_with(begin));
     lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
 }

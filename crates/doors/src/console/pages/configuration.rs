@@ -11,12 +11,12 @@ use tendon_plan::{
     render,
 };
 
-use super::ledger::{before, by, older};
 use crate::console::{
     page::{May, Page, Reply, View, Visit},
     parts::{
         Tone, badge, empty,
         figure::{count, moment, number, seconds},
+        noted::{by, older},
     },
     record::{Chapter, Noted},
 };
@@ -34,7 +34,7 @@ pub(in crate::console) static PAGE: Page = Page {
 const LISTED: usize = 50;
 
 async fn show(visit: &Visit) -> Result<Reply> {
-    let before = before(visit)?;
+    let before = visit.before()?;
     let changes = visit.api.console.office.chapter(Chapter::Changes, before, LISTED).await;
     let runtime = visit.api.engine.runtime();
     let plan = runtime.plan();
@@ -66,8 +66,8 @@ async fn show(visit: &Visit) -> Result<Reply> {
 
 /// What is in force. Without the newest changes nothing is said of since when.
 fn in_force(plan: &Plan, changes: Option<&[Noted]>) -> Markup {
-    let mut same = changes.unwrap_or_default().iter().filter(|one| one.what == "installed");
-    let since = same.by_ref().take_while(|one| one.plan == *plan.digest).last();
+    let installed = changes.unwrap_or_default().iter().filter(|one| one.what == "installed");
+    let since = installed.take_while(|one| one.plan == *plan.digest).last();
     let limits = &plan.limits;
     html! {
         section.card aria-label="In force" {
@@ -94,16 +94,9 @@ fn integration(plan: &Plan, one: &IntegrationPlan) -> Markup {
                 dt { "Owner" } dd { (one.owner) }
                 dt { "Rules" } dd { code { (one.policy) } " " span.soft.small { "SHA-256 of bands, fallback, quality and review; each decision names it" } }
             }
-            pre tabindex="0" aria-label={ "Plan of " (one.name) } { (text(one)) }
+            pre tabindex="0" aria-label={ "Plan of " (one.name) } { (render::integration(one)) }
         }
     }
-}
-
-/// The plan of an integration as a reviewer reads it. The path of an address may hold a key.
-fn text(one: &IntegrationPlan) -> String {
-    let callbacks = one.api.iter().flat_map(|api| &api.callbacks);
-    callbacks
-        .fold(render::integration(one), |text, callback| text.replace(&*callback.to, &format!("{}/…", callback.origin)))
 }
 
 fn systems(plan: &Plan) -> Markup {

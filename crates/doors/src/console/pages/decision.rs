@@ -324,7 +324,8 @@ fn pairs(values: Option<&Json>) -> Markup {
     }
 }
 
-fn delivery(state: DeliveryState) -> Markup {
+/// Where a delivery stands, as a badge.
+pub(super) fn delivery(state: DeliveryState) -> Markup {
     match state {
         DeliveryState::Pending => badge(Tone::Warn, "Waits"),
         DeliveryState::Delivered => badge(Tone::Good, "Delivered"),

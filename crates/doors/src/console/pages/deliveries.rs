@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use serde_json::Value as Json;
-use tendon_engine::{
-    outbox::{DeskState, Waits},
-    systems::BreakerState,
+use tendon_engine::outbox::{DeskState, Waits};
+use tendon_kernel::{
+    Error, ErrorKind, Result, Timestamp,
+    decision::{CALLBACK, DeliveryState},
 };
-use tendon_kernel::{Error, ErrorKind, Result, Timestamp, decision::CALLBACK};
 
-use super::ledger::before;
+use super::{decision, systems};
 use crate::console::{
     layout,
     office::Order,
@@ -19,7 +19,7 @@ use crate::console::{
     parts::{
         Tone, badge, empty,
         figure::{ago, count, moment, seconds},
-        live,
+        live, pager,
     },
     session::Notice,
 };
@@ -41,7 +41,7 @@ const SHOWN: usize = 50;
 const WAIT: Duration = Duration::from_secs(2);
 
 async fn show(visit: &Visit) -> Result<Reply> {
-    let before = before(visit)?;
+    let before = visit.before()?;
     let outbox = visit.api.console.office.outbox(SHOWN);
     let recent = tokio::time::timeout(WAIT, visit.order(Order::Outcomes(before))).await;
     let now = visit.now();
@@ -69,13 +69,8 @@ async fn show(visit: &Visit) -> Result<Reply> {
 
 fn desk(system: &Arc<str>, state: &DeskState, waits: &[Waits], now: Timestamp) -> Markup {
     let id = format!("waiting-{system}");
-    let (tone, word) = match (&state.breaker, state.failures, state.waiting) {
-        (BreakerState::Open, ..) => (Tone::Bad, "Left alone"),
-        (BreakerState::HalfOpen, ..) => (Tone::Warn, "Tried again"),
-        (_, 1.., _) => (Tone::Warn, "Failing"),
-        (_, _, 0) => (Tone::Good, "Nothing waits"),
-        _ => (Tone::Calm, "Writing"),
-    };
+    let well = if state.waiting == 0 { (Tone::Good, "Nothing waits") } else { (Tone::Calm, "Writing") };
+    let (tone, word) = systems::trouble(state.breaker, state.failures > 0).unwrap_or(well);
     let writing = state.unfinished.saturating_sub(state.waiting);
     let ended = &state.ended;
     html! {
@@ -134,32 +129,22 @@ fn outcomes(visit: &Visit, recent: &Json) -> Markup {
             } }
         }
         @if let Some(next) = recent["next"].as_u64() {
-            nav.pager aria-label="Pages" {
-                span.soft { "Deliveries of " (count(recent["decisions"].as_u64().unwrap_or_default())) " decisions are shown." }
-                a.button href={ "/console/deliveries?before=" (next) } { "Older ones" }
-            }
+            @let shown = format!("Deliveries of {} decisions are shown.", count(recent["decisions"].as_u64().unwrap_or_default()));
+            (pager(&shown, &format!("/console/deliveries?before={next}"), "Older ones"))
         }
     }
 }
 
 fn outcome(visit: &Visit, row: &Json) -> Markup {
     let text = |name: &str| row[name].as_str().unwrap_or_default();
-    let (tone, state) = match text("state") {
-        "delivered" => (Tone::Good, "Delivered"),
-        "superseded" => (Tone::Calm, "Passed over"),
-        "dead" => (Tone::Bad, "Dead"),
-        "pending" => (Tone::Warn, "Waits"),
-        "undone" => (Tone::Calm, "Undone"),
-        "erased" => (Tone::Calm, "Erased"),
-        other => (Tone::Calm, other),
-    };
+    let state: Option<DeliveryState> = serde_json::from_value(row["state"].clone()).ok();
     // What somebody was told cannot be taken back.
-    let undoable = text("state") == "delivered" && !text("system").starts_with(CALLBACK);
+    let undoable = state == Some(DeliveryState::Delivered) && !text("system").starts_with(CALLBACK);
     let admin = visit.who.as_ref().filter(|who| who.known.admin && undoable);
     html! {
         tr {
             th scope="row" { (text("id")) }
-            td data-of="State" { (badge(tone, state)) @if let Some(cause) = row["cause"].as_str() { span.sub { (cause) } } @if let Some(by) = row["undone_by"].as_str() { span.sub { "by " (by) } } }
+            td data-of="State" { @if let Some(state) = state { (decision::delivery(state)) } @if let Some(cause) = row["cause"].as_str() { span.sub { (cause) } } @if let Some(by) = row["undone_by"].as_str() { span.sub { "by " (by) } } }
             td data-of="Decided" { @if let Ok(at) = Timestamp::parse(text("at")) { (moment(at)) } }
             td data-of="Decision" { a href={ "/console/decisions/" (text("decision")) } { code { (text("decision")) } } span.sub { (text("integration")) } }
             td data-of="Into" { (text("system")) "." (text("resource")) }

@@ -3,7 +3,7 @@
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use serde_json::Value as Json;
-use tendon_kernel::{Error, ErrorKind, Result};
+use tendon_kernel::Result;
 
 use crate::console::{
     layout,
@@ -11,7 +11,9 @@ use crate::console::{
     parts::{
         Tone, badge, empty,
         figure::{NONE, ago, bytes, count, moment, seconds, share},
-        live, tile,
+        live,
+        noted::{by, older},
+        tile,
     },
     record::{Chapter, Checkpoint, LedgerView, Noted, Published, Verdict, Verification},
     session::Notice,
@@ -38,7 +40,7 @@ const LISTED: usize = 50;
 async fn show(visit: &Visit) -> Result<Reply> {
     let office = &visit.api.console.office;
     let view = office.ledger().await;
-    let before = before(visit)?;
+    let before = visit.before()?;
     // A ledger in trouble is what this page has to tell of: it is shown without what cannot be read.
     let erasures = office.chapter(Chapter::Erasures, before, LISTED).await;
     let body = html! {
@@ -80,23 +82,6 @@ async fn show(visit: &Visit) -> Result<Reply> {
         }
     };
     Ok(View::reply("Ledger", body))
-}
-
-/// The position behind which a page of a chapter begins.
-pub(super) fn before(visit: &Visit) -> Result<Option<u64>> {
-    visit.query.text("before").map(str::parse).transpose().map_err(|_| {
-        Error::new(ErrorKind::Invalid, "parameter", "`before` is no position of the ledger").hint("open the page anew")
-    })
-}
-
-/// The way to what is older, where there may be something.
-pub(super) fn older(path: &str, listed: &[Noted], most: usize) -> Markup {
-    let last = listed.last().filter(|_| listed.len() == most);
-    html! {
-        @if let Some(last) = last {
-            nav.pager aria-label="Pages" { span.soft { (count(most as u64)) " are shown." } a.button href={ (path) "?before=" (last.seq) } { "Older ones" } }
-        }
-    }
 }
 
 fn tiles(visit: &Visit, view: &LedgerView) -> Markup {
@@ -149,9 +134,10 @@ fn checkpoint(checkpoint: Option<&Checkpoint>) -> Markup {
 
 fn published(visit: &Visit, view: &LedgerView) -> Markup {
     let Some(published) = &view.published else {
-        return html! {
-            (empty("Nowhere", "Name a file or an address as checkpoint under ledger in tendon.yaml. Who holds the signing key could rewrite a ledger that nobody else knows of."))
-        };
+        return empty(
+            "Nowhere",
+            "Name a file or an address as checkpoint under ledger in tendon.yaml. Who holds the signing key could rewrite a ledger that nobody else knows of.",
+        );
     };
     let Published { to, every, entries, at, failure } = published;
     let behind = view.state.checkpoint.saturating_sub(*entries);
@@ -241,16 +227,6 @@ fn erased(erasures: &[Noted], further: bool) -> Markup {
             }
         } }
         (older("/console/ledger", erasures, LISTED))
-    }
-}
-
-/// Who did something, in words where the entry knows no name.
-pub(super) fn by(caller: &str) -> &str {
-    match caller {
-        "cli" => "the command line",
-        "process" => "the process",
-        "door:batch" => "the backfill",
-        other => other,
     }
 }
 

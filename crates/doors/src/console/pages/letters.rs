@@ -13,6 +13,7 @@ use crate::console::{
     parts::{
         empty,
         figure::{count, moment},
+        pager,
     },
     session::Notice,
 };
@@ -59,7 +60,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
         }
         @for (cause, letters) in &causes { (group(visit, cause, letters)) }
         @if let Some(next) = &page.next {
-            nav.pager aria-label="Pages" { span.soft { "The first " (count(LISTED as u64)) " are shown." } a.button href={ "/console/letters?cursor=" (next) } { "Later ones" } }
+            (pager(&format!("The first {} are shown.", count(LISTED as u64)), &format!("/console/letters?cursor={next}"), "Later ones"))
         }
     };
     Ok(View::reply("Dead letters", body))

@@ -15,6 +15,7 @@ use crate::console::{
     parts::{
         Tone, badge, empty,
         figure::{NONE, ago, moment, number},
+        pager,
     },
     session::Notice,
 };
@@ -69,7 +70,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
                     } }
                 } }
             }
-            @if let Some(next) = &page.next { nav.pager aria-label="Pages" { span {} a.button href={ "/console/reviews?cursor=" (next) } { "Later ones" } } }
+            @if let Some(next) = &page.next { (pager("", &format!("/console/reviews?cursor={next}"), "Later ones")) }
         }
     };
     Ok(View::reply("Reviews", body))

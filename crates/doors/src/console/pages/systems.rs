@@ -53,11 +53,15 @@ pub(super) fn state(system: &SystemView) -> Markup {
 
 /// How a system does.
 pub(super) fn doing(system: &SystemView) -> (Tone, &'static str) {
-    match system.breaker {
-        BreakerState::Closed if system.last_failure.is_none() => (Tone::Good, "Answers"),
-        BreakerState::Closed => (Tone::Warn, "Failing"),
-        BreakerState::HalfOpen => (Tone::Warn, "Tried again"),
-        BreakerState::Open => (Tone::Bad, "Left alone"),
+    trouble(system.breaker, system.last_failure.is_some()).unwrap_or((Tone::Good, "Answers"))
+}
+
+/// What is wrong with a system, by its breaker and whether its last calls failed.
+pub(super) fn trouble(breaker: BreakerState, failing: bool) -> Option<(Tone, &'static str)> {
+    match breaker {
+        BreakerState::Open => Some((Tone::Bad, "Left alone")),
+        BreakerState::HalfOpen => Some((Tone::Warn, "Tried again")),
+        BreakerState::Closed => failing.then_some((Tone::Warn, "Failing")),
     }
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod chart;
 pub(super) mod diagram;
 pub(super) mod figure;
+pub(super) mod noted;
 
 use maud::{Markup, html};
 
@@ -49,6 +50,11 @@ pub(super) fn tile(name: &str, figure: &str, note: &str) -> Markup {
 /// Nothing to show: what would stand here, and what to do.
 pub(super) fn empty(title: &str, text: &str) -> Markup {
     html! { div.empty { h3 { (title) } p.soft { (text) } } }
+}
+
+/// The way to further rows, with a word about those that are shown.
+pub(super) fn pager(shown: &str, to: &str, word: &str) -> Markup {
+    html! { nav.pager aria-label="Pages" { span.soft { (shown) } a.button href=(to) { (word) } } }
 }
 
 /// What says whether a page brings itself up to date, and stops it; without script it is not there.
