@@ -8,6 +8,7 @@ pub mod expr;
 pub mod facts;
 pub mod finding;
 pub mod guard;
+mod limits;
 pub mod lookup;
 mod nearest;
 mod outline;

@@ -13,6 +13,7 @@ use tendon_kernel::{
     sockets::{connector::Allowed, model::Signature},
 };
 
+pub use crate::limits::ServerLimits;
 use crate::{
     cache::{CachePlan, CacheStorePlan},
     callback::CallbackPlan,
@@ -368,33 +369,4 @@ pub struct OutgoingPlan {
 pub struct GrpcPlan {
     /// Where it listens.
     pub listen: core::net::SocketAddr,
-}
-
-/// Limits of the process.
-pub struct ServerLimits {
-    /// Decisions under way at once; more are shed.
-    pub in_flight: usize,
-    /// Largest request body in bytes; of a streamed batch: largest line.
-    pub body_bytes: usize,
-    /// Most records of one streamed batch.
-    pub batch_records: usize,
-    /// Deepest nesting of a request body.
-    pub depth: usize,
-    /// Asynchronous requests that may wait; more are refused.
-    pub requests: usize,
-    /// Workers that decide asynchronous requests.
-    pub request_workers: usize,
-}
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        Self {
-            in_flight: 1024,
-            body_bytes: 1 << 20,
-            batch_records: 1_000_000,
-            depth: 32,
-            requests: 10_000,
-            request_workers: 2,
-        }
-    }
 }

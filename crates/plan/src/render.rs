@@ -31,6 +31,9 @@ pub fn render(plan: &Plan) -> String {
     line!(out, "project {}", plan.project);
     let limits = &plan.limits;
     line!(out, "limits in_flight={} body_bytes={} depth={}", limits.in_flight, limits.body_bytes, limits.depth);
+    if limits.refusals_per_second != ServerLimits::default().refusals_per_second {
+        line!(out, "refusals per_second={}", limits.refusals_per_second);
+    }
     if limits.batch_records != ServerLimits::default().batch_records {
         line!(out, "batch records={}", limits.batch_records);
     }

@@ -14,7 +14,7 @@ const CALLERS: usize = 24;
 
 /// A project with room for one decision, each of which looks into the books.
 fn start() -> (Sandbox, Connection, String, Running) {
-    let sandbox = Sandbox::with(0, "server: { in_flight: 1 }\n");
+    let sandbox = Sandbox::with(0, "server: { in_flight: 1, refusals_per_second: 100 }\n");
     let books = Connection::open(sandbox.path("books.db")).unwrap();
     books.execute_batch("CREATE TABLE customers (no INTEGER PRIMARY KEY, credit INTEGER)").unwrap();
     books.execute_batch("INSERT INTO customers VALUES (1, 100), (2, 200)").unwrap();

@@ -18,7 +18,7 @@ use super::{
     Api,
     answer::{self, Asked, Part},
     auth, body,
-    brake::NO_ROOM,
+    brake::{NO_ROOM, Refused},
     counters::Route,
     envelope,
     later::{self, Later},
@@ -61,7 +61,8 @@ pub(super) async fn post(State(api): State<Arc<Api>>, name: Part, request: Reque
         }
     };
     if answer.as_ref().is_err_and(|error| error.code() == NO_ROOM) {
-        api.brake.hold(asked.began, given, &*api.context.clock).await;
+        let gap = Duration::from_secs(1) / api.engine.runtime().plan().limits.refusals_per_second.max(1);
+        api.brake.hold(Refused { began: asked.began, given, gap }, &*api.context.clock).await;
     }
     let (response, timings) = match answer {
         Ok((answer, timings)) => (respond(&api, &asked, &answer), timings),

@@ -89,6 +89,7 @@ fn limits(raw: Option<&ServerRaw>) -> ServerLimits {
     let usual = ServerLimits::default();
     ServerLimits {
         in_flight: pick(raw.and_then(|raw| raw.in_flight), usual.in_flight),
+        refusals_per_second: raw.and_then(|raw| raw.refusals_per_second).unwrap_or(usual.refusals_per_second),
         body_bytes: pick(raw.and_then(|raw| raw.body_bytes), usual.body_bytes),
         batch_records: pick(raw.and_then(|raw| raw.batch_records), usual.batch_records),
         depth: pick(raw.and_then(|raw| raw.depth), usual.depth),

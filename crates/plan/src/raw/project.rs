@@ -84,6 +84,10 @@ pub(crate) struct ServerRaw {
     /// Decisions under way at once; more are shed (default 1024).
     #[schemars(range(min = 1))]
     pub(crate) in_flight: Option<u32>,
+    /// Refusals for want of room (`503`, `overloaded`) that leave at once in a second; what comes faster is held back for up to
+    /// 80 ms, so that callers who ask again at once take less of the processor (default 5000).
+    #[schemars(range(min = 1))]
+    pub(crate) refusals_per_second: Option<u32>,
     /// Largest request body in bytes; of a streamed batch: largest line (default 1048576).
     #[schemars(range(min = 1))]
     pub(crate) body_bytes: Option<u32>,
