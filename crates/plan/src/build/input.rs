@@ -61,6 +61,9 @@ impl Work<'_> {
                 None => self.no_field(name.mark, name.text(), &candidates),
             }
         }
+        if let Some(raw) = raw {
+            self.ranges(&raw.ranges, &mut candidates);
+        }
         Some(candidates)
     }
 

@@ -221,6 +221,7 @@ fn used(raw: &IntegrationRaw, signature: &Signature) -> BTreeSet<String> {
     let direct = signature.features.iter().map(|feature| feature.name.clone());
     names.extend(direct.filter(|name| !mapped.contains(name.as_str())));
     names.extend(input.iter().flat_map(|input| input.defaults.iter()).map(|(name, _)| name.text().to_owned()));
+    names.extend(input.iter().flat_map(|input| input.ranges.iter()).map(|(name, _)| name.text().to_owned()));
     names
 }
 

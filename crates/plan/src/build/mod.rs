@@ -14,6 +14,7 @@ mod lookup_parts;
 mod lookups;
 mod model;
 mod project;
+mod ranges;
 mod rights;
 mod route;
 mod rules;

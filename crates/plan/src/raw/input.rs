@@ -22,6 +22,10 @@ pub(crate) struct InputRaw {
     pub(crate) lookups: Ordered<At<LookupRaw>>,
     /// Values put in place of missing ones, by field; each use is recorded as a repair.
     pub(crate) defaults: Ordered<At<Scalar>>,
+    /// Smallest and largest allowed number of a field, both included: `{ age: [18, 120], "f*": [0, 1] }`. A record with another
+    /// number is refused, and its answer names the field. A name ending in `*` speaks of all numbers of the input that begin so;
+    /// the first that fits a field counts.
+    pub(crate) ranges: Ordered<At<Vec<f64>>>,
     /// When a record is set aside (after defaults are filled in), and when it is refused.
     pub(crate) quality: Option<QualityRaw>,
     /// Fields with personal data: never shown in errors, logs or lists.
