@@ -7,7 +7,7 @@ use tendon_platform::telemetry::log;
 
 use crate::commands::{
     backfill, check, completions, decisions, deliveries, demo, init, keys, ledger, letters, man, models, new, reviews,
-    systems, up,
+    status, systems, top, up,
 };
 
 /// Joins AI models to the systems a business already runs on: every prediction validated, explained, recorded, and written
@@ -80,6 +80,10 @@ pub(crate) enum Command {
     Check(check::Args),
     /// Run the project.
     Up(up::Args),
+    /// How a running process does: exit 0 healthy, 1 degraded, 2 not reachable.
+    Status(status::Args),
+    /// The same, drawn anew each second; `q` quits.
+    Top(top::Args),
     /// Score the rows that are there already: with progress, a pause and a place, nothing twice.
     Backfill(backfill::Args),
     /// Look at models and score files of rows with them.

@@ -24,6 +24,8 @@ mod output;
 mod process;
 mod project;
 mod registry;
+mod screen;
+mod table;
 mod telemetry;
 mod trends;
 mod wiring;
@@ -76,6 +78,7 @@ fn start(cli: Cli) -> failure::Outcome {
 fn end_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        screen::give_back();
         usual(panic);
         output::failure(
             Format::Text,

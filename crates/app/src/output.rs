@@ -4,7 +4,12 @@ use std::io::{self, Write as _};
 
 use serde_json::Value as Json;
 
-use crate::{cli::Format, failure::Failure};
+use crate::{
+    cli::Format,
+    failure::Failure,
+    screen::Screen,
+    table::{self, Cell, Column},
+};
 
 /// Prints data. A reader that went away (`tendon … | head`) ends the printing, not the command.
 pub(crate) fn data(text: &str) {
@@ -38,26 +43,13 @@ pub(crate) fn failure(format: Format, failure: &Failure) {
     }
 }
 
-/// A table of texts with a head; columns as wide as their widest cell.
-pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let mut text = String::new();
-        for (cell, width) in cells.zip(&widths) {
-            text.push_str(&format!("{cell:width$}  "));
-        }
-        format!("{}\n", text.trim_end())
-    };
-    let mut text = line(&mut head.iter().copied());
-    for row in rows {
-        text.push_str(&line(&mut row.iter().map(String::as_str)));
-    }
-    text
+/// A table of texts with a head, as wide as the window lets it be.
+pub(crate) fn table(head: &[&'static str], rows: &[Vec<String>]) -> String {
+    // What comes first says what a row is about, and is what other commands are given.
+    let rank = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
+    let columns: Vec<Column> = head.iter().enumerate().map(|(at, head)| Column::text(head, rank(at))).collect();
+    let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(|text| text.as_str().into()).collect()).collect();
+    table::table(&columns, &rows, Screen::of_stdout())
 }
 
 /// A member of a document as text for a table; nothing for null.

@@ -2,9 +2,11 @@
 
 pub mod api;
 pub mod console;
+pub mod figure;
 pub mod graphql;
 mod grpc;
 pub mod keys;
+pub mod overview;
 mod remote;
 pub mod service;
 pub mod trust;

@@ -23,7 +23,7 @@ pub use disk::RealDisk;
 pub use http::{CaReady, OutgoingHttp};
 pub use keys::SealedKeys;
 pub use lock::ProjectLock;
-pub use runtime::context;
+pub use runtime::{SystemClock, context};
 pub use secrets::ProjectSecrets;
 pub use stores::{
     copy_store,

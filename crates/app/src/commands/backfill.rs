@@ -112,7 +112,7 @@ async fn open(project: &Project, args: &Args) -> Result<Arc<Parts>, Failure> {
         parts.flows.start_some(&parts.engine, &parts.ledger, &parts.deliveries.current(), Some((&args.name, wish)));
     match (bound, started) {
         (Ok(socket), Ok(())) => {
-            parts.context.spawn.spawn("control", control::serve(socket, parts.clone()).boxed());
+            parts.context.spawn.spawn("control", control::serve(socket, parts.clone(), None).boxed());
             Ok(parts)
         }
         (bound, started) => {

@@ -16,7 +16,9 @@ pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod new;
 pub(crate) mod reviews;
+pub(crate) mod status;
 pub(crate) mod systems;
+pub(crate) mod top;
 pub(crate) mod up;
 
 use std::process::ExitCode;
@@ -45,6 +47,8 @@ pub(crate) async fn run(cli: Cli) -> Outcome {
         Command::New(command) => new::run(&find()?, command, cli.output).await,
         Command::Check(args) => check::run(find, &args, cli.output).await,
         Command::Up(args) => up::run(&find()?, &args).await,
+        Command::Status(args) => status::run(find, &args, cli.output).await,
+        Command::Top(args) => top::run(find, &args, cli.output).await,
         Command::Backfill(args) => backfill::run(&find()?, &args, cli.output).await,
         Command::Models(command) => models::run(find, command, cli.output).await,
         Command::Systems(command) => systems::run(find, command, cli.output).await,

@@ -3,6 +3,7 @@
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::FutureExt as _;
+use tendon_doors::api::Api;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
@@ -30,12 +31,12 @@ pub(crate) fn bind(state: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers orders until the process ends.
-pub(crate) async fn serve(listener: UnixListener, parts: Arc<Parts>) {
+/// Answers orders until the process ends. `api`: what it serves; a command that only takes orders serves nobody.
+pub(crate) async fn serve(listener: UnixListener, parts: Arc<Parts>, api: Option<Arc<Api>>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let task = answer(stream, parts.clone());
+                let task = answer(stream, parts.clone(), api.clone());
                 parts.context.spawn.spawn("control", task.boxed());
             }
             Err(error) => {
@@ -46,17 +47,20 @@ pub(crate) async fn serve(listener: UnixListener, parts: Arc<Parts>) {
     }
 }
 
-async fn answer(mut stream: UnixStream, parts: Arc<Parts>) {
+async fn answer(mut stream: UnixStream, parts: Arc<Parts>, api: Option<Arc<Api>>) {
     let (read, mut write) = stream.split();
     let mut line = String::new();
     if BufReader::new(read.take(LINE)).read_line(&mut line).await.is_err() {
         return;
     }
     let reply = match serde_json::from_str::<Order>(&line) {
-        Ok(order) => match orders::carry_out(&parts, order).await {
-            Ok(data) => Reply::Ok(data),
-            Err(failure) => Reply::Error(failure),
-        },
+        Ok(order) => {
+            let done = match order {
+                Order::Status { span } => orders::status::look(api.as_deref(), &span).await,
+                order => orders::carry_out(&parts, order).await,
+            };
+            done.map_or_else(Reply::Error, Reply::Ok)
+        }
         Err(_) => Reply::Error(Failure::new(
             "order_unknown",
             "the running process does not know this order",

@@ -9,6 +9,7 @@ mod ledger;
 pub(crate) mod letters;
 mod models;
 mod reviews;
+pub(crate) mod status;
 
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub(crate) enum Order {
     ReviewsGive { id: String, verdict: Said, by: String, note: Option<String> },
     /// Changes a model's versions or aliases.
     Models(ModelsOrder),
+    /// How everything does now, with figures that go so far back: only a running process knows.
+    Status { span: String },
     /// Makes the proof of one decision, opening the parts named.
     LedgerProof { id: String, input: bool, output: bool, explanation: bool },
     /// Signs a checkpoint over all that is recorded.
@@ -87,6 +90,7 @@ pub(crate) enum Order {
 pub(crate) async fn carry_out(parts: &Parts, order: Order) -> Result<Json, Failure> {
     match order {
         Order::Models(order) => models::carry_out(parts, order).await,
+        Order::Status { .. } => Err(status::not_running(&parts.project)),
         order => other(parts, order).await.map_err(Failure::from),
     }
 }
@@ -101,7 +105,7 @@ pub(crate) async fn for_console(parts: &Parts, order: Order) -> Result<Json> {
 
 async fn other(parts: &Parts, order: Order) -> Result<Json> {
     match order {
-        Order::Models(_) => Ok(Json::Null),
+        Order::Models(_) | Order::Status { .. } => Ok(Json::Null),
         Order::BackfillRun { integration, rate } => backfill::wish(parts, &integration, Some(BackfillWish::Run(rate))),
         Order::BackfillPause { integration } => backfill::wish(parts, &integration, Some(BackfillWish::Pause)),
         Order::BackfillState { integration } => backfill::wish(parts, &integration, None),

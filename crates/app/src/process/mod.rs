@@ -114,18 +114,19 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
     checkpoints::start(&parts);
     let grpc_address = grpc.as_ref().map(|bound| bound.address);
     let grpc_served = grpc::serve(grpc, &api, tls.clone(), stop.subscribe())?;
+    let served_api = api.clone();
     let serve = async move {
         let stop = async {
             let _ = stopped.wait_for(|stop| *stop).await;
             stopping.store(true, Ordering::Relaxed);
         };
-        let speaks = Speaks::http(&api);
-        api::serve(listener, api, speaks, tls, Http::default(), stop).await;
+        let speaks = Speaks::http(&served_api);
+        api::serve(listener, served_api, speaks, tls, Http::default(), stop).await;
         grpc_served.await;
         tell.send_replace(true);
     };
     parts.context.spawn.spawn("http", serve.boxed());
-    parts.context.spawn.spawn("control", control::serve(socket, parts.clone()).boxed());
+    parts.context.spawn.spawn("control", control::serve(socket, parts.clone(), Some(api)).boxed());
     Ok(Process { parts, address, grpc: grpc_address, trends, stop, served })
 }
 

@@ -32,6 +32,7 @@ mod reload;
 mod reviews;
 mod rules;
 mod standing;
+mod status;
 mod support;
 mod telemetry;
 mod tls;

@@ -32,6 +32,7 @@ mod reviews_paths;
 mod router;
 mod schemas;
 mod serve;
+mod status;
 
 use std::{sync::Arc, time::Duration};
 

@@ -15,7 +15,7 @@ use tendon_kernel::{
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use super::{Api, answer::Asked, codes::CODES, counters::Route, groups, paths, reviews_paths, schemas};
+use super::{Api, answer::Asked, codes::CODES, counters::Route, groups, paths, reviews_paths, schemas, status};
 
 /// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
 pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -210,6 +210,7 @@ fn components(plan: &Plan) -> Json {
     schemas.extend(schemas::fixed());
     schemas.extend(schemas::later());
     schemas.extend(paths::schemas());
+    schemas.extend(status::schemas());
     schemas.extend(reviews_paths::schemas());
     let mut responses = Map::new();
     let mut codes = Map::new();

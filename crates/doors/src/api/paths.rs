@@ -5,7 +5,7 @@ use tendon_plan::IntegrationPlan;
 
 use super::{
     openapi::{example, problems},
-    reviews_paths as reviews,
+    reviews_paths as reviews, status,
 };
 use crate::service::MOST_LISTED;
 
@@ -27,6 +27,7 @@ pub(super) fn add(paths: &mut Map<String, Json>) {
     paths.insert("/v1/models".into(), list("listModels", "Models with their loaded versions", "Models", &[]));
     paths.insert("/v1/systems".into(), list("listSystems", "Systems and how they do", "Systems", &[]));
     paths.insert("/v1/letters/{id}/retry".into(), retry());
+    status::add(paths);
     reviews::add(paths, &page());
     paths.insert("/graphql".into(), graphql());
 }

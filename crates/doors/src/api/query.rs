@@ -65,6 +65,12 @@ impl Parameters {
         number.transpose().map_err(|_| wrong(name, "is no whole number of this size", "write digits only"))
     }
 
+    /// One of a few words, which `known` reads; `hint` lists them.
+    pub(super) fn one_of<T>(&self, name: &str, known: fn(&str) -> Option<T>, hint: &'static str) -> Result<Option<T>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        known(&text).map(Some).ok_or_else(|| wrong(name, "is no word that is known here", hint))
+    }
+
     /// A moment.
     pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>> {
         let time = self.text(name).map(|text| Timestamp::parse(&text));

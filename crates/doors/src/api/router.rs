@@ -12,7 +12,7 @@ use axum::{
 use super::{
     Api, answer, batch, decide, decisions, docs,
     gate::{self, Rule, Watch},
-    graphql, health, integrations, lists, observe, openapi, reviews,
+    graphql, health, integrations, lists, observe, openapi, reviews, status,
 };
 use crate::console;
 
@@ -42,6 +42,7 @@ fn routes() -> Routes {
         .at("/v1/reviews/{id}/approve", &[(Method::POST, Rule::Review)], post(reviews::approve))
         .at("/v1/reviews/{id}/override", &[(Method::POST, Rule::Review)], post(reviews::give))
         .at("/v1/reviews/{id}/reject", &[(Method::POST, Rule::Review)], post(reviews::reject))
+        .at("/v1/status", &[(Method::GET, Rule::Read)], get(status::get))
         .at("/v1/systems", &[(Method::GET, Rule::Read)], get(lists::systems))
         .at(
             "/graphql",

@@ -28,7 +28,7 @@ pub(crate) use routes::router;
 pub struct Console {
     sessions: Sessions,
     attempts: Attempts,
-    office: Arc<dyn Office>,
+    pub(crate) office: Arc<dyn Office>,
 }
 
 impl Console {

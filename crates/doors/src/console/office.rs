@@ -114,6 +114,11 @@ impl Span {
         }
     }
 
+    /// The one of this short name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|span| span.name() == name)
+    }
+
     /// Its short name.
     pub fn name(self) -> &'static str {
         match self {

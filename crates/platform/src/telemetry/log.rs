@@ -63,7 +63,7 @@ fn filter(text: &str) -> Result<EnvFilter> {
 pub fn init(format: Option<LogFormat>, default: &str) -> Result<()> {
     let text = std::env::var("TENDON_LOG").ok().filter(|text| !text.is_empty());
     let (filter, handle) = reload::Layer::new(filter(text.as_deref().unwrap_or(default))?);
-    let lines = Lines { clock: SystemClock::new(), colour: io::stderr().is_terminal() };
+    let lines = Lines { clock: SystemClock::new(), colour: io::stderr().is_terminal() && colours_wanted() };
     let started = registry().with(filter).with(lines).try_init();
     started
         .map_err(|error| Error::new(ErrorKind::Internal, "log_started", "logging was started twice").private(error))?;
@@ -72,6 +72,12 @@ pub fn init(format: Option<LogFormat>, default: &str) -> Result<()> {
     // Nobody was here before: starting twice is refused above.
     let _ = CONTROL.set(control);
     Ok(())
+}
+
+/// Whether a terminal may be given colours: `NO_COLOR` (<https://no-color.org>) and a terminal that knows none say no.
+pub fn colours_wanted() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb")
 }
 
 /// What a project says about the log, read.

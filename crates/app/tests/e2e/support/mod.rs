@@ -5,6 +5,7 @@ mod crm;
 mod http;
 pub(crate) mod postgres;
 mod process;
+mod terminal;
 
 use std::{fs, path::PathBuf, process::Output, time::Duration};
 
@@ -13,6 +14,7 @@ pub(crate) use crm::Crm;
 pub(crate) use http::{Answer, exchange};
 pub(crate) use process::{Running, eventually, request, tendon};
 use tempfile::TempDir;
+pub(crate) use terminal::{Terminal, plain};
 
 /// The interpreter with the oracles, made by `cargo xtask setup`.
 pub(crate) const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/venv/bin/python");

@@ -17,6 +17,7 @@ use crate::{
             empty, live,
         },
     },
+    overview::Doing,
     service::{ModelView, SystemView},
 };
 
@@ -86,7 +87,8 @@ async fn flows(visit: &Visit) -> Result<Vec<Flow>> {
     let flow = |plan: Arc<IntegrationPlan>| {
         let name = &plan.name;
         let minute = api.console.office.minute(name);
-        let state = overview::state(wrong(format!("model:{name}")), wrong(format!("watch:{name}")), &minute);
+        let doing = Doing::of(wrong(format!("model:{name}")), wrong(format!("watch:{name}")), &minute);
+        let state = overview::told(doing);
         let place = |system: &str, resource: &str| (system.to_owned(), resource.to_owned());
         let watched = plan.events.iter().map(|events| place(&events.system, &events.resource));
         let looked_up = plan.lookups.list.iter().map(|lookup| place(&lookup.system, &lookup.resource));

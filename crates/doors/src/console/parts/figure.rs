@@ -1,125 +1,13 @@
-//! Figures as people read them.
+//! Figures as people read them on a page.
 
 use maud::{Markup, html};
 use tendon_kernel::Timestamp;
 
-/// What stands where there is no figure.
-pub(in crate::console) const NONE: &str = "–";
-
-/// A count, in groups of three.
-pub(in crate::console) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number with as many digits as tell something.
-pub(in crate::console) fn number(value: f64) -> String {
-    let size = value.abs();
-    match size {
-        _ if !value.is_finite() => NONE.to_owned(),
-        _ if size < 1000.0 && value.fract() == 0.0 => format!("{value:.0}"),
-        _ if size >= 1000.0 => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and saturating")]
-            let whole = count(size.round() as u64);
-            if value < 0.0 { format!("-{whole}") } else { whole }
-        }
-        _ if size >= 100.0 => format!("{value:.0}"),
-        _ if size >= 10.0 => format!("{value:.1}"),
-        _ if size >= 0.1 => format!("{value:.2}"),
-        _ if size >= 0.001 => format!("{value:.4}"),
-        _ => format!("{value:.1e}"),
-    }
-}
-
-/// A size in bytes.
-pub(in crate::console) fn bytes(value: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if value < 1024 {
-        return format!("{value} B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a size that people read")]
-    let mut size = value as f64 / 1024.0;
-    let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.1} {}", UNITS.get(unit).copied().unwrap_or_default())
-}
-
-/// A share, in per cent.
-pub(in crate::console) fn share(part: u64, whole: u64) -> String {
-    if whole == 0 {
-        return NONE.to_owned();
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a share that people read")]
-    let share = part as f64 * 100.0 / whole as f64;
-    match share {
-        _ if part == 0 => "0 %".to_owned(),
-        _ if part == whole => "100 %".to_owned(),
-        _ if share < 0.01 => "< 0.01 %".to_owned(),
-        // Never rounded up to what it is not.
-        _ if share >= 99.0 => format!("{:.2} %", (share * 100.0).floor() / 100.0),
-        _ => format!("{share:.1} %"),
-    }
-}
-
-/// A time that something took, in seconds.
-pub(in crate::console) fn seconds(value: Option<f64>) -> String {
-    match value {
-        None => NONE.to_owned(),
-        Some(value) if value < 0.001 => format!("{:.0} µs", value * 1e6),
-        Some(value) if value < 0.01 => format!("{:.1} ms", value * 1e3),
-        Some(value) if value < 1.0 => format!("{:.0} ms", value * 1e3),
-        Some(value) => format!("{value:.1} s"),
-    }
-}
-
-/// How long ago, in one unit.
-pub(in crate::console) fn ago(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.0.saturating_sub(then.0).max(0) / 1_000_000;
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86400),
-    }
-}
+pub(in crate::console) use crate::figure::{NONE, ago, bytes, count, number, portion, seconds, share};
 
 /// A moment, to the second, in UTC.
 pub(in crate::console) fn moment(at: Timestamp) -> Markup {
     let whole = at.to_string();
     let shown = whole.get(..19).map_or_else(|| whole.clone(), |text| text.replace('T', " "));
     html! { time.nowrap datetime=(whole) title={ (whole) " (UTC)" } { (shown) } }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_are_told_as_people_read_them() {
-        assert_eq!([count(0), count(999), count(1_000), count(45_211_000)], ["0", "999", "1,000", "45,211,000"]);
-        assert_eq!(
-            [number(0.0), number(1.0), number(0.0123), number(0.5), number(12.34), number(-4321.0), number(f64::NAN)],
-            ["0", "1", "0.0123", "0.50", "12.3", "-4,321", NONE]
-        );
-        assert_eq!(
-            [share(0, 9), share(1, 3), share(9_999, 10_000), share(9_999_999, 10_000_000), share(0, 0)],
-            ["0 %", "33.3 %", "99.99 %", "99.99 %", NONE]
-        );
-        assert_eq!([seconds(Some(0.000_25)), seconds(Some(0.0042)), seconds(Some(2.0))], ["250 µs", "4.2 ms", "2.0 s"]);
-        assert_eq!(
-            [bytes(1023), bytes(1_048_000), bytes(3 << 29), bytes(u64::MAX)],
-            ["1023 B", "1023.4 KiB", "1.5 GiB", "16777216.0 TiB"]
-        );
-        assert_eq!(ago(Timestamp(0), Timestamp(90_000_000)), "1 min");
-    }
 }

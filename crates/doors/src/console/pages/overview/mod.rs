@@ -3,27 +3,23 @@
 mod charts;
 mod tables;
 
-pub(super) use tables::state;
-
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+pub(super) use tables::told;
 
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
-use tendon_engine::outbox::DeadLetter;
-use tendon_kernel::{Result, Timestamp};
+use tendon_kernel::Result;
 
 use crate::{
-    api::PartHealth,
     console::{
         office::{Slot, Span},
         page::{May, Page, Reply, View, Visit},
         pages::sign_in,
         parts::{
-            figure::{NONE, count, number, seconds, share},
+            figure::{NONE, count, number, portion, seconds, share},
             live, tile,
         },
     },
-    service::SystemView,
+    overview::{self, Health, Look, Overview},
 };
 
 /// The page; signing out and how pages look can be changed from all of them.
@@ -35,38 +31,12 @@ pub(in crate::console) static PAGE: Page = Page {
     changes: &[sign_in::SIGN_OUT, sign_in::LOOK],
 };
 
-/// Dead letters looked at to count them by cause.
-const LETTERS: usize = 500;
-/// Longest wait for them.
-const LETTERS_WAIT: Duration = Duration::from_secs(2);
-
 /// What the page shows.
 struct Seen {
-    now: Timestamp,
     span: Span,
-    parts: Vec<PartHealth>,
-    rows: Vec<Row>,
-    whole: Slot,
+    of: Overview,
     trend: Vec<Option<Slot>>,
-    uptime: [Option<f64>; 2],
-    systems: Vec<SystemView>,
-    letters: Vec<DeadLetter>,
-    more_letters: bool,
-    /// Whether they could not be looked at.
-    unknown_letters: bool,
-    refusals: Vec<(String, u64)>,
-}
-
-/// One integration.
-struct Row {
-    name: Arc<str>,
-    purpose: Arc<str>,
-    minute: Slot,
-    /// The chosen span, added up.
-    span: Slot,
-    trend: Vec<Option<Slot>>,
-    watch: Option<PartHealth>,
-    letters: usize,
+    trends: Vec<Vec<Option<Slot>>>,
 }
 
 async fn show(visit: &Visit) -> Result<Reply> {
@@ -99,83 +69,10 @@ async fn show(visit: &Visit) -> Result<Reply> {
 }
 
 async fn look(visit: &Visit) -> Result<Seen> {
-    let (api, known) = (&visit.api, visit.known()?);
     let chosen = visit.query.text("span").unwrap_or_default();
-    let span = Span::ALL.into_iter().find(|span| span.name() == chosen).unwrap_or(Span::Hour);
-    let office = &api.console.office;
-    let parts = api.status.parts().await;
-    // A ledger or store in trouble is what this page has to tell of: it does not wait for them.
-    let letters = tokio::time::timeout(LETTERS_WAIT, api.service.letters(known, Some(LETTERS), None)).await;
-    let (letters, more_letters, unknown_letters) = match letters {
-        Ok(Ok(page)) => (page.letters, page.next.is_some(), false),
-        _ => (Vec::new(), false, true),
-    };
-    let mut by_integration = BTreeMap::<Arc<str>, usize>::new();
-    for letter in &letters {
-        *by_integration.entry(letter.row.integration.clone()).or_default() += 1;
-    }
-    let mut trend: Vec<Option<Slot>> = Vec::new();
-    let mut whole = Slot::default();
-    let mut rows = Vec::new();
-    for plan in api.service.integrations(known) {
-        let own = office.trend(&plan.name, span);
-        sum_up(&mut trend, &own);
-        let minute = office.minute(&plan.name);
-        let mut all = Slot::default();
-        own.iter().flatten().for_each(|slot| all.add(slot));
-        // Seconds are those of the clock, however many integrations there are.
-        let watched = whole.watched.max(minute.watched);
-        whole.add(&minute);
-        whole.watched = watched;
-        let watch = parts.iter().find(|part| part.name == format!("watch:{}", plan.name)).cloned();
-        rows.push(Row {
-            letters: by_integration.get(&plan.name).copied().unwrap_or_default(),
-            name: plan.name.clone(),
-            purpose: plan.purpose.clone(),
-            minute,
-            span: all,
-            trend: own,
-            watch,
-        });
-    }
-    Ok(Seen {
-        now: visit.now(),
-        span,
-        parts,
-        rows,
-        whole,
-        trend,
-        uptime: [office.uptime(7), office.uptime(30)],
-        systems: api.service.systems(known)?,
-        letters,
-        more_letters,
-        unknown_letters,
-        refusals: refusals(visit),
-    })
-}
-
-/// Adds one integration's slots to those of all.
-fn sum_up(all: &mut Vec<Option<Slot>>, own: &[Option<Slot>]) {
-    if all.len() < own.len() {
-        all.resize(own.len(), None);
-    }
-    for (all, own) in all.iter_mut().zip(own) {
-        let Some(own) = own else { continue };
-        let sum = all.get_or_insert_with(Slot::default);
-        let watched = sum.watched.max(own.watched);
-        sum.add(own);
-        sum.watched = watched;
-    }
-}
-
-/// Requests refused before a decision, by reason, since the start.
-fn refusals(visit: &Visit) -> Vec<(String, u64)> {
-    let points = visit.api.context.metrics.sums("tendon_refusals_total");
-    let counted = points.iter().map(|point| (point.label("reason").to_owned(), point.count()));
-    let mut all: Vec<_> = counted.filter(|(_, times)| *times > 0).collect();
-    all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    all.truncate(8);
-    all
+    let span = Span::named(chosen).unwrap_or(Span::Hour);
+    let Look { overview, trend, trends } = overview::look(&visit.api, visit.known()?, span).await?;
+    Ok(Seen { span, of: overview, trend, trends })
 }
 
 fn spans(chosen: Span) -> Markup {
@@ -191,21 +88,20 @@ fn spans(chosen: Span) -> Markup {
 
 /// What is not as it should be; or that all is.
 fn attention(seen: &Seen) -> Markup {
-    let wrong: Vec<&PartHealth> = seen.parts.iter().filter(|part| !part.ok).collect();
-    let letters = seen.letters.len();
+    let Overview { state, trouble, letters, .. } = &seen.of;
     html! {
-        @if wrong.is_empty() && letters == 0 && !seen.unknown_letters {
+        @if *state == Health::Healthy {
             p.notice { "All is well: every part of the process does its work, and there is no dead letter." }
         } @else {
-            div class={ "notice " (if wrong.iter().any(|part| part.vital) { "bad" } else { "warn" }) } {
+            div class={ "notice " (if trouble.iter().any(|one| one.vital) { "bad" } else { "warn" }) } {
                 ul {
-                    @for part in &wrong {
-                        li { b { (part.name) } " " (why(part)) }
-                    }
-                    @if seen.unknown_letters { li { b { "Dead letters" } " cannot be counted now." } }
-                    @if letters > 0 {
-                        li {
-                            b { (letters) @if seen.more_letters { "+" } " dead letters" }
+                    @if *state == Health::Stopping { li { b { "process" } " – is ending" } }
+                    @for one in trouble { li { b { (one.part) } " – " (one.why) } }
+                    @match letters.count {
+                        None => li { b { "Dead letters" } " cannot be counted now." },
+                        Some(0) => {},
+                        Some(count) => li {
+                            b { (count) @if letters.more { "+" } " dead letters" }
                             ": records or write-backs that could not go on. " a href="/console/letters" { "See them" }
                         }
                     }
@@ -215,35 +111,19 @@ fn attention(seen: &Seen) -> Markup {
     }
 }
 
-/// What a part says of its trouble.
-fn why(part: &PartHealth) -> String {
-    let named = ["stopped", "failing", "last_failure", "refused_reload"].into_iter();
-    let found = named.filter_map(|name| part.detail.get(name)).find(|value| !value.is_null());
-    match found {
-        Some(serde_json::Value::String(text)) => format!("– {text}"),
-        Some(other) => format!("– {other}"),
-        None if part.vital => "does not work; decisions cannot be answered".to_owned(),
-        None => "does not work as it should".to_owned(),
-    }
-}
-
 fn tiles(seen: &Seen) -> Markup {
-    let whole = &seen.whole;
-    let rate = whole.rate().map_or_else(|| NONE.to_owned(), |rate| format!("{} /s", number(rate)));
-    let all = whole.decisions();
-    let waiting: usize = seen.systems.iter().map(|system| system.waiting).sum();
-    let more = if seen.systems.iter().any(|system| system.more) { "+" } else { "" };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of one million")]
-    let up = |share: Option<f64>| {
-        share.map_or_else(|| NONE.to_owned(), |up| self::share((up * 1e6).floor() as u64, 1_000_000))
-    };
-    let [week, month] = seen.uptime.map(up);
+    let Overview { minute, outbox, uptime_7d, uptime_30d, .. } = &seen.of;
+    let rate = minute.per_second.map_or_else(|| NONE.to_owned(), |rate| format!("{} /s", number(rate)));
+    let all = minute.decisions;
+    let waiting = count(u64::try_from(outbox.waiting).unwrap_or(u64::MAX));
+    let more = if outbox.more { "+" } else { "" };
+    let [week, month] = [uptime_7d, uptime_30d].map(|ready| portion(*ready));
     html! {
         div.tiles {
             (tile("Decisions", &rate, &format!("{} in the last minute", count(all))))
-            (tile("p95 on the path", &seconds(whole.quantile(0.95)), &format!("p50 {} · p99 {}", seconds(whole.quantile(0.5)), seconds(whole.quantile(0.99)))))
-            (tile("Failed", &share(whole.failed, all), &format!("fallback {} · refused {}", share(whole.degraded, all), share(whole.refused, all))))
-            (tile("Outbox", &format!("{}{more}", count(u64::try_from(waiting).unwrap_or(u64::MAX))), "write-backs waiting"))
+            (tile("p95 on the path", &seconds(minute.p95), &format!("p50 {} · p99 {}", seconds(minute.p50), seconds(minute.p99))))
+            (tile("Failed", &share(minute.failed, all), &format!("fallback {} · refused {}", share(minute.fallback, all), share(minute.refused, all))))
+            (tile("Outbox", &format!("{waiting}{more}"), "write-backs waiting"))
             (tile("Uptime, 7 days", &week, &format!("30 days {month}")))
         }
     }

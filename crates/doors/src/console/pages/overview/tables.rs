@@ -1,11 +1,9 @@
 //! The tables of the overview: integrations, systems, what went wrong.
 
-use std::collections::BTreeMap;
-
 use maud::{Markup, html};
 use tendon_kernel::Timestamp;
 
-use super::{Row, Seen, charts::points};
+use super::{Seen, charts::points};
 use crate::{
     console::{
         office::Slot,
@@ -17,11 +15,11 @@ use crate::{
             figure::{NONE, ago, count, moment, number, seconds, share},
         },
     },
-    service::SystemView,
+    overview::{Doing, IntegrationView, Overview, SystemRow, Watch},
 };
 
 pub(super) fn integrations(seen: &Seen) -> Markup {
-    if seen.rows.is_empty() {
+    if seen.of.integrations.is_empty() {
         return empty("No integration yet", "`tendon new integration` writes one from a model and a table.");
     }
     html! {
@@ -37,27 +35,25 @@ pub(super) fn integrations(seen: &Seen) -> Markup {
                         th.number scope="col" { "Letters" }
                     }
                 }
-                tbody { @for row in &seen.rows { (integration(seen, row)) } }
+                tbody { @for (row, trend) in seen.of.integrations.iter().zip(&seen.trends) { (integration(seen, row, trend)) } }
             }
         }
     }
 }
 
-fn integration(seen: &Seen, row: &Row) -> Markup {
-    let all = row.span.decisions();
-    let model = seen.parts.iter().find(|part| part.name == format!("model:{}", row.name));
-    let failing = row.watch.as_ref().is_some_and(|watch| !watch.ok);
-    let (tone, state) = state(model.is_some_and(|model| !model.ok), failing, &row.minute);
-    let rates: Vec<_> = points(&row.trend).iter().map(|slot| slot.as_ref().and_then(Slot::rate)).collect();
-    let rate = row.minute.rate().map_or_else(|| NONE.to_owned(), number);
+fn integration(seen: &Seen, row: &IntegrationView, trend: &[Option<Slot>]) -> Markup {
+    let (figures, all) = (&row.figures, row.figures.decisions);
+    let (tone, state) = told(row.state);
+    let rates: Vec<_> = points(trend).iter().map(|slot| slot.as_ref().and_then(Slot::rate)).collect();
+    let rate = row.minute.per_second.map_or_else(|| NONE.to_owned(), number);
     let figures = [
         ("Per s", rate),
-        ("p50", seconds(row.span.quantile(0.5))),
-        ("p95", seconds(row.span.quantile(0.95))),
-        ("p99", seconds(row.span.quantile(0.99))),
-        ("Failed", share(row.span.failed, all)),
-        ("Fallback", share(row.span.degraded, all)),
-        ("Cache", share(row.span.recalled, all)),
+        ("p50", seconds(figures.p50)),
+        ("p95", seconds(figures.p95)),
+        ("p99", seconds(figures.p99)),
+        ("Failed", share(figures.failed, all)),
+        ("Fallback", share(figures.fallback, all)),
+        ("Cache", share(figures.cached, all)),
     ];
     html! {
         tr {
@@ -65,31 +61,29 @@ fn integration(seen: &Seen, row: &Row) -> Markup {
             td data-of="State" { (badge(tone, state)) }
             td data-of="Trend" { (spark(&rates)) }
             @for (name, figure) in &figures { td.number data-of=(name) { (figure) } }
-            td data-of="Watch" { (freshness(row, seen.now)) }
-            td.number data-of="Dead letters" { (row.letters) @if seen.more_letters { "+" } }
+            td data-of="Watch" { (freshness(row.watch.as_ref(), seen.of.at)) }
+            td.number data-of="Dead letters" { (row.letters) @if seen.of.letters.more { "+" } }
         }
     }
 }
 
-/// How an integration does, by its model, its watch and what the last minute counted.
-pub(in crate::console::pages) fn state(no_model: bool, held_up: bool, minute: &Slot) -> (Tone, &'static str) {
-    match minute {
-        _ if no_model => (Tone::Bad, "No model"),
-        _ if minute.failed > 0 => (Tone::Bad, "Failing"),
-        _ if held_up => (Tone::Warn, "Watch held up"),
-        _ if minute.degraded > 0 => (Tone::Warn, "Fallback"),
-        _ if minute.decisions() > 0 => (Tone::Good, "Deciding"),
-        _ => (Tone::Calm, "Idle"),
+/// How an integration does, in a word.
+pub(in crate::console::pages) fn told(doing: Doing) -> (Tone, &'static str) {
+    match doing {
+        Doing::NoModel => (Tone::Bad, "No model"),
+        Doing::Failing => (Tone::Bad, "Failing"),
+        Doing::WatchHeldUp => (Tone::Warn, "Watch held up"),
+        Doing::Fallback => (Tone::Warn, "Fallback"),
+        Doing::Deciding => (Tone::Good, "Deciding"),
+        Doing::Idle => (Tone::Calm, "Idle"),
     }
 }
 
 /// How long ago the watch had seen everything.
-fn freshness(row: &Row, now: Timestamp) -> Markup {
-    let Some(watch) = &row.watch else { return html! { span.soft { "none" } } };
-    let at = watch.detail.get("up_to_date_at").and_then(serde_json::Value::as_str);
-    let at = at.and_then(|text| Timestamp::parse(text).ok());
+fn freshness(watch: Option<&Watch>, now: Timestamp) -> Markup {
+    let Some(watch) = watch else { return html! { span.soft { "none" } } };
     html! {
-        @match at {
+        @match watch.up_to_date_at {
             Some(at) => span.nowrap title={ "up to date at " (at) } { (ago(at, now)) " ago" },
             None => span.soft { "not yet" },
         }
@@ -97,7 +91,7 @@ fn freshness(row: &Row, now: Timestamp) -> Markup {
 }
 
 pub(super) fn systems(seen: &Seen) -> Markup {
-    if seen.systems.is_empty() {
+    if seen.of.systems.is_empty() {
         return empty("No system", "`systems` in tendon.yaml names what is read and written.");
     }
     html! {
@@ -107,25 +101,24 @@ pub(super) fn systems(seen: &Seen) -> Markup {
                     th scope="col" { "System" } th scope="col" { "State" }
                     th.number scope="col" { "Under way" } th.number scope="col" { "Queued" } th.number scope="col" { "Waiting" }
                 } }
-                tbody { @for system in &seen.systems { (system_row(seen, system)) } }
+                tbody { @for system in &seen.of.systems { (system_row(system)) } }
             }
         }
     }
 }
 
-fn system_row(seen: &Seen, system: &SystemView) -> Markup {
-    let detail = seen.parts.iter().find(|part| part.name == format!("system:{}", system.name)).map(|part| &part.detail);
-    let figure = |name: &str| detail.and_then(|detail| detail.get(name)).and_then(serde_json::Value::as_u64);
-    let of = |a: &str, b: &str| match (figure(a), figure(b)) {
-        (Some(a), Some(b)) => format!("{a} of {b}"),
+fn system_row(row: &SystemRow) -> Markup {
+    let system = &row.view;
+    let of = match (row.under_way, row.concurrency) {
+        (Some(under_way), Some(most)) => format!("{under_way} of {most}"),
         _ => NONE.to_owned(),
     };
     html! {
         tr {
             th scope="row" { (system.name) span.sub { (system.kind) } }
             td data-of="State" { (systems::state(system)) @if let Some(failure) = &system.last_failure { span.sub { (failure) } } }
-            td.number data-of="Under way" { (of("under_way", "concurrency")) }
-            td.number data-of="Queued" { (figure("queued").map_or_else(|| NONE.to_owned(), count)) }
+            td.number data-of="Under way" { (of) }
+            td.number data-of="Queued" { (row.queued.map_or_else(|| NONE.to_owned(), count)) }
             td.number data-of="Waiting" {
                 (system.waiting) @if system.more { "+" }
                 @if let Some(oldest) = system.oldest { span.sub { "since " (moment(oldest)) } }
@@ -136,31 +129,33 @@ fn system_row(seen: &Seen, system: &SystemView) -> Markup {
 
 /// Causes of dead letters and of refusals, the most frequent first.
 pub(super) fn errors(seen: &Seen) -> Markup {
-    let mut causes = BTreeMap::<(&str, &str), u64>::new();
-    for letter in &seen.letters {
-        *causes.entry((&letter.row.code, &letter.row.message)).or_default() += 1;
-    }
-    let mut causes: Vec<_> = causes.into_iter().collect();
-    causes.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
-    if causes.is_empty() && seen.refusals.is_empty() {
+    let Overview { letters, refusals, .. } = &seen.of;
+    if letters.count.is_some() && letters.causes.is_empty() && refusals.is_empty() {
         return empty("Nothing", "No dead letter, and no request was refused since the start.");
     }
     html! {
         table.stack {
             thead { tr { th scope="col" { "What" } th scope="col" { "Where" } th.number scope="col" { "Times" } } }
             tbody {
-                @for ((code, message), times) in causes.iter().take(8) {
+                @if letters.count.is_none() {
                     tr {
-                        th scope="row" { code { (code) } span.sub { (message) } }
+                        th scope="row" { "cannot be counted now" }
                         td data-of="Where" { "dead letters" }
-                        td.number data-of="Times" { (count(*times)) @if seen.more_letters { "+" } }
+                        td.number data-of="Times" { (NONE) }
                     }
                 }
-                @for (reason, times) in &seen.refusals {
+                @for cause in &letters.causes {
                     tr {
-                        th scope="row" { code { (reason) } }
+                        th scope="row" { code { (cause.code) } span.sub { (cause.message) } }
+                        td data-of="Where" { "dead letters" }
+                        td.number data-of="Times" { (cause.times) @if letters.more { "+" } }
+                    }
+                }
+                @for refusal in refusals {
+                    tr {
+                        th scope="row" { code { (refusal.reason) } }
                         td data-of="Where" { "requests refused" }
-                        td.number data-of="Times" { (count(*times)) }
+                        td.number data-of="Times" { (count(refusal.times)) }
                     }
                 }
             }

@@ -1,0 +1,255 @@
+//! How everything does, as text for a window: the figures of the console's overview, in its words.
+
+use serde_json::Value as Json;
+use tendon_doors::figure::{NONE, ago, count, number, portion, seconds, share};
+use tendon_kernel::Timestamp;
+
+use crate::{
+    output::cell,
+    screen::Screen,
+    table::{Cell, Column, Tone, cut, harmless, table},
+};
+
+/// All of it.
+pub(crate) fn whole(document: &Json, screen: Screen) -> String {
+    let mut parts = vec![summary(document, screen), trouble(document, screen)];
+    parts.push(integrations(document, screen));
+    parts.push(systems(document, screen));
+    parts.push(models(document, screen));
+    parts.push(errors(document, screen));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+/// The lines at the top: what it is, whether it is well, what it does.
+fn summary(document: &Json, screen: Screen) -> String {
+    let minute = &document["minute"];
+    let (tone, state) = health(document);
+    let all = whole_number(minute, "decisions");
+    let rate = minute["per_second"].as_f64().map_or_else(|| NONE.to_owned(), |rate| format!("{} /s", number(rate)));
+    let part = |name: &str| share(whole_number(minute, name), all);
+    let up =
+        Timestamp(i64::try_from(whole_number(document, "up_seconds")).unwrap_or_default().saturating_mul(1_000_000));
+    let letters = match document["letters"]["count"].as_u64() {
+        Some(letters) => format!("{letters}{}", more(&document["letters"])),
+        None => "not counted".to_owned(),
+    };
+    let lines = [
+        vec![
+            Cell::new(cell(document, "project"), Tone::Head),
+            Cell::new(state, tone),
+            format!("up {}", ago(Timestamp(0), up)).into(),
+            format!(
+                "ready {} of 7 d, {} of 30 d",
+                portion(document["uptime_7d"].as_f64()),
+                portion(document["uptime_30d"].as_f64())
+            )
+            .into(),
+            Cell::new(format!("tendon {}", cell(document, "version")), Tone::Soft),
+        ],
+        vec![
+            format!("decisions {rate}").into(),
+            format!("p50 {}", time(minute, "p50")).into(),
+            format!("p95 {}", time(minute, "p95")).into(),
+            format!("p99 {}", time(minute, "p99")).into(),
+        ],
+        vec![
+            Cell::new(format!("failed {}", part("failed")), bad_if(whole_number(minute, "failed") > 0)),
+            format!("fallback {}", part("fallback")).into(),
+            format!("refused {}", part("refused")).into(),
+            format!("cache {}", part("cached")).into(),
+        ],
+        vec![
+            format!("outbox {}{}", count(whole_number(&document["outbox"], "waiting")), more(&document["outbox"]))
+                .into(),
+            Cell::new(format!("dead letters {letters}"), warn_if(letters != "0")),
+        ],
+    ];
+    lines.iter().map(|cells| line(cells, screen)).collect()
+}
+
+/// Cells one after the other, as many as the window has room for.
+fn line(cells: &[Cell], screen: Screen) -> String {
+    let mut columns = Vec::new();
+    for at in 0..cells.len() {
+        columns.push(Column::text("", u8::try_from(at).unwrap_or(u8::MAX)));
+    }
+    // The table's own line without a head.
+    table(&columns, &[cells.to_vec()], screen).lines().skip(1).map(|line| format!("{line}\n")).collect()
+}
+
+fn trouble(document: &Json, screen: Screen) -> String {
+    let one = |one: &Json| {
+        let tone = if one["vital"] == true { Tone::Bad } else { Tone::Warn };
+        let text = harmless(&format!("! {}: {}", cell(one, "part"), cell(one, "why")));
+        let text = screen.width.map_or(text.clone(), |width| cut(&text, width));
+        format!("{}\n", tone.paint(&text, screen))
+    };
+    list(&document["trouble"]).map(one).collect()
+}
+
+fn integrations(document: &Json, screen: Screen) -> String {
+    let columns = [
+        Column::text("INTEGRATION", 0),
+        Column::text("STATE", 1),
+        Column::number("PER S", 2),
+        Column::number("P50", 7),
+        Column::number("P95", 4),
+        Column::number("P99", 8),
+        Column::number("FAILED", 3),
+        Column::number("FALLBACK", 6),
+        Column::number("CACHE", 9),
+        Column::number("WATCH", 5),
+        Column::number("LETTERS", 10),
+        Column::text("MODEL", 11),
+    ];
+    let now = Timestamp::parse(&cell(document, "at")).unwrap_or(Timestamp(0));
+    let row = |one: &Json| {
+        let figures = &one["figures"];
+        let part = |name: &str| share(whole_number(figures, name), whole_number(figures, "decisions"));
+        let (tone, state) = doing(&cell(one, "state"));
+        let letters = whole_number(one, "letters");
+        vec![
+            cell(one, "name").into(),
+            Cell::new(state, tone),
+            one["minute"]["per_second"].as_f64().map_or_else(|| NONE.to_owned(), number).into(),
+            time(figures, "p50").into(),
+            time(figures, "p95").into(),
+            time(figures, "p99").into(),
+            Cell::new(part("failed"), bad_if(whole_number(figures, "failed") > 0)),
+            part("fallback").into(),
+            part("cached").into(),
+            freshness(&one["watch"], now).into(),
+            Cell::new(format!("{}{}", count(letters), more(&document["letters"])), warn_if(letters > 0)),
+            format!("{} {}", cell(one, "model"), cell(one, "version")).into(),
+        ]
+    };
+    listed(&columns, list(&document["integrations"]).map(row).collect(), screen)
+}
+
+fn systems(document: &Json, screen: Screen) -> String {
+    let columns = [
+        Column::text("SYSTEM", 0),
+        Column::text("STATE", 1),
+        Column::number("UNDER WAY", 3),
+        Column::number("QUEUED", 4),
+        Column::number("WAITING", 2),
+        Column::number("OLDEST", 5),
+        Column::text("KIND", 7),
+        Column::text("LAST FAILURE", 6),
+    ];
+    let now = Timestamp::parse(&cell(document, "at")).unwrap_or(Timestamp(0));
+    let row = |one: &Json| {
+        let (tone, state) = system(one);
+        let oldest = Timestamp::parse(&cell(one, "oldest")).ok();
+        let under_way = match (one["under_way"].as_u64(), one["concurrency"].as_u64()) {
+            (Some(under_way), Some(most)) => format!("{under_way} of {most}"),
+            _ => NONE.to_owned(),
+        };
+        vec![
+            cell(one, "name").into(),
+            Cell::new(state, tone),
+            under_way.into(),
+            one["queued"].as_u64().map_or_else(|| NONE.to_owned(), count).into(),
+            format!("{}{}", count(whole_number(one, "waiting")), more(one)).into(),
+            oldest.map_or_else(|| NONE.to_owned(), |oldest| ago(oldest, now)).into(),
+            cell(one, "kind").into(),
+            cell(one, "last_failure").into(),
+        ]
+    };
+    listed(&columns, list(&document["systems"]).map(row).collect(), screen)
+}
+
+fn models(document: &Json, screen: Screen) -> String {
+    let columns = [Column::text("MODEL", 0), Column::text("VERSIONS", 1), Column::text("ALIASES", 2)];
+    let row = |one: &Json| {
+        let versions: Vec<String> = list(&one["versions"]).map(|version| cell(version, "version")).collect();
+        let aliases = one["aliases"].as_object().into_iter().flatten();
+        let aliases: Vec<String> =
+            aliases.map(|(alias, version)| format!("{alias}={}", version.as_str().unwrap_or_default())).collect();
+        let loaded = if versions.is_empty() { Cell::new("none loaded", Tone::Bad) } else { versions.join(", ").into() };
+        vec![cell(one, "name").into(), loaded, aliases.join(", ").into()]
+    };
+    listed(&columns, list(&document["models"]).map(row).collect(), screen)
+}
+
+fn errors(document: &Json, screen: Screen) -> String {
+    let columns = [Column::text("WHAT WENT WRONG", 0), Column::number("TIMES", 1), Column::text("WHERE", 2)];
+    let row = |name: Json, times: &Json, place: &str| {
+        vec![
+            Cell::from(name.as_str().unwrap_or_default()),
+            count(times.as_u64().unwrap_or_default()).into(),
+            place.into(),
+        ]
+    };
+    let causes = list(&document["letters"]["causes"])
+        .map(|cause| row(cause["code"].clone(), &cause["times"], "dead letters (`tendon letters list`)"));
+    let refused = list(&document["refusals"])
+        .map(|refusal| row(refusal["reason"].clone(), &refusal["times"], "requests refused since the start"));
+    listed(&columns, causes.chain(refused).collect(), screen)
+}
+
+/// A table, or nothing where there are no rows.
+fn listed(columns: &[Column], rows: Vec<Vec<Cell>>, screen: Screen) -> String {
+    if rows.is_empty() { String::new() } else { table(columns, &rows, screen) }
+}
+
+fn health(document: &Json) -> (Tone, &'static str) {
+    match document["state"].as_str() {
+        Some("healthy") => (Tone::Good, "healthy"),
+        Some("degraded") => (Tone::Warn, "degraded"),
+        Some("stopping") => (Tone::Warn, "stopping"),
+        _ => (Tone::Bad, "not ready"),
+    }
+}
+
+fn doing(state: &str) -> (Tone, String) {
+    let tone = match state {
+        "no_model" | "failing" => Tone::Bad,
+        "watch_held_up" | "fallback" => Tone::Warn,
+        "deciding" => Tone::Good,
+        _ => Tone::Plain,
+    };
+    (tone, state.replace('_', " "))
+}
+
+fn system(one: &Json) -> (Tone, &'static str) {
+    match one["breaker"].as_str() {
+        Some("open") => (Tone::Bad, "left alone"),
+        Some("half_open") => (Tone::Warn, "tried again"),
+        _ if one["last_failure"].is_string() => (Tone::Warn, "failing"),
+        _ => (Tone::Good, "answers"),
+    }
+}
+
+/// How long ago the watch had seen everything.
+fn freshness(watch: &Json, now: Timestamp) -> String {
+    if watch.is_null() {
+        return "none".to_owned();
+    }
+    Timestamp::parse(&cell(watch, "up_to_date_at")).map_or_else(|_| "not yet".to_owned(), |at| ago(at, now))
+}
+
+fn list(list: &Json) -> impl Iterator<Item = &Json> {
+    list.as_array().into_iter().flatten()
+}
+
+fn whole_number(of: &Json, name: &str) -> u64 {
+    of[name].as_u64().unwrap_or_default()
+}
+
+fn time(of: &Json, name: &str) -> String {
+    seconds(of[name].as_f64())
+}
+
+fn more(of: &Json) -> &'static str {
+    if of["more"] == true { "+" } else { "" }
+}
+
+fn bad_if(bad: bool) -> Tone {
+    if bad { Tone::Bad } else { Tone::Plain }
+}
+
+fn warn_if(warn: bool) -> Tone {
+    if warn { Tone::Warn } else { Tone::Plain }
+}

@@ -1,0 +1,208 @@
+//! Makes the overview: asks the parts, the trends and the outbox, and adds up.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde_json::Value as Json;
+use tendon_engine::outbox::DeadLetter;
+use tendon_kernel::{Result, Timestamp};
+use tendon_plan::IntegrationPlan;
+
+use super::{
+    Cause, Doing, Figures, Health, IntegrationView, Letters, Overview, Refusal, SystemRow, Trouble, Waiting, Watch,
+};
+use crate::{
+    api::{Api, PartHealth, health},
+    console::{Slot, Span},
+    service::SystemView,
+    trust::Known,
+};
+
+/// Dead letters looked at to count them by cause.
+const LETTERS: usize = 500;
+/// Longest wait for them.
+const LETTERS_WAIT: Duration = Duration::from_secs(2);
+/// Causes and reasons that are listed.
+const LISTED: usize = 8;
+
+/// The document, and what is drawn beside it: a slot per step of the span.
+pub(crate) struct Look {
+    pub(crate) overview: Overview,
+    /// All integrations together.
+    pub(crate) trend: Vec<Option<Slot>>,
+    /// Each integration, as the document lists them.
+    pub(crate) trends: Vec<Vec<Option<Slot>>>,
+}
+
+/// Looks at everything, with the trends.
+///
+/// # Errors
+/// `Forbidden` without the scope `read`.
+pub(crate) async fn look(api: &Api, known: &Known, span: Span) -> Result<Look> {
+    let (ready, stopping, parts) = health::is_ready(api).await;
+    let systems = systems(&parts, api.service.systems(known)?);
+    // A ledger or store in trouble is what this has to tell of: it does not wait for them.
+    let letters = tokio::time::timeout(LETTERS_WAIT, api.service.letters(known, Some(LETTERS), None)).await;
+    let (letters, by_integration) =
+        counted(letters.ok().and_then(Result::ok).map(|page| (page.letters, page.next.is_some())));
+    let mut seen = Integrations::default();
+    for plan in api.service.integrations(known) {
+        seen.add(api, &plan, span, &parts, by_integration.get(&plan.name).copied().unwrap_or_default());
+    }
+    let (runtime, office) = (api.engine.runtime(), &api.console.office);
+    let trouble: Vec<Trouble> = parts.iter().filter_map(Trouble::of).chain(seen.failing()).collect();
+    let well = trouble.is_empty() && letters.count == Some(0);
+    let overview = Overview {
+        project: runtime.plan().project.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        plan: runtime.plan().digest.clone(),
+        at: api.context.clock.now(),
+        up_seconds: api.context.clock.monotonic().as_secs(),
+        state: match () {
+            () if stopping => Health::Stopping,
+            () if !ready => Health::NotReady,
+            () if well => Health::Healthy,
+            () => Health::Degraded,
+        },
+        trouble,
+        uptime_7d: office.uptime(7),
+        uptime_30d: office.uptime(30),
+        span: span.name(),
+        minute: Figures::of(&seen.minute),
+        integrations: seen.views,
+        outbox: Waiting {
+            waiting: systems.iter().map(|system| system.view.waiting).sum(),
+            more: systems.iter().any(|system| system.view.more),
+        },
+        systems,
+        letters,
+        refusals: refusals(api),
+        models: api.service.models(known)?,
+    };
+    Ok(Look { overview, trend: seen.trend, trends: seen.trends })
+}
+
+/// The integrations looked at so far, and their sums.
+#[derive(Default)]
+struct Integrations {
+    views: Vec<IntegrationView>,
+    minute: Slot,
+    trend: Vec<Option<Slot>>,
+    trends: Vec<Vec<Option<Slot>>>,
+}
+
+impl Integrations {
+    fn add(&mut self, api: &Api, plan: &IntegrationPlan, span: Span, parts: &[PartHealth], letters: usize) {
+        let office = &api.console.office;
+        let (trend, minute) = (office.trend(&plan.name, span), office.minute(&plan.name));
+        sum_up(&mut self.trend, &trend);
+        let mut all = Slot::default();
+        trend.iter().flatten().for_each(|slot| all.add(slot));
+        // Seconds are those of the clock, however many integrations there are.
+        let watched = self.minute.watched.max(minute.watched);
+        self.minute.add(&minute);
+        self.minute.watched = watched;
+        let part = |kind: &str| parts.iter().find(|part| part.name == format!("{kind}:{}", plan.name));
+        let (model, watch) = (part("model"), part("watch"));
+        let version = model.and_then(|model| model.detail.get("version")).and_then(Json::as_str).map(Into::into);
+        self.views.push(IntegrationView {
+            name: plan.name.clone(),
+            purpose: plan.purpose.clone(),
+            state: Doing::of(model.is_some_and(|part| !part.ok), watch.is_some_and(|part| !part.ok), &minute),
+            model: format!("{}@{}", plan.model, plan.alias),
+            version,
+            minute: Figures::of(&minute),
+            figures: Figures::of(&all),
+            watch: watch.map(Watch::of),
+            letters,
+        });
+        self.trends.push(trend);
+    }
+
+    /// Those whose decisions find no answer: no part of the process says so.
+    fn failing(&self) -> impl Iterator<Item = Trouble> {
+        self.views.iter().filter(|one| one.state == Doing::Failing).map(|one| Trouble {
+            part: format!("integration:{}", one.name),
+            why: format!(
+                "{} of {} decisions of the last minute found no answer",
+                one.minute.failed, one.minute.decisions
+            ),
+            vital: false,
+        })
+    }
+}
+
+/// Adds one integration's slots to those of all.
+fn sum_up(all: &mut Vec<Option<Slot>>, own: &[Option<Slot>]) {
+    if all.len() < own.len() {
+        all.resize(own.len(), None);
+    }
+    for (all, own) in all.iter_mut().zip(own) {
+        let Some(own) = own else { continue };
+        let sum = all.get_or_insert_with(Slot::default);
+        let watched = sum.watched.max(own.watched);
+        sum.add(own);
+        sum.watched = watched;
+    }
+}
+
+impl Watch {
+    fn of(part: &PartHealth) -> Self {
+        let text = |name: &str| part.detail.get(name).and_then(Json::as_str);
+        Self {
+            up_to_date_at: text("up_to_date_at").and_then(|text| Timestamp::parse(text).ok()),
+            failing: text("failing").map(str::to_owned),
+        }
+    }
+}
+
+impl Trouble {
+    /// What a part says of its trouble, where it is in any.
+    fn of(part: &PartHealth) -> Option<Self> {
+        let named = ["stopped", "failing", "last_failure", "refused_reload"].into_iter();
+        let told = named.filter_map(|name| part.detail.get(name)).find(|value| !value.is_null());
+        let why = match told {
+            Some(Json::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None if part.vital => "does not work; decisions cannot be answered".to_owned(),
+            None => "does not work as it should".to_owned(),
+        };
+        (!part.ok).then(|| Self { part: part.name.clone(), why, vital: part.vital })
+    }
+}
+
+fn systems(parts: &[PartHealth], views: Vec<SystemView>) -> Vec<SystemRow> {
+    let row = |view: SystemView| {
+        let detail = parts.iter().find(|part| part.name == format!("system:{}", view.name)).map(|part| &part.detail);
+        let figure = |name: &str| detail.and_then(|detail| detail.get(name)).and_then(Json::as_u64);
+        let (under_way, concurrency, queued) = (figure("under_way"), figure("concurrency"), figure("queued"));
+        SystemRow { view, under_way, concurrency, queued }
+    };
+    views.into_iter().map(row).collect()
+}
+
+/// Letters by cause, and how many each integration has.
+fn counted(looked: Option<(Vec<DeadLetter>, bool)>) -> (Letters, BTreeMap<Arc<str>, usize>) {
+    let count = looked.as_ref().map(|(letters, _)| letters.len());
+    let (letters, more) = looked.unwrap_or_default();
+    let mut by_integration = BTreeMap::<Arc<str>, usize>::new();
+    let mut causes = BTreeMap::<(String, String), usize>::new();
+    for letter in letters {
+        *by_integration.entry(letter.row.integration).or_default() += 1;
+        *causes.entry((letter.row.code, letter.row.message)).or_default() += 1;
+    }
+    let mut causes: Vec<_> =
+        causes.into_iter().map(|((code, message), times)| Cause { code, message, times }).collect();
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.times));
+    causes.truncate(LISTED);
+    (Letters { count, more, causes }, by_integration)
+}
+
+/// Requests refused before a decision, by reason, since the start.
+fn refusals(api: &Api) -> Vec<Refusal> {
+    let points = api.context.metrics.sums("tendon_refusals_total");
+    let counted = points.iter().map(|point| Refusal { reason: point.label("reason").to_owned(), times: point.count() });
+    let mut all: Vec<_> = counted.filter(|refusal| refusal.times > 0).collect();
+    all.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.reason.cmp(&b.reason)));
+    all.truncate(LISTED);
+    all
+}
