@@ -74,11 +74,12 @@ impl Inspection {
             *last = Some(Verification { by: by.to_owned(), began, read: (0, bytes), ended: None });
         }
         tracing::info!(by, "the ledger is verified at the wish of somebody in the console");
-        let (this, context) = (self.clone(), parts.context.clone());
+        let under = Under { this: self.clone(), context: parts.context.clone() };
         let work = move || {
             let options = Options { keys: Some(&*keys), ..Options::default() };
-            let done = verify(&*context.disk, wiring::LEDGER, &options, &mut |read, all| this.reached(read, all));
-            this.ended(&context, done);
+            let mut reached = |read, all| under.this.reached(read, all);
+            let done = verify(&*under.context.disk, wiring::LEDGER, &options, &mut reached);
+            under.this.ended(&under.context, done);
         };
         parts.context.spawn.aside("ledger verification", Box::new(work));
         Ok(())
@@ -96,13 +97,27 @@ impl Inspection {
         {
             tracing::error!(findings = report.findings.len(), "the ledger does not verify");
         }
-        if let Some(one) = &mut *self.last() {
+        if let Some(one) = self.last().as_mut().filter(|one| one.ended.is_none()) {
             one.ended = Some((context.clock.now(), verdict(done)));
         }
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Verification>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A verification under way. It ends with this, whatever happens: one that stayed under way would forbid all others.
+struct Under {
+    this: Inspection,
+    context: Context,
+}
+
+impl Drop for Under {
+    fn drop(&mut self) {
+        let broke = Error::new(ErrorKind::Internal, "verification_broke", "the verification broke off, by a defect")
+            .hint("`tendon ledger verify` verifies the ledger beside the running process");
+        self.this.ended(&self.context, Err(broke));
     }
 }
 
@@ -137,4 +152,27 @@ fn checkpoint(project: &Project, key: String) -> Option<Checkpoint> {
     let mut lines = text.lines();
     let (origin, size, root) = (lines.next()?, lines.next()?.parse().ok()?, lines.next()?);
     Some(Checkpoint { origin: origin.to_owned(), size, root: root.to_owned(), at, key, text: text.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tendon_testkit::Sim;
+
+    #[test]
+    fn a_verification_that_breaks_off_has_ended() {
+        let (context, this) = (Sim::new(1).context(), Inspection::default());
+        let begin =
+            || Some(Verification { by: "ada".to_owned(), began: context.clock.now(), read: (0, 9), ended: None });
+        *this.last() = begin();
+        drop(Under { this: this.clone(), context: context.clone() });
+        let last = this.last().clone().unwrap();
+        assert!(matches!(last.ended, Some((_, Verdict::Failed(told))) if told.contains("broke off")));
+        // What has ended keeps its verdict.
+        *this.last() = begin();
+        let under = Under { this: this.clone(), context: context.clone() };
+        this.ended(&context, Ok(Report::default()));
+        drop(under);
+        assert!(matches!(this.last().clone().unwrap().ended, Some((_, Verdict::Good { .. }))));
+    }
 }
