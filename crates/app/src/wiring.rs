@@ -30,6 +30,7 @@ use tendon_kernel::{
     },
 };
 use tendon_ledger::Book;
+use tendon_plan::Plan;
 use tendon_platform::{
     Durability, OutgoingHttp, ProjectLock, ProjectSecrets, SealedKeys, ServerTls, SqliteStore, telemetry::Telemetry,
 };
@@ -154,8 +155,8 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         installed.record(&*records, &*ledger, &context).await?;
     }
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
-    let stands_on = GateParts { keys: keys.clone(), context: context.clone(), http: http.clone(), secrets: sealed };
-    let gate = Arc::new(Gate::new(stands_on, &installed.plan.trust)?);
+    let served = (purpose == Purpose::Serve).then_some(&*installed.plan);
+    let gate = Arc::new(gate(&keys, &context, &http, sealed, &secrets, served)?);
     let (project, tls) = (project.clone(), tls.map(Arc::new));
     tracing::debug!(kinds = SYSTEM_KINDS.len(), plan = %installed.plan.digest, "the project is open");
     Ok(Parts {
@@ -179,6 +180,23 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         telemetry,
         _lock: lock,
     })
+}
+
+/// Who is let in by the plan that is served. A command lets nobody in: it needs no secret of a badge.
+fn gate(
+    keys: &Arc<KeyRing>,
+    context: &Context,
+    http: &Arc<OutgoingHttp>,
+    sealed: Arc<dyn Keys>,
+    secrets: &Arc<dyn Secrets>,
+    served: Option<&Plan>,
+) -> Result<Gate, Failure> {
+    let (keys, context, http, secrets) = (keys.clone(), context.clone(), http.clone(), secrets.clone());
+    let gate = Gate::new(GateParts { keys, context, http, sealed, secrets });
+    if let Some(plan) = served {
+        gate.adopt(gate.prepare(plan)?);
+    }
+    Ok(gate)
 }
 
 /// Finishes a restoring, and refuses a ledger that does not hold what is known of it elsewhere.

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod console;
+mod embed;
 pub mod figure;
 pub mod graphql;
 mod grpc;

@@ -66,16 +66,21 @@ fn reason(feature: &Feature, number: f64, contribution: f64) -> Reason {
         },
         (_, number) => (number.into(), Some(short(number))),
     };
-    let effect = match contribution.partial_cmp(&0.0) {
-        Some(Ordering::Greater) => "raises the score",
-        Some(Ordering::Less) => "lowers the score",
-        _ => "does not change the score",
-    };
+    let effect = effect_in_words(contribution);
     let text = match shown {
         Some(shown) => format!("{} = {shown} {effect}", feature.name),
         None => format!("{} is missing: {effect}", feature.name),
     };
     Reason { feature: feature.name.as_str().into(), value, contribution, text }
+}
+
+/// What a contribution does to the score.
+pub fn effect_in_words(contribution: f64) -> &'static str {
+    match contribution.partial_cmp(&0.0) {
+        Some(Ordering::Greater) => "raises the score",
+        Some(Ordering::Less) => "lowers the score",
+        _ => "does not change the score",
+    }
 }
 
 fn category(values: &[String], code: f64) -> Option<&str> {

@@ -29,4 +29,5 @@ mod trail;
 pub mod wire;
 
 pub use engine::{DeliverySink, Engine, Parts};
+pub use explaining::effect_in_words;
 pub use runtime::{Runtime, Slot};

@@ -4,6 +4,7 @@ mod build;
 pub mod cache;
 pub mod callback;
 mod digest;
+pub mod embed;
 pub mod expr;
 pub mod facts;
 pub mod finding;

@@ -17,6 +17,7 @@ pub use crate::limits::ServerLimits;
 use crate::{
     cache::{CachePlan, CacheStorePlan},
     callback::CallbackPlan,
+    embed::EmbedPlan,
     expr::Program,
     guard::GuardPlan,
     lookup::LookupsPlan,
@@ -273,13 +274,6 @@ pub struct TargetPlan {
     pub stamp: Option<String>,
     /// Whether the watched row is the target row, so that the input fields are the write's condition.
     pub same_row: bool,
-}
-
-/// The badge. Checked and kept; this version has no such door.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmbedPlan {
-    /// How much history it shows.
-    pub trend: Duration,
 }
 
 /// One integration.

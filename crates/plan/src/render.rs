@@ -148,6 +148,10 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan, address: fn(&Cal
     }
     if let Some(embed) = &plan.embed {
         line!(out, "  door embed trend={:?}", embed.trend);
+        if let Some(holders) = &embed.holders {
+            let (lifetime, origins) = (holders.lifetime, holders.cors.origins.join(", "));
+            line!(out, "    fresh={:?} lifetime={lifetime:?} origins={origins}", embed.fresh);
+        }
     }
 }
 

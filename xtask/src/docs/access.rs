@@ -18,7 +18,7 @@ pub(super) fn page() -> Result<String, String> {
          door as\nevery caller over TLS, and compares with the files of which this page is made. A test beside each door holds its list \
          of operations\nagainst its routes, schema and descriptor: an operation without a rule does not pass.\n\n\
          Rules: `open` everybody; `known` every known caller, who sees its own only unless it may `read`; `decide` whose scopes name the \
-         integration;\n`read`, `review` and `operate` as the scopes of these names. `decider` may `decide:lead-score`, `reviewer` \
+         integration;\n`read`, `review` and `operate` as the scopes of these names; `holder` whoever holds a token of the integration's badge, who is\nnobody elsewhere. `decider` may `decide:lead-score`, `reviewer` \
          may `review:desk`; the review asked about is\none of `desk`, everything else is about `lead-score`. Health and \
          reflection of gRPC are open. In GraphQL the status is 200 and the code that of the field.\n\n",
     );
@@ -59,7 +59,7 @@ fn parts(line: &str) -> Option<[&str; 3]> {
 const REFUSED: &str = "everything but open";
 
 fn refused(text: &mut String, answers: &str) {
-    text.push_str("## Credentials that are refused everywhere\n\nAt every operation that is not `open`:\n\n| caller | answer |\n|---|---|\n");
+    text.push_str("## Credentials that are refused everywhere\n\nAt every operation that is not `open` (where the rule is `holder`: 401 as well, because they are no token of the badge):\n\n| caller | answer |\n|---|---|\n");
     for [_, caller, answer] in answers.lines().filter_map(parts).filter(|[what, ..]| *what == REFUSED) {
         let _ = writeln!(text, "| {caller} | `{answer}` |");
     }

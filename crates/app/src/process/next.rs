@@ -106,7 +106,7 @@ impl Next {
             tls: tls.map(|(tls, files)| tls.prepare(files)).transpose()?,
             ca: OutgoingHttp::prepare(certificates::outgoing_ca(plan, &parts.project).as_deref())?,
             telling: telemetry::prepare(plan, &*parts.secrets)?,
-            rules: parts.gate.prepare(&plan.trust)?,
+            rules: parts.gate.prepare(plan)?,
             entry: (installed.digest() != *parts.in_force()).then(|| installed.entry(&parts.context)),
         };
         Ok(Prepared { installed, parts: Some(ready) })

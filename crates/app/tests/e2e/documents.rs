@@ -2,7 +2,10 @@
 
 use std::{path::Path, process::Command};
 
-use crate::support::{PYTHON, Sandbox, body};
+use crate::{
+    embed::{SECRET, with_badge},
+    support::{PYTHON, Sandbox, body},
+};
 
 /// The second validator (npm `@seriousme/openapi-schema-validator`).
 const VALIDATOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/openapi");
@@ -46,7 +49,10 @@ const RULES: &str = include_str!("../../../doors/src/api/rules.txt");
 
 #[test]
 fn every_address_is_described() {
-    let running = Sandbox::new(0).up();
+    let sandbox = Sandbox::new(0);
+    sandbox.write("badge.secret", SECRET);
+    sandbox.write("integrations/lead-score.yaml", &with_badge(include_str!("support/lead-score.yaml"), "trend: 1d"));
+    let running = sandbox.up();
     let document = running.request("GET", "/openapi.json", &[], "").json();
     let missing = RULES.lines().filter(|rule| {
         let (method, path) = rule.rsplit_once(' ').unwrap().0.split_once(' ').unwrap();

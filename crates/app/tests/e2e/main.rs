@@ -18,6 +18,7 @@ mod crowd;
 mod databases;
 mod docs;
 mod documents;
+mod embed;
 mod graphql;
 mod grpc;
 mod keys;

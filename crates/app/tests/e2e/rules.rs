@@ -1,6 +1,9 @@
 //! Every address × every method × every kind of caller, asked of the running process: nobody gets further than the rule says.
 
-use crate::support::{Sandbox, body};
+use crate::{
+    embed::{SECRET, with_badge},
+    support::{Sandbox, body},
+};
 
 /// Who may use what.
 const RULES: &str = include_str!("../../../doors/src/api/rules.txt");
@@ -13,6 +16,8 @@ fn allowed(rule: &str, caller: &str) -> bool {
         "read" => matches!(caller, "reader" | "operator" | "admin"),
         "review" => matches!(caller, "reviewer" | "admin"),
         "operate" => matches!(caller, "operator" | "admin"),
+        // No key is a token of a badge.
+        "holder" => false,
         _ => panic!("{rule} is no rule"),
     }
 }
@@ -20,6 +25,8 @@ fn allowed(rule: &str, caller: &str) -> bool {
 #[test]
 fn nobody_gets_further_than_the_rule_of_an_address_says() {
     let sandbox = Sandbox::new(0);
+    sandbox.write("badge.secret", SECRET);
+    sandbox.write("integrations/lead-score.yaml", &with_badge(include_str!("support/lead-score.yaml"), "trend: 1d"));
     let callers = [
         ("nobody", None),
         ("forged", Some(format!("tdn_{}_{}", "a".repeat(12), "b".repeat(49)))),
@@ -54,6 +61,7 @@ fn nobody_gets_further_than_the_rule_of_an_address_says() {
                         let own = matches!(rule, "known" | "decide");
                         assert!(answer.status != 403 || own, "{what}");
                     }
+                    Some("holder") => assert_eq!(answer.status, 401, "{what}"),
                     Some(_) if key.is_none() || *caller == "forged" => assert_eq!(answer.status, 401, "{what}"),
                     Some(_) => assert_eq!(answer.status, 403, "{what}"),
                 }

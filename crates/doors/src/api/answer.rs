@@ -20,25 +20,25 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// A request under way: its id and when it began.
-pub(super) struct Asked {
-    pub(super) id: String,
+pub(crate) struct Asked {
+    pub(crate) id: String,
     pub(super) began: Duration,
     route: Route,
 }
 
 impl Asked {
     /// Begins a request: takes the caller's request id where it is harmless, else makes one.
-    pub(super) fn begin(api: &Api, headers: &HeaderMap, route: Route) -> Self {
+    pub(crate) fn begin(api: &Api, headers: &HeaderMap, route: Route) -> Self {
         Self { id: request_id(api, headers), began: api.context.clock.monotonic(), route }
     }
 
     /// A JSON answer.
-    pub(super) fn json(&self, api: &Api, status: StatusCode, body: Vec<u8>) -> Response {
+    pub(crate) fn json(&self, api: &Api, status: StatusCode, body: Vec<u8>) -> Response {
         self.response(api, status, JSON, body)
     }
 
     /// A problem from an error.
-    pub(super) fn problem(&self, api: &Api, error: &Error) -> Response {
+    pub(crate) fn problem(&self, api: &Api, error: &Error) -> Response {
         let status = problem::status(error.kind(), error.code());
         // A flood of refusals would be a flood of lines: they are counted, and summarised in the ledger.
         if status.is_server_error() && error.kind() != ErrorKind::Overloaded {
@@ -74,7 +74,7 @@ impl Asked {
     }
 
     /// Adds how long everything took; with the stages' own times where they are known.
-    pub(super) fn timed(&self, api: &Api, mut response: Response, timings: &[Timing]) -> Response {
+    pub(crate) fn timed(&self, api: &Api, mut response: Response, timings: &[Timing]) -> Response {
         timed(api, self.began, response.headers_mut(), timings);
         response
     }

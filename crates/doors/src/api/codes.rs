@@ -74,8 +74,10 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("model_not_loaded", &[404, 503], "the model is not at hand"),
     ("model_unavailable", &[503], "the model could not answer, and neither could a fallback"),
     ("no_answer", &[500], "a defect: the path gave no answer"),
+    ("no_badge", &[404], "no integration with a badge has this name"),
     ("no_caller", &[500], "a defect: a handler asks who calls on a route that recognises nobody"),
     ("no_contributions", &[500], "a defect: the model's explanation does not fit its outputs"),
+    ("no_holder", &[500], "a defect: a handler asks who holds a token on a route that asks for none"),
     ("no_method", &[501], "the gRPC service has no such method"),
     ("no_route", &[404], "nothing is served at this address"),
     ("not_a_letter_id", &[400], "the text is no id of a dead letter"),
@@ -92,7 +94,8 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     (
         "origin_forbidden",
         &[403],
-        "a web page of another origin asks without a key; a certificate alone does not let it in",
+        "a web page of another origin asks: without a key, where a certificate alone does not let it in, or for a badge that is not for its \
+         origin",
     ),
     ("out_of_range", &[422], "a number is outside its range"),
     ("output_out_of_range", &[400], "the output of a verdict lies outside of the integration's range"),
@@ -112,12 +115,15 @@ pub(super) const CODES: &[(&str, &[u16], &str)] = &[
     ("stopping", &[503], "the process is stopping"),
     ("timeout_header", &[400], "the deadline header is no duration"),
     ("token_algorithm", &[401], "the token's signature algorithm is not accepted here"),
-    ("token_audience", &[401], "the token is meant for another service"),
+    ("token_audience", &[401], "the token is meant for another service, or of a badge: for another integration"),
     ("token_early", &[401], "the token is not valid yet"),
     ("token_expired", &[401], "the token has ended"),
     ("token_issuer", &[401], "the token is of an issuer that is not accepted here"),
+    ("token_lifetime", &[401], "the token of a badge lives longer than `doors.embed.lifetime` lets it"),
     ("token_malformed", &[401], "the credentials are neither an API key nor a token that can be read"),
-    ("token_signature", &[401], "the token is not signed by a key of its issuer"),
+    ("token_missing", &[401], "the badge has no token"),
+    ("token_signature", &[401], "the token is not signed by a key of its issuer, or with the secret of the badge"),
+    ("token_subject", &[403], "the token of a badge is for another subject than the one that is asked about"),
     ("token_without_grants", &[403], "the token is genuine and allows nothing here"),
     ("too_deep", &[400, 422], "the body is nested deeper than `server.depth`"),
     ("too_long", &[422], "a text is longer than allowed"),
@@ -144,9 +150,10 @@ mod tests {
 
     /// Codes that never reach an HTTP caller: orders at the command line, configuration, wrong rows of systems, and what
     /// only the log is told of an identity provider.
-    const ELSEWHERE: [&str; 11] = [
+    const ELSEWHERE: [&str; 12] = [
         "bad_pattern",
         "descriptor",
+        "embed_secret_short",
         "identity_answer",
         "key_ambiguous",
         "key_name",
@@ -165,6 +172,7 @@ mod tests {
         let mut missing = Vec::new();
         for folder in [
             "doors/src/api",
+            "doors/src/embed",
             "doors/src/graphql",
             "doors/src/grpc",
             "doors/src/keys",

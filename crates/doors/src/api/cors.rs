@@ -12,16 +12,19 @@ use axum::{
     },
     response::Response,
 };
-use tendon_plan::trust::{CorsPlan, TrustPlan};
+use tendon_plan::{Plan, trust::CorsPlan};
 
 use super::answer;
 
 /// Headers that a page may send.
 const SENT: &str = "authorization, content-type, idempotency-key, if-none-match, prefer, request-timeout, \
-                    tendon-timeout-ms, traceparent, tracestate, x-request-id";
+                    tendon-subject, tendon-timeout-ms, traceparent, tracestate, x-request-id";
 /// Headers that a page may read.
 const READ: &str = "etag, idempotent-replayed, link, location, preference-applied, ratelimit, ratelimit-policy, retry-after, server-timing, \
                     tendon-batch-size, tendon-decision-id, x-request-id";
+
+/// How addresses begin that ask for the token of a badge.
+pub(crate) const HELD: &str = "/embed/integrations/";
 
 /// What a request's origin may do.
 pub(super) struct Asked {
@@ -35,11 +38,16 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Looks at a request to an address, which may be one integration's.
-    pub(super) fn of(trust: &TrustPlan, integration: &str, headers: &HeaderMap) -> Self {
-        let own = trust.cors_by_integration.get(integration);
-        let plans: Vec<&CorsPlan> =
-            own.into_iter().chain([&trust.cors]).filter(|plan| !plan.origins.is_empty()).collect();
+    /// Looks at a request to an address, which may be one integration's. What a badge needs is open to the badge's pages alone.
+    pub(super) fn of(plan: &Plan, path: &str, integration: &str, headers: &HeaderMap) -> Self {
+        let trust = &plan.trust;
+        let declared: Vec<&CorsPlan> = if path.starts_with(HELD) {
+            let embed = plan.integrations.get(integration).and_then(|one| one.embed.as_ref());
+            embed.and_then(|embed| embed.holders.as_ref()).map(|holders| &holders.cors).into_iter().collect()
+        } else {
+            trust.cors_by_integration.get(integration).into_iter().chain([&trust.cors]).collect()
+        };
+        let plans: Vec<&CorsPlan> = declared.into_iter().filter(|plan| !plan.origins.is_empty()).collect();
         let asked = headers.get(ORIGIN);
         let fits = |plan: &&CorsPlan| {
             asked.is_some_and(|asked| plan.origins.iter().any(|origin| origin.as_bytes() == asked.as_bytes()))

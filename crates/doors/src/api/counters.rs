@@ -48,11 +48,13 @@ pub(crate) enum Route {
     Graphql,
     /// A page of the console, or a change made there.
     Console,
+    /// A badge in the page of somebody else.
+    Embed,
     /// Anything else that is answered with a problem.
     Other,
 }
 
-const ROUTES: [&str; 6] = ["decide", "batch", "read", "graphql", "console", "other"];
+const ROUTES: [&str; 7] = ["decide", "batch", "read", "graphql", "console", "embed", "other"];
 
 /// Counts of one process.
 pub struct Counters {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{MatchedPath, RawPathParams, Request, State, rejection::RawPathParamsRejection},
-    http::{Method, header::AUTHORIZATION, request::Parts},
+    http::{HeaderName, Method, header::AUTHORIZATION, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -24,6 +24,9 @@ use crate::{
     trust::{self, Credentials, Known, Peer},
 };
 
+/// Whom a badge wants to show, percent-encoded: never in the address, which others log.
+pub(super) const SUBJECT: HeaderName = HeaderName::from_static("tendon-subject");
+
 /// Who may use a method of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
@@ -39,6 +42,8 @@ pub(super) enum Rule {
     Review,
     /// Whoever may get going again what stopped.
     Operate,
+    /// Whoever holds a token of the badge of the integration in the address; no key and no scope lets anybody in.
+    Holder,
 }
 
 /// What the layer needs.
@@ -61,7 +66,7 @@ pub(super) async fn pass(
     let name = name.map_or("", |(_, value)| value).to_owned();
     let api = &watch.api;
     let runtime = api.engine.runtime();
-    let origin = cors::Asked::of(&runtime.plan().trust, &name, &head.headers);
+    let origin = cors::Asked::of(runtime.plan(), path, &name, &head.headers);
     if let Some(preflight) = origin.preflight(&head.method, |method| watch.table.rule(path, method).is_some()) {
         return preflight;
     }
@@ -73,7 +78,9 @@ pub(super) async fn pass(
         None => Err(wrong_method()),
         Some(Rule::Open) => Ok(None),
         // A browser shows its certificate for any page: only a key or token says that the page itself was let in.
+        Some(Rule::Holder) if origin.foreign(&head.headers) => Err(no_page()),
         Some(_) if only_certificate(&head) && origin.foreign(&head.headers) => Err(foreign()),
+        Some(Rule::Holder) => hold(api, &name, &mut head).map(Some),
         Some(rule) => enter(api, rule, &head).await.map(Some),
     };
     let known = entered.as_ref().ok().cloned().flatten();
@@ -98,6 +105,7 @@ pub(super) async fn pass(
 fn refused(api: &Api, rule: Option<Rule>, name: &str, head: &Parts, error: &Error) -> Response {
     let route = match rule {
         Some(Rule::Decide) => Route::Decide,
+        Some(Rule::Holder) => Route::Embed,
         Some(_) => Route::Read,
         None => Route::Other,
     };
@@ -124,11 +132,20 @@ async fn enter(api: &Api, rule: Rule, head: &Parts) -> Result<Arc<Known>> {
     };
     let known = api.gate.identify(credentials).await?;
     match rule {
-        Rule::Open | Rule::Decide | Rule::Known => {}
+        Rule::Open | Rule::Decide | Rule::Known | Rule::Holder => {}
         Rule::Read => service::reader(&known)?,
         Rule::Review => service::reviewer(&known)?,
         Rule::Operate => service::operator(&known)?,
     }
+    Ok(known)
+}
+
+/// Lets the holder of a badge's token in: as nobody but that.
+fn hold(api: &Api, integration: &str, head: &mut Parts) -> Result<Arc<Known>> {
+    let text = |name: HeaderName| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let holder = api.gate.holder(integration, text(AUTHORIZATION), text(SUBJECT))?;
+    let known = holder.known.clone();
+    head.extensions.insert(holder);
     Ok(known)
 }
 
@@ -139,6 +156,11 @@ fn only_certificate(head: &Parts) -> bool {
 fn foreign() -> Error {
     Error::new(ErrorKind::Forbidden, "origin_forbidden", "a web page of another origin asks without a key of its own")
         .hint("send `Authorization`, or declare the page's origin: `server.cors.origins` in tendon.yaml")
+}
+
+fn no_page() -> Error {
+    Error::new(ErrorKind::Forbidden, "origin_forbidden", "the page that asks may not show this badge")
+        .hint("declare its origin: `doors.embed.origins` of the integration")
 }
 
 fn wrong_method() -> Error {

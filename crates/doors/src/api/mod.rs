@@ -11,6 +11,7 @@ pub(crate) mod counters;
 mod decide;
 mod decisions;
 mod docs;
+mod embed_paths;
 mod envelope;
 pub(crate) mod fresh;
 mod gate;

@@ -15,7 +15,9 @@ use tendon_kernel::{
 };
 use tendon_plan::{IntegrationPlan, Plan};
 
-use super::{Api, answer::Asked, codes::CODES, counters::Route, groups, paths, reviews_paths, schemas, status};
+use super::{
+    Api, answer::Asked, codes::CODES, counters::Route, embed_paths, groups, paths, reviews_paths, schemas, status,
+};
 
 /// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
 pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -57,6 +59,7 @@ pub fn document(plan: &Plan) -> Json {
         paths::list("listIntegrations", "What can be asked here", "Integrations", &[]),
     );
     paths::add(&mut paths);
+    embed_paths::add(plan, &mut paths);
     for (path, about, kind) in [
         ("/openapi.json", "This document", "application/json"),
         ("/metrics", "Counts in the Prometheus text format", "text/plain"),
@@ -65,6 +68,9 @@ pub fn document(plan: &Plan) -> Json {
         ("/docs", "A page that shows this document and asks what stands in it", "text/html"),
         ("/docs/style.css", "How that page looks", "text/css"),
         ("/docs/script.js", "What that page does", "text/javascript"),
+        ("/embed/badge.js", "The badge, as a web component", "text/javascript"),
+        ("/embed/frame", "The badge, as a page for an iframe", "text/html"),
+        ("/embed/frame.js", "What that page does", "text/javascript"),
     ] {
         paths.insert(path.into(), json!({ "get": open(path, about, kind) }));
     }
@@ -185,7 +191,7 @@ fn open(path: &str, about: &str, kind: &str) -> Json {
     let content = json!({ kind: { "schema": schema } });
     let mut responses = Map::new();
     responses.insert("200".into(), json!({ "description": about, "content": content }));
-    if path.starts_with("/docs") {
+    if path.starts_with("/docs") || path.starts_with("/embed") {
         let unchanged = "Nothing has changed since the answer with the ETag in `If-None-Match`.";
         responses.insert("304".into(), json!({ "description": unchanged }));
     }
@@ -212,6 +218,7 @@ fn components(plan: &Plan) -> Json {
     schemas.extend(paths::schemas());
     schemas.extend(status::schemas());
     schemas.extend(reviews_paths::schemas());
+    schemas.extend(embed_paths::schemas());
     let mut responses = Map::new();
     let mut codes = Map::new();
     for (code, statuses, about) in CODES {
@@ -230,7 +237,7 @@ fn components(plan: &Plan) -> Json {
         "schemas": schemas,
         "responses": responses,
         "securitySchemes": { "key": { "type": "http", "scheme": "bearer",
-            "description": "An API key `tdn_…`, made by `tendon keys create`." } },
+            "description": "An API key `tdn_…`, made by `tendon keys create`." }, "badge": embed_paths::scheme() },
         "x-problem-codes": codes,
     })
 }

@@ -7,13 +7,13 @@ use axum::http::Uri;
 use tendon_kernel::{Error, ErrorKind, Result, Timestamp};
 
 /// Parameters of a request.
-pub(super) struct Parameters(Vec<(String, String)>);
+pub(crate) struct Parameters(Vec<(String, String)>);
 
 /// Reads the parameters; only these names may occur, each once and with a value: `subject=` would list everybody's.
 ///
 /// # Errors
 /// `Invalid` for another name, one that stands twice or has no value, or bytes that are no UTF-8.
-pub(super) fn read(uri: &Uri, names: &[&str]) -> Result<Parameters> {
+pub(crate) fn read(uri: &Uri, names: &[&str]) -> Result<Parameters> {
     let found = read_all(uri, names)?;
     match found.0.iter().find(|(_, value)| value.is_empty()) {
         Some((name, _)) => Err(wrong(name, "has no value", "give it one, or leave it out")),
@@ -46,7 +46,7 @@ impl Parameters {
     }
 
     /// A value as it stands; an empty one counts as none.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.0.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.clone())
     }
 

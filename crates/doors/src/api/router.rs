@@ -14,7 +14,7 @@ use super::{
     gate::{self, Rule, Watch},
     graphql, health, integrations, lists, observe, openapi, reviews, status,
 };
-use crate::console;
+use crate::{console, embed};
 
 /// Every route, and what answers where there is none.
 pub(super) fn router(api: Arc<Api>) -> Router {
@@ -49,6 +49,11 @@ fn routes() -> Routes {
             &[(Method::GET, Rule::Known), (Method::POST, Rule::Known)],
             get(graphql::get).post(graphql::post),
         )
+        .at("/embed/badge.js", &[(Method::GET, Rule::Open)], get(embed::script))
+        .at("/embed/frame", &[(Method::GET, Rule::Open)], get(embed::frame))
+        .at("/embed/frame.js", &[(Method::GET, Rule::Open)], get(embed::frame_script))
+        .at("/embed/integrations/{name}/score", &[(Method::GET, Rule::Holder)], get(embed::score))
+        .at("/embed/integrations/{name}/breakdown", &[(Method::GET, Rule::Holder)], get(embed::breakdown))
         .at("/openapi.json", &[(Method::GET, Rule::Open)], get(openapi::get))
         .at("/docs", &[(Method::GET, Rule::Open)], get(docs::page))
         .at("/docs/style.css", &[(Method::GET, Rule::Open)], get(docs::style))

@@ -130,7 +130,7 @@ impl Service {
     }
 
     /// What a page holds, and the position before which the next one looks.
-    async fn collect(
+    pub(super) async fn collect(
         &self,
         filter: &Filter,
         mut before: Option<u64>,

@@ -2,6 +2,7 @@
 //! these operations and share them, so that scopes, names and pages mean the same through each. Decides nothing: questions go to
 //! the path, everything else is read from the record.
 
+mod badge;
 mod catalog;
 mod cursor;
 mod decide;
@@ -21,6 +22,7 @@ use tendon_engine::{
 use tendon_kernel::{Error, ErrorKind, Result, Timestamp, decision::Explanation, sockets::ledger::Entry};
 
 use crate::keys::Known;
+pub use badge::{Breakdown, Part, Point, Score, ScoreState};
 pub use catalog::{LetterPage, ModelUse, ModelVersion, ModelView};
 pub use decide::{Question, Questions, idempotency_key};
 pub use list::{Filter, MOST_LISTED, Page, Row};

@@ -1,9 +1,11 @@
 //! Who is asking, for every door: an API key, a token of an identity provider, or a client certificate becomes a known caller
 //! with what it may do. Doors bring the credentials they found; nobody else looks at them.
 
+mod holder;
 mod oidc;
 mod peer;
 mod tls;
+mod token;
 
 use std::sync::Arc;
 
@@ -12,14 +14,19 @@ use tendon_engine::{Engine, ask::Caller};
 use tendon_kernel::{
     Error, ErrorKind, Result,
     context::Context,
-    sockets::{http::HttpClient, secrets::Keys},
+    sockets::{
+        http::HttpClient,
+        secrets::{Keys, Secrets},
+    },
 };
 use tendon_plan::{
-    Scope,
+    Plan, Scope,
     trust::{ClientPlan, Limits, TrustPlan},
 };
 
 use crate::keys::KeyRing;
+use holder::Badges;
+pub use holder::Holder;
 use oidc::Oidc;
 pub use oidc::ProviderState;
 pub use peer::Peer;
@@ -112,7 +119,9 @@ pub struct GateParts {
     /// Asks identity providers.
     pub http: Arc<dyn HttpClient>,
     /// Keeps the key by which subjects of tokens become ids.
-    pub secrets: Arc<dyn Keys>,
+    pub sealed: Arc<dyn Keys>,
+    /// Resolves the secrets by which pages sign tokens.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 /// What a plan says about callers.
@@ -120,24 +129,22 @@ pub struct GateParts {
 pub struct Rules {
     clients: Vec<(ClientPlan, Arc<Known>)>,
     oidc: Option<Oidc>,
+    badges: Badges,
 }
 
 impl Gate {
-    /// A gate that knows keys, and what the plan says beside.
-    ///
-    /// # Errors
-    /// As `prepare`.
-    pub fn new(parts: GateParts, plan: &TrustPlan) -> Result<Self> {
-        let gate = Self { parts, rules: ArcSwap::default() };
-        gate.adopt(gate.prepare(plan)?);
-        Ok(gate)
+    /// A gate that knows keys, and nothing of a plan before [`Gate::adopt`].
+    pub fn new(parts: GateParts) -> Self {
+        Self { parts, rules: ArcSwap::default() }
     }
 
-    /// Makes the rules of another plan, which take no effect before [`Gate::adopt`].
+    /// Makes the rules of a plan, which take no effect before [`Gate::adopt`].
     ///
     /// # Errors
-    /// As the key store's, when tokens are to be accepted.
-    pub fn prepare(&self, plan: &TrustPlan) -> Result<Rules> {
+    /// As the key store's, when tokens are to be accepted; `Config` for a secret that has no value or is too short.
+    pub fn prepare(&self, plan: &Plan) -> Result<Rules> {
+        let badges = Badges::of(plan, &*self.parts.secrets)?;
+        let plan: &TrustPlan = &plan.trust;
         let clients = plan.tls.iter().flat_map(|tls| &tls.clients).map(|client| {
             let name: Arc<str> = format!("tls:{}", client.name).into();
             let known = Known::new(name.clone(), name, &client.scopes, client.limits);
@@ -147,11 +154,11 @@ impl Gate {
         let oidc = if plan.oidc.is_empty() {
             None
         } else {
-            let key = self.parts.secrets.key("callers")?;
+            let key = self.parts.sealed.key("callers")?;
             let GateParts { context, http, .. } = &self.parts;
             Some(Oidc::new(&plan.oidc, before.oidc.as_ref(), context.clone(), http, &key))
         };
-        Ok(Rules { clients: clients.collect(), oidc })
+        Ok(Rules { clients: clients.collect(), oidc, badges })
     }
 
     /// Puts rules in force.
@@ -175,6 +182,16 @@ impl Gate {
     /// What the key with this id may do now; nothing when it is not in force any more.
     pub fn standing(&self, id: &str) -> Option<Arc<Known>> {
         self.parts.keys.standing(id)
+    }
+
+    /// Recognises the holder of a token that a page's server signed for one subject of an integration.
+    ///
+    /// # Errors
+    /// `NotFound` when the integration has no badge; `Unauthenticated` when the token is not genuine, not valid now, or for
+    /// another integration; `Forbidden` when it is for another subject than the one asked about.
+    pub fn holder(&self, integration: &str, authorization: Option<&str>, asked: Option<&str>) -> Result<Holder> {
+        let rules = self.rules.load();
+        rules.badges.holder(integration, authorization.map(bearer), asked, self.parts.context.clock.now())
     }
 
     /// Recognises a caller. What stands in `Authorization` goes before the certificate of the connection.

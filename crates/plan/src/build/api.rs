@@ -34,7 +34,7 @@ fn callbacks(raw: &[CallbackRaw], findings: &mut Findings) -> Vec<CallbackPlan> 
 fn callback(raw: &CallbackRaw, findings: &mut Findings) -> Option<CallbackPlan> {
     let (to, secret) = (raw.to.as_ref()?, raw.secret.as_ref()?);
     for secret in [Some(secret), raw.old_secret.as_ref()].into_iter().flatten() {
-        referenced(secret, findings);
+        referenced(secret, "callback_secret", findings);
     }
     let Some(origin) = origin(to.text()) else {
         // The text itself stays out: an address of a receiver may hold a key.
@@ -56,10 +56,11 @@ fn callback(raw: &CallbackRaw, findings: &mut Findings) -> Option<CallbackPlan> 
     })
 }
 
-fn referenced(secret: &At<String>, findings: &mut Findings) {
+/// Adds what is wrong with a secret that stands in the file itself.
+pub(super) fn referenced(secret: &At<String>, code: &'static str, findings: &mut Findings) {
     let text = secret.text();
     if !(text.starts_with("${") && text.ends_with('}')) {
-        findings.add(secret.mark, "callback_secret", "a secret stands in the file", |finding| {
+        findings.add(secret.mark, code, "a secret stands in the file", |finding| {
             finding.allow("a reference: ${env:NAME} or ${file:path}")
         });
     }

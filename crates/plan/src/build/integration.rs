@@ -1,6 +1,6 @@
 //! One integration: its parts in order, each checked in its own file.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use tendon_kernel::{
     Type,
@@ -12,7 +12,7 @@ use tendon_kernel::{
 };
 
 use super::{
-    Project, api,
+    Project, api, embed,
     events::Watched,
     expressions::conversion,
     input::Candidates,
@@ -25,8 +25,8 @@ use crate::{
     expr::{Env, Looked, Parsed, Ty},
     facts::Facts,
     finding::{Findings, Mark, plain},
-    plan::{EmbedPlan, ExplainPlan, FallbackPlan, InputPlan, IntegrationPlan, RecordPlan},
-    raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, RuleRaw, Span},
+    plan::{ExplainPlan, FallbackPlan, InputPlan, IntegrationPlan, RecordPlan},
+    raw::{Cel, InputRaw, IntegrationRaw, RecordRaw, RuleRaw},
     yaml::At,
 };
 
@@ -168,21 +168,17 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         cache,
         api: doors.and_then(|doors| doors.api.as_ref()).map(|raw| api::api(raw, &mut work.findings)),
         events: events.flatten(),
-        embed: doors.and_then(|doors| doors.embed.as_ref()).map(|embed| EmbedPlan {
-            trend: embed.value.trend.map_or(Duration::from_secs(90 * 86_400), |Span(trend)| trend),
-        }),
+        embed: doors
+            .and_then(|doors| doors.embed.as_ref())
+            .map(|door| embed::embed(door, raw.subject.is_some(), &mut work.findings)),
     };
     plan.policy = digest::sha256(&crate::render::policy(&plan)).into();
     Some(plan)
 }
 
-/// What is taken and kept, but does nothing yet.
+/// What is right, and does not do much.
 fn notes(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>) {
     let doors = raw.doors.as_ref().map(|doors| &doors.value);
-    if let Some(embed) = doors.and_then(|doors| doors.embed.as_ref()) {
-        let message = "doors.embed is checked and kept, but this version has no such door";
-        work.findings.add(embed.mark, "embed_not_yet", message, crate::finding::Finding::info);
-    }
     if doors.is_none_or(|doors| doors.api.is_none() && doors.events.is_none()) {
         let mark = raw.doors.as_ref().map_or(mark, |doors| doors.mark);
         let message = "the integration has no open door: nobody can ask it";

@@ -2,6 +2,7 @@
 
 mod api;
 mod cache;
+mod embed;
 mod events;
 mod expressions;
 mod features;

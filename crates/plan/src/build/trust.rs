@@ -53,8 +53,14 @@ pub(super) fn trust(
 
 /// Origins of one place.
 pub(super) fn check_cors(raw: &CorsRaw, findings: &mut Findings) -> CorsPlan {
+    let origins = exact_origins(raw.origins.as_deref().unwrap_or_default(), findings);
+    CorsPlan { origins, max_age: raw.max_age.map_or(Duration::from_secs(600), |Span(age)| age) }
+}
+
+/// Those that are origins; adds what is wrong with the others.
+pub(super) fn exact_origins(raw: &[At<String>], findings: &mut Findings) -> Vec<String> {
     let mut origins = Vec::new();
-    for origin in raw.origins.iter().flatten() {
+    for origin in raw {
         if exact_origin(origin.text()) {
             origins.push(origin.text().to_owned());
         } else {
@@ -64,7 +70,7 @@ pub(super) fn check_cors(raw: &CorsRaw, findings: &mut Findings) -> CorsPlan {
             });
         }
     }
-    CorsPlan { origins, max_age: raw.max_age.map_or(Duration::from_secs(600), |Span(age)| age) }
+    origins
 }
 
 fn exact_origin(text: &str) -> bool {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CacheRaw, CallbackRaw, Cel, CorsRaw, InputRaw, RouteRaw, Span};
+use super::{CacheRaw, CallbackRaw, Cel, CorsRaw, EmbedRaw, InputRaw, RouteRaw, Span};
 use crate::yaml::{At, Ordered};
 
 /// `integrations/<name>.yaml`: which model answers which question for which systems, through which doors, under which rules.
@@ -181,12 +181,4 @@ pub(crate) enum ChangeRaw {
     Insert,
     /// A changed row.
     Update,
-}
-
-/// The badge.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct EmbedRaw {
-    /// How much history the badge shows (default 90d).
-    pub(crate) trend: Option<Span>,
 }

@@ -3,6 +3,7 @@
 
 mod cache;
 mod callback;
+mod embed;
 mod grpc;
 mod input;
 mod integration;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 pub(crate) use cache::{CacheRaw, CacheStoreRaw, PrecomputeRaw, RedisRaw, SIZE, Size, parse_size};
 pub(crate) use callback::CallbackRaw;
+pub(crate) use embed::EmbedRaw;
 pub(crate) use grpc::GrpcRaw;
 pub(crate) use input::{FieldRaw, InputRaw, QualityRaw, RuleRaw, Scalar, SchemaRaw, TypeRaw};
 pub(crate) use integration::{ApiRaw, ChangeRaw, EventsRaw, IntegrationRaw, RecordRaw};

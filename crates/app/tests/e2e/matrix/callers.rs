@@ -10,6 +10,8 @@ pub(super) enum Expected {
     Refused(u16, &'static str),
     /// As far as its scopes go.
     May(May),
+    /// It is shown the badge of one subject, and is nobody elsewhere.
+    Holder,
     /// It may do everything, and all its decisions of the day are spent.
     Spent,
 }
@@ -52,7 +54,7 @@ impl Caller {
         match &self.expected {
             Expected::May(may) => may.reviews("desk"),
             Expected::Spent => true,
-            Expected::Refused(..) => false,
+            Expected::Refused(..) | Expected::Holder => false,
         }
     }
 }
@@ -88,6 +90,7 @@ fn scoped(world: &World) -> Vec<Caller> {
         may("token-reader", bearer(&world.issuer.token("urn:tendon", "leads.read")), May { read: true, ..NOTHING }),
         may("certificate-decider", world.certificate("billing"), May { decides: one, ..NOTHING }),
         may("certificate-reader", world.certificate("audit"), May { read: true, ..NOTHING }),
+        Caller { name: "holder", told: bearer(&world.held), expected: Expected::Holder },
         Caller { name: "quota-spent", told: spent(world, "quota", "admin"), expected: Expected::Spent },
     ]
 }

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 use tendon_testkit::certs::{Authority, Wanted};
 
 use crate::{
+    embed::{SECRET, python, with_badge},
     support::{Running, Sandbox, desk, eventually, input, tendon},
     tokens::Issuer,
 };
@@ -20,6 +21,8 @@ pub(super) struct World {
     pub(super) ca: String,
     pub(super) admin: String,
     pub(super) decider: String,
+    /// A token of the badge of `lead-score`, about the subject of that decision.
+    pub(super) held: String,
     /// A decision that `decider` asked for.
     decision: String,
     /// Decisions that wait for a person: to look at, answered by one, and for whoever may to turn down.
@@ -45,6 +48,10 @@ impl World {
         let human = human.replace(">= 0.1", ">= 0.93").replace(">= 0.055", ">= 0.905");
         sandbox.write("integrations/desk.yaml", &human);
         sandbox.crm.open().execute_batch("UPDATE leads SET age = 'forty'").unwrap();
+        let badge =
+            with_badge(include_str!("../support/lead-score.yaml"), "lifetime: 1h, origins: [\"https://crm.example\"]");
+        sandbox.write("badge.secret", SECRET);
+        sandbox.write("integrations/lead-score.yaml", &badge);
         std::fs::create_dir(sandbox.path("tls")).unwrap();
         let authority = Authority::new(&sandbox.path("tls"));
         authority.issue("server", Wanted::default());
@@ -65,6 +72,7 @@ impl World {
             issuer,
             admin,
             decider,
+            held: python(&format!("print(sign({SECRET:?}, 'lead-score', '2', 3000))")),
             decision: String::new(),
             reviews: Default::default(),
             running: Some(running),
@@ -202,7 +210,12 @@ fn http(world: &World, operation: &str) -> Json {
         "POST /graphql" => json!({ "query": "{ project }" }),
         _ if method == "POST" => json!({}),
         "GET /v1/decisions" => return get("/v1/decisions?subject=2"),
-        _ => return get(&path.replace("{id}", id).replace("/graphql", "/graphql?query=%7Bproject%7D")),
+        _ => {
+            return get(&path
+                .replace("{name}", "lead-score")
+                .replace("{id}", id)
+                .replace("/graphql", "/graphql?query=%7Bproject%7D"));
+        }
     };
     let path = path.replace("{name}", "lead-score").replace("{id}", id);
     json!({ "surface": "http", "method": method, "path": path, "body": body.to_string() })

@@ -80,6 +80,13 @@ fn judge(caller: &Caller, case: &Case, told: &Told) {
     };
     match (&case.rule[..], &caller.expected) {
         ("open", _) => assert!(told.good() || told.status == "503", "{what}"),
+        ("holder", Expected::Holder) => assert!(told.good(), "{what}"),
+        // Keys, tokens of people and certificates are no token of a badge, whatever they may do elsewhere.
+        ("holder", _) => assert!(told.status == "401" && told.code.starts_with("token_"), "{what}"),
+        (_, Expected::Holder) => {
+            let status = if case.grpc() { "UNAUTHENTICATED" } else { "401" };
+            assert_eq!((&*told.status, &*told.code), (status, "token_issuer"), "{what}");
+        }
         (_, Expected::Refused(status, code)) => {
             let by_grpc =
                 BTreeMap::from([(401, "UNAUTHENTICATED"), (403, "PERMISSION_DENIED"), (429, "RESOURCE_EXHAUSTED")]);

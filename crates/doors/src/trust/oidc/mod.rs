@@ -2,12 +2,11 @@
 
 mod jwk;
 mod provider;
-mod token;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use ring::hmac;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tendon_kernel::{
     Error, ErrorKind, Result,
     context::Context,
@@ -15,11 +14,13 @@ use tendon_kernel::{
 };
 use tendon_plan::{Scope, trust::OidcPlan};
 
-use super::Known;
+use super::{
+    Known,
+    token::{Claims, Unverified, refused},
+};
 use crate::keys::hex;
 use provider::Provider;
 pub use provider::ProviderState;
-use token::{Unverified, refused};
 
 /// All providers.
 pub(super) struct Oidc {
@@ -68,15 +69,22 @@ impl Oidc {
             return Err(refused("token_algorithm", "the token's signature algorithm is not accepted here"));
         }
         let keys = provider.keys(token.kid.as_deref()).await?;
-        if !token.signed_by(keys.iter()) {
+        let (signed, signature) = token.signed();
+        let mut fitting = keys.iter().filter(|key| key.fits(&token.alg));
+        if !fitting.any(|key| key.verifies(&token.alg, signed, signature)) {
             return Err(refused("token_signature", "the token is not signed by a key of its issuer"));
         }
-        let claims = token.claims(plan, self.context.clock.now())?;
+        let claims = token.genuine();
+        if !claims.meant_for(|one| plan.audience.iter().any(|known| known == one)) {
+            return Err(refused("token_audience", "the token is meant for another service")
+                .hint("ask the identity provider for a token whose audience is this service"));
+        }
+        claims.left(self.context.clock.now(), plan.leeway)?;
         self.known(plan, &claims).map(Arc::new)
     }
 
-    fn known(&self, plan: &OidcPlan, claims: &Map<String, Value>) -> Result<Known> {
-        let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+    fn known(&self, plan: &OidcPlan, claims: &Claims) -> Result<Known> {
+        let subject = claims.text("sub").filter(|subject| !subject.is_empty());
         let subject = subject.ok_or_else(|| refused("token_malformed", "the token names no subject (`sub`)"))?;
         let scopes: Vec<Scope> =
             granted(plan, claims).filter_map(|value| plan.grants.get(value)).flatten().cloned().collect();
@@ -93,7 +101,7 @@ impl Oidc {
 }
 
 /// The values of the claim with the grants: a list, or words in one text.
-fn granted<'c>(plan: &OidcPlan, claims: &'c Map<String, Value>) -> impl Iterator<Item = &'c str> {
+fn granted<'c>(plan: &OidcPlan, claims: &'c Claims) -> impl Iterator<Item = &'c str> {
     let mut steps = plan.claim.iter();
     let mut place = steps.next().and_then(|step| claims.get(step));
     for step in steps {

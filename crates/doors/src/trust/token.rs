@@ -1,12 +1,11 @@
-//! Tokens (JWS compact form, RFC 7515) as they come from outside: read strictly, verified with a key of the provider and an
-//! algorithm of the list, then their claims. Nothing in a token says where its key is found.
+//! Tokens (JWS compact form, RFC 7515) as they come from outside: read strictly, verified with a key and an algorithm that are
+//! known here, then their claims. Nothing in a token says where its key is found.
+
+use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use tendon_kernel::{Error, ErrorKind, Result, Timestamp};
-use tendon_plan::trust::OidcPlan;
-
-use super::jwk::Jwk;
 
 /// Longest token that is looked at.
 const LONGEST: usize = 16 * 1024;
@@ -72,46 +71,61 @@ impl<'t> Unverified<'t> {
         self.claims.get("iss").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Whether one of these keys signed it.
-    pub(super) fn signed_by<'k>(&self, keys: impl Iterator<Item = &'k Jwk>) -> bool {
-        let mut keys = keys.filter(|key| key.fits(&self.alg));
-        keys.any(|key| key.verifies(&self.alg, self.signed.as_bytes(), &self.signature))
+    /// What was signed, and the signature.
+    pub(super) fn signed(&self) -> (&[u8], &[u8]) {
+        (self.signed.as_bytes(), &self.signature)
     }
 
     /// Its claims, once it is known to be genuine.
-    ///
-    /// # Errors
-    /// `Unauthenticated` when it is for somebody else or not valid now.
-    pub(super) fn claims(self, plan: &OidcPlan, now: Timestamp) -> Result<Map<String, Value>> {
-        let claims = self.claims;
-        if claims.get("iss").and_then(Value::as_str) != Some(&plan.issuer) {
-            return Err(refused("token_issuer", "the token is of an issuer that is not accepted here"));
-        }
-        let wanted = |value: &Value| value.as_str().is_some_and(|text| plan.audience.iter().any(|one| one == text));
-        let ours = match claims.get("aud") {
+    pub(super) fn genuine(self) -> Claims {
+        Claims(self.claims)
+    }
+}
+
+/// What a genuine token says.
+pub(super) struct Claims(Map<String, Value>);
+
+impl Claims {
+    /// A claim.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// A claim that is a text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// Whether it is meant for one of these.
+    pub(super) fn meant_for(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        let wanted = |value: &Value| value.as_str().is_some_and(&wanted);
+        match self.get("aud") {
             Some(Value::Array(list)) => list.iter().any(wanted),
             Some(one) => wanted(one),
             None => false,
-        };
-        if !ours {
-            return Err(refused("token_audience", "the token is meant for another service")
-                .hint("ask the identity provider for a token whose audience is this service"));
         }
+    }
+
+    /// Holds its times against the clock; gives how many seconds are left.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when it never ends, has ended, or is not valid yet.
+    pub(super) fn left(&self, now: Timestamp, leeway: Duration) -> Result<f64> {
         #[expect(clippy::cast_precision_loss, reason = "seconds of today have eleven digits")]
-        let (now, leeway) = (now.0 as f64 / 1e6, plan.leeway.as_secs_f64());
-        let time = |name: &str| match claims.get(name) {
+        let (now, leeway) = (now.0 as f64 / 1e6, leeway.as_secs_f64());
+        let time = |name: &str| match self.get(name) {
             None => Ok(None),
             Some(value) => value.as_f64().filter(|time| time.is_finite()).map(Some).ok_or_else(malformed),
         };
         let ends = time("exp")?.ok_or_else(|| refused("token_malformed", "the token never ends: it has no `exp`"))?;
         if now >= ends + leeway {
-            return Err(refused("token_expired", "the token has ended").hint("ask the identity provider for a new one"));
+            return Err(refused("token_expired", "the token has ended").hint("ask whoever issued it for a new one"));
         }
         if [time("nbf")?, time("iat")?].into_iter().flatten().any(|begin| begin > now + leeway) {
             return Err(refused("token_early", "the token is not valid yet")
-                .hint("the clocks of the identity provider and this machine differ; `leeway` allows for a little"));
+                .hint("the clocks of its issuer and of this machine differ; only a little is allowed for"));
         }
-        Ok(claims)
+        Ok(ends - now)
     }
 }
 

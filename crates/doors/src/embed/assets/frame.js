@@ -1,0 +1,38 @@
+// The badge as a page of its own, for an iframe. The page around it says what to show and gives the token by `postMessage`: never
+// in the address, which others log. Which pages may frame it, the policy of this page says.
+"use strict";
+(() => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("body { margin: 0; padding: 4px } html { background: transparent }");
+  document.adoptedStyleSheets = [sheet];
+  const badge = document.createElement("tendon-badge");
+  badge.setAttribute("inline", "");
+  badge.setAttribute("integration", new URLSearchParams(location.search).get("integration") ?? "");
+  let page = null;
+  let given = null;
+  const tell = (message) => { if (page) parent.postMessage({ tendon: "badge", ...message }, page); };
+
+  // Only the page around this one is listened to.
+  addEventListener("message", ({ source, origin, data }) => {
+    if (source !== parent || source === window || data?.tendon !== "badge") return;
+    page = origin;
+    if (typeof data.token === "string") {
+      if (given) return given(data.token);
+      badge.setAttribute("token", data.token);
+    }
+    if (typeof data.subject === "string") badge.setAttribute("subject", data.subject);
+    if (["light", "dark"].includes(data.theme)) badge.setAttribute("theme", data.theme);
+    if (typeof data.compact === "boolean") badge.toggleAttribute("compact", data.compact);
+    if (!badge.isConnected) {
+      document.body.append(badge);
+      new ResizeObserver(() => tell({ height: Math.ceil(document.documentElement.getBoundingClientRect().height) })).observe(document.documentElement);
+    }
+  });
+  badge.renew = ({ subject }) => new Promise((give) => {
+    given = (token) => { given = null; give(token); };
+    tell({ wanted: "token", subject });
+  });
+  badge.addEventListener("tendon-shown", (event) => tell({ state: event.detail.state }));
+  // Says nothing but that it is here: to whichever page has framed it.
+  if (parent !== window) parent.postMessage({ tendon: "badge", ready: true }, "*");
+})();

@@ -1,0 +1,23 @@
+// What a page has to do: fetch a token from its own server when the badge asks for one.
+"use strict";
+const tokenOf = async (integration, subject) => {
+  const asked = await fetch(`/token?${new URLSearchParams({ integration, subject })}`);
+  return (await asked.json()).token;
+};
+
+// A badge has no token yet, or its token has ended.
+addEventListener("tendon-token", (event) => {
+  const { integration, subject, give } = event.detail;
+  event.preventDefault();
+  tokenOf(integration, subject).then(give, () => give(null));
+});
+
+// The same for a badge in a frame: by messages, and only to and from Tendon's own page.
+const { tendon, integration } = document.body.dataset;
+addEventListener("message", async ({ origin, source, data }) => {
+  const frame = [...document.querySelectorAll("iframe")].find((one) => one.contentWindow === source);
+  if (origin !== tendon || !frame || data?.tendon !== "badge") return;
+  const { subject } = frame.dataset;
+  if (data.ready || data.wanted === "token") source.postMessage({ tendon: "badge", subject, token: await tokenOf(integration, subject) }, tendon);
+  if (data.height) frame.style.height = `${data.height}px`;
+});
