@@ -18,6 +18,7 @@ addEventListener("message", async ({ origin, source, data }) => {
   const frame = [...document.querySelectorAll("iframe")].find((one) => one.contentWindow === source);
   if (origin !== tendon || !frame || data?.tendon !== "badge") return;
   const { subject } = frame.dataset;
-  if (data.ready || data.wanted === "token") source.postMessage({ tendon: "badge", subject, token: await tokenOf(integration, subject) }, tendon);
+  if (data.ready) source.postMessage({ tendon: "badge", subject }, tendon);
+  if (data.wanted === "token") source.postMessage({ tendon: "badge", token: await tokenOf(integration, subject) }, tendon);
   if (data.height) frame.style.height = `${data.height}px`;
 });

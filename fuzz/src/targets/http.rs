@@ -20,7 +20,7 @@ use tendon_kernel::{
     sockets::{http::HttpClient, ledger::LedgerState},
 };
 use tendon_platform::OutgoingHttp;
-use tendon_testkit::{MemStore, Promise, TestKeys};
+use tendon_testkit::{MemStore, Promise, TestKeys, TestSecrets};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     runtime::Runtime,
@@ -215,8 +215,9 @@ async fn api(folder: &std::path::Path, out: impl FnOnce(&Context) -> Arc<dyn Htt
     let store = Arc::new(MemStore::new(context.clock.clone(), 1, "keys", Promise::Records));
     let keys = Arc::new(KeyRing::open(store, Arc::new(Forgetful), context.clone()).await?);
     let (key, _) = keys.create(NewKey::new("fuzz", [Scope::Admin].into_iter().collect()), "fuzz").await?;
-    let parts = GateParts { keys, context: context.clone(), http: out(&context), secrets: Arc::new(TestKeys::new(7)) };
-    let plan = engine.runtime().plan().clone();
+    let (sealed, secrets) = (Arc::new(TestKeys::new(7)), Arc::new(TestSecrets::new([])));
+    let gate = Gate::new(GateParts { keys, context: context.clone(), http: out(&context), sealed, secrets });
+    gate.adopt(gate.prepare(engine.runtime().plan())?);
     let explain = Arc::new(|_| -> BoxFuture<'static, _> {
         Box::pin(async {
             Err(Error::new(ErrorKind::Unsupported, "no_explanation", "nothing is kept that could be explained"))
@@ -228,7 +229,7 @@ async fn api(folder: &std::path::Path, out: impl FnOnce(&Context) -> Arc<dyn Htt
         service: Arc::new(service),
         console: Console::new(Arc::new(Nothing)),
         graphql: Schemas::default(),
-        gate: Arc::new(Gate::new(parts, &plan.trust)?),
+        gate: Arc::new(gate),
         brake: Brake::new(&context.metrics),
         counters: Counters::new(&context.metrics),
         context,

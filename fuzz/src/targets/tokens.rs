@@ -10,7 +10,6 @@ use tendon_kernel::{
     ErrorKind, Result as Told,
     sockets::http::{HttpClient, HttpRequest, HttpResponse},
 };
-use tendon_plan::trust::TrustPlan;
 
 use super::{Run, Target, Verdict, http, kind, proper};
 use crate::world;
@@ -66,8 +65,8 @@ impl Tokens {
     fn open() -> Self {
         let front = http::Front::open_with(|_| Arc::new(Issuer));
         let (plan, findings) = world::planned(&format!("{}{ISSUER}", world::PROJECT), world::INTEGRATION);
-        let trust: TrustPlan = plan.unwrap_or_else(|| panic!("the issuer's project: {findings:#?}")).trust;
-        let rules = front.gate().prepare(&trust).unwrap_or_else(|error| panic!("{error}"));
+        let plan = plan.unwrap_or_else(|| panic!("the issuer's project: {findings:#?}"));
+        let rules = front.gate().prepare(&plan).unwrap_or_else(|error| panic!("{error}"));
         front.gate().adopt(rules);
         Self(front)
     }

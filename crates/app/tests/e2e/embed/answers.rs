@@ -11,7 +11,7 @@ use crate::support::{Running, Sandbox, body, desk, eventually, input};
 
 const PAGE: &str = "https://crm.example";
 
-fn decide(running: &Running, key: &str, integration: &str, body: &str) -> Json {
+pub(super) fn decide(running: &Running, key: &str, integration: &str, body: &str) -> Json {
     let bearer = format!("Bearer {key}");
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     running.request("POST", &format!("/v1/integrations/{integration}/decisions"), &headers, body).json()

@@ -1,6 +1,7 @@
 //! The embed door: whose token shows whose score, from which page; and the badge in a real browser, in a page of another origin.
 
 mod answers;
+mod browser;
 
 mod tokens;
 

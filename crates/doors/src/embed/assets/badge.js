@@ -20,7 +20,7 @@
 * { box-sizing:border-box }
 p, ul, figure { margin:0; padding:0 }
 button { font:inherit; color:inherit; cursor:pointer }
-.badge { display:inline-flex; align-items:center; gap:.5em; inline-size:13em; block-size:2.15em; padding:0 .8em; border:1px solid var(--line);
+.badge { display:inline-flex; align-items:center; gap:.5em; inline-size:15em; block-size:2.15em; padding:0 .8em; border:1px solid var(--line);
   border-radius:99px; background:var(--paper); white-space:nowrap }
 .badge:hover { border-color:var(--tone) }
 :focus-visible { outline:2px solid var(--up); outline-offset:2px }
@@ -29,7 +29,7 @@ button { font:inherit; color:inherit; cursor:pointer }
 .score { font-weight:600; font-variant-numeric:tabular-nums }
 .mark { flex:none; font-size:.75em; padding:0 .45em; border-radius:4px; border:1px solid var(--line); color:var(--soft) }
 .mark:empty { display:none }
-:host([compact]) .badge { inline-size:6em; padding:0 .7em }
+:host([compact]) .badge { inline-size:7em; padding:0 .7em }
 :host([compact]) .band:not(.alone), :host([compact]) .mark { display:none }
 :host([compact]) .score { flex:1; text-align:end }
 .badge { --tone:var(--calm) } .good { --tone:var(--good) } .warn { --tone:var(--warn) } .bad { --tone:var(--bad) }
@@ -159,7 +159,11 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
         if (open) addEventListener(moved, this.#place, { passive: true, capture: true });
         else removeEventListener(moved, this.#place, { capture: true });
       }
-      if (!open) return;
+      if (!open) {
+        // The place of whoever reads by keyboard: the browser keeps it for a panel in the page, not in a component. Not taken from elsewhere.
+        if (document.activeElement === document.body || document.activeElement === this) this.#button.focus({ preventScroll: true });
+        return;
+      }
       this.#explain();
       this.#place();
       this.#panel.focus({ preventScroll: true });

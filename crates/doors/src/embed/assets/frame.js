@@ -33,6 +33,11 @@
     tell({ wanted: "token", subject });
   });
   badge.addEventListener("tendon-shown", (event) => tell({ state: event.detail.state }));
-  // Says nothing but that it is here: to whichever page has framed it.
-  if (parent !== window) parent.postMessage({ tendon: "badge", ready: true }, "*");
+  // Says nothing but that it is here, to whichever page has framed it: again and again, since the page's script may come later.
+  const here = (wait) => {
+    if (page || parent === window) return;
+    parent.postMessage({ tendon: "badge", ready: true }, "*");
+    setTimeout(here, wait, Math.min(2 * wait, 8000));
+  };
+  here(100);
 })();

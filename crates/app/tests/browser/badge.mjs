@@ -1,0 +1,117 @@
+// Drives a real browser over a page of somebody else that shows badges: node badge.mjs TENDON KEY FOLDER HOST BADGES. Prints one JSON
+// document of what it saw; the test judges it. Screenshots go into FOLDER. HOST: origin of the page. BADGES: a JSON list of
+// [name, attributes] that the page gets beside its own.
+
+import { audit, browser } from "./browser.mjs";
+
+const [tendon, , folder, host, list] = process.argv.slice(2);
+const badges = JSON.parse(list);
+const seen = { console: [], outside: [], axe: [], wide: [], shifted: [], refused: [], states: {}, visible: [], keyboard: {} };
+
+/** The host's page; notes every message of the console, every request to somewhere else, and what moves by itself. */
+async function open(width, colorScheme) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
+  const page = await context.newPage();
+  page.on("console", (message) => {
+    // A browser notes each refused request by itself; the badge's own words are looked at below.
+    const note = `${message.text()} ${message.location().url}`;
+    if (["error", "warning"].includes(message.type())) (note.includes("/embed/integrations/") ? seen.refused : seen.console).push(note);
+  });
+  page.on("pageerror", (error) => seen.console.push(String(error)));
+  page.on("request", (request) => {
+    if (![`${host}/`, `${tendon}/embed/`, "data:"].some((start) => request.url().startsWith(start))) seen.outside.push(request.url());
+  });
+  await page.addInitScript(() => {
+    window.moved = 0;
+    window.shown = [];
+    new PerformanceObserver((all) => all.getEntries().forEach((one) => { if (!one.hadRecentInput) window.moved += one.value; }))
+      .observe({ type: "layout-shift", buffered: true });
+    addEventListener("tendon-shown", ({ detail, target }) => window.shown.push([target.getAttribute("subject"), detail.state, performance.now()]));
+  });
+  return page;
+}
+
+/** Waits until every badge of a sort, and its panel where that is open, shows what it was told. (The page's policy forbids the driver's own way.) */
+const settled = (page, selector) => page.evaluate((selector) => new Promise((done) => {
+  const busy = (badge) => {
+    const [button, panel] = ["button", "[role=dialog]"].map((one) => badge.shadowRoot?.querySelector(one));
+    return button?.getAttribute("aria-busy") !== "false" || (button.getAttribute("aria-expanded") === "true" && panel.getAttribute("aria-busy") !== "false");
+  };
+  const look = () => {
+    const all = [...document.querySelectorAll(selector)];
+    return all.length && !all.some(busy) ? done() : requestAnimationFrame(look);
+  };
+  look();
+}), selector);
+
+/** Adds badges to the page, each in a row of its own; gives what each says. */
+async function add(page, scheme) {
+  await page.evaluate((badges) => {
+    for (const [name, attributes] of badges) {
+      const badge = document.createElement("tendon-badge");
+      for (const [key, value] of Object.entries(attributes)) badge.setAttribute(key, value);
+      badge.id = name;
+      const row = document.createElement("p");
+      row.append(badge);
+      document.querySelector("main").append(row);
+    }
+  }, badges);
+  await settled(page, "tendon-badge");
+  if (scheme !== "light") return;
+  for (const [name] of badges) {
+    const button = page.locator(`#${name}`).getByRole("button").first();
+    seen.states[name] = [(await button.getAttribute("class")).split(" ").filter((one) => one && one !== "badge"), await button.innerText()];
+    await button.click();
+    const panel = page.locator(`#${name}`).getByRole("dialog");
+    await panel.locator("p").first().waitFor();
+    await settled(page, `#${name}`);
+    seen.states[name].push(await panel.innerText(), await panel.locator("img, script, a").count());
+    await page.keyboard.press("Escape");
+  }
+}
+
+for (const [width, scheme] of [[1280, "light"], [768, "dark"], [360, "light"], [360, "dark"]]) {
+  const page = await open(width, scheme);
+  await page.goto(host);
+  await settled(page, "tendon-badge");
+  const frame = page.frameLocator("iframe");
+  await frame.locator("tendon-badge .score").waitFor();
+  if (width === 1280) {
+    // The second visit finds the script in the browser's cache, as all but the first do.
+    for (let visit = 0; visit < 5; visit += 1) {
+      await page.reload();
+      await settled(page, "tendon-badge");
+      seen.visible.push(await page.evaluate(() => window.shown.find(([subject, state]) => subject === "1" && state === "fresh")[2]));
+      await frame.locator("tendon-badge .score").waitFor();
+    }
+  }
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  const moved = await page.evaluate(() => window.moved);
+  if (moved > 0) seen.shifted.push({ width, scheme, moved });
+  await audit(page, `${width} ${scheme}, closed`, seen);
+
+  // By keyboard alone: to the badge, into its breakdown, and back.
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  const panel = page.locator("tendon-badge").first().getByRole("dialog");
+  await panel.locator("svg.chart, p.head").first().waitFor();
+  seen.keyboard = {
+    opened: await panel.isVisible(),
+    reasons: await panel.locator("li").count(),
+    chart: await panel.getByRole("img").getAttribute("aria-label"),
+  };
+  await audit(page, `${width} ${scheme}, open`, seen);
+  await page.screenshot({ path: `${folder}/badge-${width}-${scheme}.png` });
+  await page.keyboard.press("Escape");
+  await panel.waitFor({ state: "hidden" });
+  await page.locator("tendon-badge").first().getByRole("button", { expanded: false }).waitFor();
+  seen.keyboard.closed = !(await panel.isVisible());
+  seen.keyboard.back = await page.evaluate(() => document.activeElement.getAttribute("subject"));
+
+  await add(page, scheme);
+  await audit(page, `${width} ${scheme}, all states`, seen);
+  await page.screenshot({ path: `${folder}/badge-${width}-${scheme}-states.png`, fullPage: true });
+  await page.context().close();
+}
+await browser.close();
+console.log(JSON.stringify(seen));
