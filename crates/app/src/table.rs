@@ -1,7 +1,7 @@
 //! Tables that fit the window: texts are cut, then whole columns are left out, and no line ever wraps. Where there is no window
 //! nothing is cut, so that `grep` finds what is there.
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::screen::Screen;
 
@@ -104,7 +104,7 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], screen: Screen) -> S
             let Some(width) = *width else { continue };
             let (text, tone) = cells.get(at).map_or(("", Tone::Plain), |cell| (&cell.text, cell.tone));
             let text = cut(text, width);
-            let pad = " ".repeat(width - text.width());
+            let pad = " ".repeat(width.saturating_sub(text.width()));
             let painted = tone.paint(&text, screen);
             match (column.number, last == Some(at)) {
                 (true, _) => line.push_str(&format!("{pad}{painted}")),
@@ -164,14 +164,14 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let (mut cut, mut left) = (String::new(), width.saturating_sub(1));
+    let mut cut = String::new();
     for letter in text.chars() {
-        let wide = letter.width().unwrap_or_default();
-        if wide > left {
+        cut.push(letter);
+        // Of the whole: a letter can be wider beside another one than alone, as those of a coloured sign are.
+        if cut.width() >= width {
+            cut.pop();
             break;
         }
-        left -= wide;
-        cut.push(letter);
     }
     if width > 0 {
         cut.push('…');
@@ -187,6 +187,22 @@ pub(crate) fn harmless(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_coloured_sign_is_as_wide_as_it_is_shown() {
+        for text in ["⚠️⚠️⚠️ text", "1️⃣2️⃣3️⃣4️⃣", "❤️", "ab⚠️cd"] {
+            for width in 0..8 {
+                assert!(cut(text, width).width() <= width, "{text} in {width}: {}", cut(text, width));
+            }
+        }
+        let row =
+            ["⚠️⚠️⚠️⚠️⚠️ a reason that is long", "⚠️⚠️⚠️⚠️⚠️⚠️⚠️⚠️"].map(|text| Cell::new(text, Tone::Plain)).to_vec();
+        let columns = [Column::text("first", 0), Column::text("second", 1)];
+        for width in 1..60 {
+            let screen = Screen { width: Some(width), ..Screen::default() };
+            assert!(table(&columns, std::slice::from_ref(&row), screen).lines().all(|line| line.width() <= width));
+        }
+    }
 
     const COLUMNS: [Column; 4] =
         [Column::text("NAME", 0), Column::number("PER S", 1), Column::text("WHY", 2), Column::number("LETTERS", 3)];

@@ -24,7 +24,7 @@ use crate::{
     process::stop_signal,
     project::Project,
     screen::{Screen, Whole},
-    table::{Tone, cut},
+    table::{Tone, cut, harmless},
 };
 
 /// Between two looks.
@@ -156,8 +156,10 @@ fn frame(document: &Json, failed: Option<&Failure>, screen: Screen) -> String {
     let mut lines = Vec::new();
     if let Some(failure) = failed {
         let hint = failure.hint.as_deref().unwrap_or_default();
-        lines.push(Tone::Bad.paint(&cut(&format!("! {}", failure.message), width), screen));
-        lines.push(Tone::Soft.paint(&cut(&format!("  what stands below was so before; {hint}"), width), screen));
+        let told = harmless(&format!("! {}", failure.message));
+        lines.push(Tone::Bad.paint(&cut(&told, width), screen));
+        let told = harmless(&format!("  what stands below was so before; {hint}"));
+        lines.push(Tone::Soft.paint(&cut(&told, width), screen));
     }
     let text = view::whole(document, screen);
     lines.extend(text.lines().map(str::to_owned));
@@ -168,7 +170,7 @@ fn frame(document: &Json, failed: Option<&Failure>, screen: Screen) -> String {
     }
     let rest = if hidden > 0 { format!("{hidden} more lines  ") } else { String::new() };
     let at = output::cell(document, "at");
-    let at = at.get(11..19).unwrap_or_default();
+    let at = harmless(at.get(11..19).unwrap_or_default());
     lines.push(Tone::Soft.paint(&cut(&format!("{rest}{at} UTC  q quits"), width), screen));
     lines.join("\n")
 }

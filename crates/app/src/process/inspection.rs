@@ -74,12 +74,12 @@ impl Inspection {
             *last = Some(Verification { by: by.to_owned(), began, read: (0, bytes), ended: None });
         }
         tracing::info!(by, "the ledger is verified at the wish of somebody in the console");
-        let under = Under { this: self.clone(), context: parts.context.clone() };
+        let under = Under { this: self.clone(), context: parts.context.clone(), runs: true };
         let work = move || {
             let options = Options { keys: Some(&*keys), ..Options::default() };
             let mut reached = |read, all| under.this.reached(read, all);
             let done = verify(&*under.context.disk, wiring::LEDGER, &options, &mut reached);
-            under.this.ended(&under.context, done);
+            under.done(done);
         };
         parts.context.spawn.aside("ledger verification", Box::new(work));
         Ok(())
@@ -97,7 +97,7 @@ impl Inspection {
         {
             tracing::error!(findings = report.findings.len(), "the ledger does not verify");
         }
-        if let Some(one) = self.last().as_mut().filter(|one| one.ended.is_none()) {
+        if let Some(one) = &mut *self.last() {
             one.ended = Some((context.clock.now(), verdict(done)));
         }
     }
@@ -111,10 +111,22 @@ impl Inspection {
 struct Under {
     this: Inspection,
     context: Context,
+    runs: bool,
+}
+
+impl Under {
+    /// It came to its end. From here on the next one may run, of which this one says nothing.
+    fn done(mut self, done: Result<Report>) {
+        self.runs = false;
+        self.this.ended(&self.context, done);
+    }
 }
 
 impl Drop for Under {
     fn drop(&mut self) {
+        if !self.runs {
+            return;
+        }
         let broke = Error::new(ErrorKind::Internal, "verification_broke", "the verification broke off, by a defect")
             .hint("`tendon ledger verify` verifies the ledger beside the running process");
         self.this.ended(&self.context, Err(broke));
@@ -165,14 +177,13 @@ mod tests {
         let begin =
             || Some(Verification { by: "ada".to_owned(), began: context.clock.now(), read: (0, 9), ended: None });
         *this.last() = begin();
-        drop(Under { this: this.clone(), context: context.clone() });
+        drop(Under { this: this.clone(), context: context.clone(), runs: true });
         let last = this.last().clone().unwrap();
         assert!(matches!(last.ended, Some((_, Verdict::Failed(told))) if told.contains("broke off")));
         // What has ended keeps its verdict.
         *this.last() = begin();
-        let under = Under { this: this.clone(), context: context.clone() };
-        this.ended(&context, Ok(Report::default()));
-        drop(under);
+        let under = Under { this: this.clone(), context: context.clone(), runs: true };
+        under.done(Ok(Report::default()));
         assert!(matches!(this.last().clone().unwrap().ended, Some((_, Verdict::Good { .. }))));
     }
 }

@@ -108,6 +108,21 @@ for (const [width, scheme] of [[1280, "light"], [768, "dark"], [360, "light"], [
   seen.keyboard.closed = !(await panel.isVisible());
   seen.keyboard.back = await page.evaluate(() => document.activeElement.getAttribute("subject"));
 
+  // A page that uses its badge for somebody else: nothing of the one before stays, not even for a moment.
+  await page.keyboard.press("Enter");
+  await panel.locator("li").first().waitFor();
+  seen.moved = await page.evaluate(() => {
+    const badge = document.querySelector("tendon-badge");
+    const [button, panel] = ["button", "[role=dialog]"].map((one) => badge.shadowRoot.querySelector(one));
+    const state = () => button.className.split(" ")[1];
+    const before = state();
+    badge.setAttribute("subject", "nobody");
+    return { before, at_once: [state(), panel.matches(":popover-open")] };
+  });
+  await settled(page, "tendon-badge");
+  seen.moved.after = await page.locator("tendon-badge").first().getByRole("button").first().evaluate((one) => one.className.split(" ")[1]);
+  await page.evaluate(() => document.querySelector("tendon-badge").setAttribute("subject", "1"));
+
   await add(page, scheme);
   await audit(page, `${width} ${scheme}, all states`, seen);
   await page.screenshot({ path: `${folder}/badge-${width}-${scheme}-states.png`, fullPage: true });

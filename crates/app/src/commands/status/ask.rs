@@ -15,6 +15,7 @@ use crate::{
     failure::{self, Failure},
     orders::{Order, status},
     project::Project,
+    table::harmless,
 };
 
 /// Longest wait for an answer.
@@ -160,7 +161,8 @@ fn read(response: &HttpResponse, origin: &str, with_key: bool) -> Result<Json, F
     if response.status == 200 && document["state"].is_string() {
         return Ok(document);
     }
-    let said = |name: &str| document[name].as_str().unwrap_or_default();
+    // Whatever answers there: nothing of it steers the terminal.
+    let said = |name: &str| harmless(document[name].as_str().unwrap_or_default());
     let (code, what, hint) = match response.status {
         401 if !with_key => (
             "key_missing",
@@ -172,7 +174,7 @@ fn read(response: &HttpResponse, origin: &str, with_key: bool) -> Result<Json, F
         401 => (
             "key_refused",
             format!("the server at {origin} does not accept the key: {}", said("detail")),
-            format!("{}; `tendon keys list` on the server shows its keys", or(said("hint"), "look at the key")),
+            format!("{}; `tendon keys list` on the server shows its keys", or(&said("hint"), "look at the key")),
         ),
         403 => (
             "scope_missing",
@@ -185,7 +187,7 @@ fn read(response: &HttpResponse, origin: &str, with_key: bool) -> Result<Json, F
             "renew it; until then `/readyz` and `/metrics` tell how it does".to_owned(),
         ),
         _ if !said("code").is_empty() => {
-            ("refused", format!("the server at {origin} answers: {}", said("detail")), said("hint").to_owned())
+            ("refused", format!("the server at {origin} answers: {}", said("detail")), said("hint"))
         }
         status => (
             "not_tendon",

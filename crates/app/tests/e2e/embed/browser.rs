@@ -82,6 +82,7 @@ fn a_page_of_somebody_else_shows_every_state_in_a_real_browser() {
     decide(&running, &key, "desk", &json!({ "input": wrong }).to_string());
 
     let badge = |name: &str, integration: &str, subject: &str| json!([name, { "integration": integration, "subject": subject }]);
+    let forged = super::python("print(sign('another-secret-of-another-page-0123456789', 'desk', '7'))");
     let badges = json!([
         badge("stale", "desk", "7"),
         badge("degraded", "fallen", "7"),
@@ -89,7 +90,9 @@ fn a_page_of_somebody_else_shows_every_state_in_a_real_browser() {
         badge("none", "desk", "nobody"),
         badge("hostile", "hostile", "7"),
         badge("wrong-origin", "elsewhere", "7"),
-        ["forged", { "integration": "desk", "subject": "7", "token": super::token("desk", "8") }],
+        ["forged", { "integration": "desk", "subject": "7", "token": forged }],
+        // A token of somebody else is no end: the page is asked for another one.
+        ["renewed", { "integration": "desk", "subject": "7", "token": super::token("desk", "8") }],
     ]);
     let seen = browse(&running, "badge.mjs", &key, "badge-pictures", &[&host.origin, &badges.to_string()]);
     for nothing in ["console", "outside", "axe", "wide", "shifted"] {
@@ -115,7 +118,11 @@ fn judge(seen: &Json) {
     says("none", "none", "Nothing has been decided about this subject that has a score.");
     says("hostile", "fresh", HOSTILE);
     says("wrong-origin", "error", "cannot be reached from this page");
-    says("forged", "error", "token_subject");
+    says("forged", "error", "token_signature");
+    says("renewed", "stale", "What was asked since has no score (rejected).");
+    let moved = &seen["moved"];
+    assert_eq!((&moved["before"], &moved["at_once"]), (&json!("fresh"), &json!(["loading", false])), "{moved}");
+    assert_eq!(moved["after"], "none", "{moved}");
     let keyboard = &seen["keyboard"];
     assert_eq!(
         (&keyboard["opened"], &keyboard["closed"], &keyboard["back"]),

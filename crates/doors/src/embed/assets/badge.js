@@ -114,8 +114,18 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
       this.#turn += 1;
       for (const moved of ["scroll", "resize"]) removeEventListener(moved, this.#place, { capture: true });
     }
-    attributeChangedCallback(_, before, after) {
-      if (this.#button && this.isConnected && before !== after) this.refresh();
+    attributeChangedCallback(name, before, after) {
+      if (!this.#button || !this.isConnected || before === after) return;
+      if (name !== "token") {
+        // Nothing of the one before may stand beside the name of another.
+        this.#turn += 1;
+        if (this.#button.getAttribute("aria-expanded") === "true") this.#toggle(false);
+        this.#show("loading", { band: "Loading…" });
+      }
+      this.refresh();
+    }
+    #whom() {
+      return ["integration", "subject", "src"].map((one) => this.getAttribute(one)).join("\n");
     }
 
     /** Asks for the score again. */
@@ -205,7 +215,7 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
       }
       const told = await answer.json().catch(() => ({}));
       if (answer.ok) return told;
-      if (again && told.code === "token_expired" && (await this.#renewed(integration, subject))) return this.#ask(what, false);
+      if (again && ["token_expired", "token_subject", "token_audience"].includes(told.code) && (await this.#renewed(integration, subject))) return this.#ask(what, false);
       throw failed(told.code ?? "unknown", told.detail ?? "the service gave no answer", told.hint);
     }
 
@@ -218,8 +228,9 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
         if (this.renew) Promise.resolve(this.renew({ integration, subject })).then(give, () => give(null));
         setTimeout(give, taken || this.renew ? WAIT : 0, null);
       });
+      const whom = this.#whom();
       const token = await given;
-      if (token) {
+      if (token && whom === this.#whom()) {
         // Not a change that asks again: whoever needs it is asking already.
         const asked = this.#asked;
         this.#asked = true;
@@ -253,7 +264,7 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
     }
 
     async #explain() {
-      const turn = this.#turn;
+      const [turn, whom] = [this.#turn, this.#whom()];
       const close = make("button", { type: "button", class: "close", "aria-label": "Close" }, "✕");
       close.addEventListener("click", () => this.#toggle(false));
       const top = make("div", { class: "top" }, make("div", {}, make("p", { class: "title" }, "Score")), close);
@@ -261,10 +272,12 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
       this.#panel.replaceChildren(top, make("div", { class: "room" }, make("p", { class: "soft" }, "Loading…")));
       try {
         const told = await this.#ask("breakdown");
+        if (whom !== this.#whom()) return;
         if (turn === this.#turn) this.#score(told.score);
         top.firstChild.replaceChildren(...this.#title(told.score));
         this.#panel.replaceChildren(top, ...this.#notes(told.score), ...this.#parts(told), ...this.#trend(told));
       } catch (error) {
+        if (whom !== this.#whom()) return;
         const again = make("button", { type: "button", class: "again" }, "Try again");
         again.addEventListener("click", () => { this.refresh(); this.#explain(); });
         const note = make("p", { class: "note error", role: "alert" }, `${error.message}.${error.hint ? ` ${error.hint}.` : ""} `, make("span", { class: "soft" }, error.code));

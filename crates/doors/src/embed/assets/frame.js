@@ -17,8 +17,8 @@
     if (source !== parent || source === window || data?.tendon !== "badge") return;
     page = origin;
     if (typeof data.token === "string") {
-      if (given) return given(data.token);
-      badge.setAttribute("token", data.token);
+      if (given) given(data.token);
+      else badge.setAttribute("token", data.token);
     }
     if (typeof data.subject === "string") badge.setAttribute("subject", data.subject);
     if (["light", "dark"].includes(data.theme)) badge.setAttribute("theme", data.theme);
