@@ -125,12 +125,16 @@ fn a_bad_configuration_is_refused_while_it_runs_and_no_request_notices() {
     let (client, on) = (server.client(&key), asking.clone());
     let asker = std::thread::spawn(move || {
         let mut bands = std::collections::BTreeSet::new();
-        while on.load(std::sync::atomic::Ordering::Relaxed) {
+        loop {
+            // Once more after the end was wished: that one is answered with the new bands.
+            let last = !on.load(std::sync::atomic::Ordering::Relaxed);
             let answer = client.decide(&input(1), None);
             assert_eq!(answer.status, 200, "{}", answer.json());
             bands.insert(answer.json()["band"].as_str().unwrap().to_owned());
+            if last {
+                break bands;
+            }
         }
-        bands
     });
     project.write(name, &good.replace("owner:", "onwer:"));
     let said = until("the refusal is told", || refusal(&server).as_str().map(str::to_owned));
