@@ -197,6 +197,13 @@ impl Slot {
         }
     }
 
+    /// Takes in what another one counted in the same time: seconds are those of the clock, however many are added.
+    pub fn add_beside(&mut self, other: &Self) {
+        let watched = self.watched.max(other.watched);
+        self.add(other);
+        self.watched = watched;
+    }
+
     /// The time that this share of batches stayed below, in seconds: within its bucket, in proportion.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let all: u64 = self.times.iter().sum();

@@ -97,10 +97,7 @@ impl Integrations {
         sum_up(&mut self.trend, &trend);
         let mut all = Slot::default();
         trend.iter().flatten().for_each(|slot| all.add(slot));
-        // Seconds are those of the clock, however many integrations there are.
-        let watched = self.minute.watched.max(minute.watched);
-        self.minute.add(&minute);
-        self.minute.watched = watched;
+        self.minute.add_beside(&minute);
         let part = |kind: &str| parts.iter().find(|part| part.name == format!("{kind}:{}", plan.name));
         let (model, watch) = (part("model"), part("watch"));
         let version = model.and_then(|model| model.detail.get("version")).and_then(Json::as_str).map(Into::into);
@@ -138,10 +135,7 @@ fn sum_up(all: &mut Vec<Option<Slot>>, own: &[Option<Slot>]) {
     }
     for (all, own) in all.iter_mut().zip(own) {
         let Some(own) = own else { continue };
-        let sum = all.get_or_insert_with(Slot::default);
-        let watched = sum.watched.max(own.watched);
-        sum.add(own);
-        sum.watched = watched;
+        all.get_or_insert_with(Slot::default).add_beside(own);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tendon_engine::{effect_in_words, stored};
 use tendon_kernel::{
-    Error, ErrorKind, Id, Result, Timestamp,
+    Id, Result, Timestamp,
     context::Context,
     decision::{Decision, Outcome, Reason, Rung},
     sockets::ledger::{Body, Draft, Entry, EntryKind, Facts},
@@ -13,7 +13,7 @@ use tendon_kernel::{
 use tendon_plan::embed::EmbedPlan;
 
 use super::{Filter, MOST_LISTED, Service};
-use crate::trust::Holder;
+use crate::trust::{Holder, no_badge};
 
 /// Decisions that are looked at for the last one with an output.
 const LOOK_BACK: usize = 20;
@@ -150,20 +150,16 @@ impl Service {
     fn badge(&self, holder: &Holder) -> Result<(EmbedPlan, Arc<str>)> {
         let runtime = self.engine.runtime();
         let plan = runtime.plan().integrations.get(&holder.integration);
-        plan.and_then(|plan| plan.embed.clone().map(|embed| (embed, plan.purpose.clone()))).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "no_badge", "no integration with a badge has this name")
-                .hint("an integration has one when it declares `doors.embed` with a secret")
-        })
+        plan.and_then(|plan| plan.embed.clone().map(|embed| (embed, plan.purpose.clone()))).ok_or_else(no_badge)
     }
 
     /// The last decision that has an output or waits for a person.
     async fn last(&self, holder: &Holder) -> Result<Option<Last>> {
-        let mut since = None;
+        let (mut since, mut before) = (None, None);
         // Nearly always the last one has an output.
-        for (limit, skip) in [(1, 0), (LOOK_BACK, 1)] {
-            let (found, _) = self.collect(&about(holder), None, limit).await?;
-            let whole = found.len() == limit;
-            for (entry, standing) in found.into_iter().skip(skip) {
+        for limit in [1, LOOK_BACK - 1] {
+            let (found, next) = self.collect(&about(holder), before, limit).await?;
+            for (entry, standing) in found {
                 if entry.body.is_none() {
                     continue;
                 }
@@ -173,9 +169,10 @@ impl Service {
                 }
                 since.get_or_insert(decision.outcome);
             }
-            if !whole {
+            if next.is_none() {
                 break;
             }
+            before = next;
         }
         Ok(None)
     }

@@ -118,7 +118,8 @@ fn malformed(message: &'static str) -> Error {
     refused("token_malformed", message).hint(HINT)
 }
 
-fn no_badge() -> Error {
+/// What is said where an integration has no badge.
+pub(crate) fn no_badge() -> Error {
     Error::new(ErrorKind::NotFound, "no_badge", "no integration with a badge has this name")
         .hint("an integration has one when it declares `doors.embed` with a secret")
 }

@@ -27,6 +27,7 @@ use tendon_plan::{
 use crate::keys::KeyRing;
 use holder::Badges;
 pub use holder::Holder;
+pub(crate) use holder::no_badge;
 use oidc::Oidc;
 pub use oidc::ProviderState;
 pub use peer::Peer;

@@ -70,10 +70,7 @@ fn summary(document: &Json, screen: Screen) -> String {
 
 /// Cells one after the other, as many as the window has room for.
 fn line(cells: &[Cell], screen: Screen) -> String {
-    let mut columns = Vec::new();
-    for at in 0..cells.len() {
-        columns.push(Column::text("", u8::try_from(at).unwrap_or(u8::MAX)));
-    }
+    let columns: Vec<_> = (0..cells.len()).map(|at| Column::text("", u8::try_from(at).unwrap_or(u8::MAX))).collect();
     // The table's own line without a head.
     table(&columns, &[cells.to_vec()], screen).lines().skip(1).map(|line| format!("{line}\n")).collect()
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
 
-use super::{ask, sandbox, token, with_badge};
+use super::{ask, more, sandbox, token};
 use crate::planted::files_with;
-use crate::support::{Running, Sandbox, body, desk, eventually, input};
+use crate::support::{Running, body, eventually, input};
 
 const PAGE: &str = "https://crm.example";
 
@@ -30,21 +30,10 @@ fn breakdown(running: &Running, integration: &str, subject: &str) -> Json {
     answer.json()
 }
 
-/// Adds integrations that answer by a fallback, and that hold each answer back.
-fn more(sandbox: &Sandbox) {
-    let as_named = |name: &str| desk().replace("integration: desk", &format!("integration: {name}"));
-    let fallen = as_named("fallen")
-        .replace("fallback: { default: 0.05 }", "output: { range: [0.9, 1] }\nfallback: { default: 0.95 }");
-    let fallen = fallen.replace(">= 0.1", ">= 0.93").replace(">= 0.055", ">= 0.905");
-    sandbox.write("integrations/fallen.yaml", &with_badge(&fallen, "origins: [\"https://crm.example\"]"));
-    let held = as_named("held").replace("fallback: {", "review: { when: output < 2.0, hold: true }\nfallback: {");
-    sandbox.write("integrations/held.yaml", &with_badge(&held, "origins: [\"https://crm.example\"]"));
-}
-
 #[test]
 fn the_badge_shows_the_last_decision_in_every_state() {
     let sandbox = sandbox(0, PAGE);
-    more(&sandbox);
+    more(&sandbox, &format!("origins: [\"{PAGE}\"]"));
     let key = sandbox.key("admin", &["admin"]);
     let running = sandbox.up();
     assert_eq!(

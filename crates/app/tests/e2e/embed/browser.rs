@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value as Json, json};
 use tendon_testkit::peer::workspace;
 
-use super::{SECRET, answers::decide, with_badge};
+use super::{SECRET, answers::decide, more, named, with_badge};
 use crate::support::{Running, Sandbox, body, browse, desk, eventually, input};
 
 const HOSTILE: &str = "<img src=x onerror=alert(1)><script>alert(2)</script>";
@@ -41,16 +41,10 @@ fn host(running: &Running) -> Host {
 /// Integrations whose badges are in every state, for pages of this origin.
 fn write(sandbox: &Sandbox, origin: &str) {
     let origins = format!("origins: [\"{origin}\"]");
-    let named = |name: &str| desk().replace("integration: desk", &format!("integration: {name}"));
     let watched = include_str!("../support/lead-score.yaml");
     sandbox.write("integrations/lead-score.yaml", &with_badge(watched, &origins));
     sandbox.write("integrations/desk.yaml", &with_badge(&desk(), &origins));
-    let fallen = named("fallen")
-        .replace("fallback: { default: 0.05 }", "output: { range: [0.9, 1] }\nfallback: { default: 0.95 }");
-    let fallen = fallen.replace(">= 0.1", ">= 0.93").replace(">= 0.055", ">= 0.905");
-    sandbox.write("integrations/fallen.yaml", &with_badge(&fallen, &origins));
-    let held = named("held").replace("fallback: {", "review: { when: output < 2.0, hold: true }\nfallback: {");
-    sandbox.write("integrations/held.yaml", &with_badge(&held, &origins));
+    more(sandbox, &origins);
     let hostile = named("hostile").replace("rank leads by their probability to subscribe", &format!("'{HOSTILE}'"));
     sandbox.write("integrations/hostile.yaml", &with_badge(&hostile, &origins));
     let elsewhere = with_badge(&named("elsewhere"), "origins: [\"https://other.example\"]");

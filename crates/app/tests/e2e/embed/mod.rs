@@ -2,7 +2,6 @@
 
 mod answers;
 mod browser;
-
 mod tokens;
 
 use std::process::Command;
@@ -28,6 +27,21 @@ pub(super) fn sandbox(leads: i64, origin: &str) -> Sandbox {
     sandbox.write("integrations/lead-score.yaml", &with_badge(INTEGRATION, &origins));
     sandbox.write("integrations/desk.yaml", &with_badge(&desk(), &format!("{origins}, fresh: 1s, lifetime: 1h")));
     sandbox
+}
+
+/// The test's integration once more, by another name.
+pub(super) fn named(name: &str) -> String {
+    desk().replace("integration: desk", &format!("integration: {name}"))
+}
+
+/// Adds integrations that answer by a fallback, and that hold each answer back.
+pub(super) fn more(sandbox: &Sandbox, origins: &str) {
+    let fallen = named("fallen")
+        .replace("fallback: { default: 0.05 }", "output: { range: [0.9, 1] }\nfallback: { default: 0.95 }");
+    let fallen = fallen.replace(">= 0.1", ">= 0.93").replace(">= 0.055", ">= 0.905");
+    sandbox.write("integrations/fallen.yaml", &with_badge(&fallen, origins));
+    let held = named("held").replace("fallback: {", "review: { when: output < 2.0, hold: true }\nfallback: {");
+    sandbox.write("integrations/held.yaml", &with_badge(&held, origins));
 }
 
 /// Runs a line of Python after the example's own `sign`; gives what it prints.
