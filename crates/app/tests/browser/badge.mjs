@@ -6,7 +6,7 @@ import { audit, browser } from "./browser.mjs";
 
 const [tendon, , folder, host, list] = process.argv.slice(2);
 const badges = JSON.parse(list);
-const seen = { console: [], outside: [], axe: [], wide: [], shifted: [], refused: [], states: {}, visible: [], keyboard: {} };
+const seen = { console: [], outside: [], axe: [], wide: [], shifted: [], refused: [], states: {}, visible: [], keyboard: [] };
 
 /** The host's page; notes every message of the console, every request to somewhere else, and what moves by itself. */
 async function open(width, colorScheme) {
@@ -95,7 +95,8 @@ for (const [width, scheme] of [[1280, "light"], [768, "dark"], [360, "light"], [
   await page.keyboard.press("Enter");
   const panel = page.locator("tendon-badge").first().getByRole("dialog");
   await panel.locator("svg.chart, p.head").first().waitFor();
-  seen.keyboard = {
+  const keyboard = {
+    where: `${width} ${scheme}`,
     opened: await panel.isVisible(),
     reasons: await panel.locator("li").count(),
     chart: await panel.getByRole("img").getAttribute("aria-label"),
@@ -105,8 +106,9 @@ for (const [width, scheme] of [[1280, "light"], [768, "dark"], [360, "light"], [
   await page.keyboard.press("Escape");
   await panel.waitFor({ state: "hidden" });
   await page.locator("tendon-badge").first().getByRole("button", { expanded: false }).waitFor();
-  seen.keyboard.closed = !(await panel.isVisible());
-  seen.keyboard.back = await page.evaluate(() => document.activeElement.getAttribute("subject"));
+  keyboard.closed = !(await panel.isVisible());
+  keyboard.back = await page.evaluate(() => document.activeElement.getAttribute("subject"));
+  seen.keyboard.push(keyboard);
 
   // A page that uses its badge for somebody else: nothing of the one before stays, not even for a moment.
   await page.keyboard.press("Enter");

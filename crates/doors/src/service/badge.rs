@@ -28,7 +28,7 @@ pub enum ScoreState {
     Stale,
     /// A person has to look at it before anybody else does.
     Waiting,
-    /// Nothing was decided about the subject that has an output.
+    /// None of the last decisions about the subject has an output.
     None,
 }
 
