@@ -15,6 +15,11 @@ use rustix::{
 
 use super::PATIENCE;
 
+/// What stands behind the last word of the program.
+const ENDED: &str = "\x1b_ended\x1b\\";
+/// Leads the session as a shell does: a terminal whose leader ends forgets what nobody has read yet. So it waits until all was.
+const LEADER: &str = r#"trap : INT; "$0" "$@"; code=$?; printf '\033_ended\033\\'; read -r _; exit $code"#;
+
 /// A program in a terminal.
 pub(crate) struct Terminal {
     controller: File,
@@ -38,7 +43,7 @@ impl Terminal {
         resize(&controller, columns, rows);
         // Signals of keys need a session of its own with this terminal.
         let mut own = Command::new("setsid");
-        own.arg("--ctty").arg("--wait").arg(command.get_program()).args(command.get_args());
+        own.args(["--ctty", "--wait", "sh", "-c", LEADER]).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => own.env(name, value),
@@ -88,13 +93,12 @@ impl Terminal {
 
     /// Waits for the program's end; gives all that was drawn.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().unwrap();
+        self.until("the end", |drawn| drawn.contains(ENDED));
         assert!(self.is_as_a_shell_wants_it(), "the terminal was not given back");
-        // With the last holder of the terminal its reader ends.
-        let Self { controller, user, drawn, mut seen, .. } = self;
-        drop((controller, user));
-        drawn.iter().for_each(|bytes| seen.push_str(&String::from_utf8_lossy(&bytes)));
-        (status, seen)
+        self.press("\n");
+        let status = self.child.wait().unwrap();
+        let drawn = self.seen.split(ENDED).next().unwrap_or_default();
+        (status, drawn.to_owned())
     }
 }
 
