@@ -69,6 +69,11 @@ for row in sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, timeout=30).
 PY
 }
 
+# tour PAGE [HEADING]: a script of the page's blocks of shell, in order, which writes down what it ran (tests/snippets/book.py).
+tour() {
+    "$PYTHON" "$repo/tests/snippets/book.py" tour "$@"
+}
+
 # same WHAT FOUND WANTED
 same() {
     [[ $2 == "$3" ]] || fail "$1: found '$2', wanted '$3'"

@@ -7,4 +7,5 @@ printed=$(sed -n 's/^\(cargo run --release -- demo\) .*/\1/p' "$repo/README.md")
 cd "$repo"
 $printed --once --dir "$scratch/demo" --port "$(free_port)" >"$scratch/printed.log" 2>&1 ||
     fail "'$printed' ended with status $?"
+"$PYTHON" "$repo/tests/snippets/book.py" ran README.md "$printed"
 same "leads without score" "$(sql "$scratch/demo/crm.db" "SELECT count(*) FROM leads WHERE score IS NULL")" 0

@@ -1,5 +1,5 @@
 //! Developer tasks: `cargo xtask <task>`. Set-up, house rules, generated pages, the whole test run, benchmarks.
-//! Never shipped; kept on the standard library and `serde_json`, so that the first task starts seconds after a clone.
+//! Never shipped; kept on the standard library and very little else, so that the first task starts seconds after a clone.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer tool talks through its terminal")]
 #![expect(clippy::disallowed_methods, reason = "tasks measure real seconds; nothing here runs in the simulation")]
@@ -28,7 +28,9 @@ const HELP: &str = "cargo xtask <task>
   test [FILTER]    set-up, formatting, house rules, lints, pages, licences and advisories, tests, scenarios
                    (FILTER runs only the steps whose name contains it)
   tidy             the house rules that no compiler knows (see CONTRIBUTING.md)
-  docs [--check]   write docs/reference/ from the code, or compare it
+  docs [--check]   write docs/reference/ from the code, or compare it; no dead link, no block without a language
+  docs --site [--out DIR]
+                   README and docs/ as a static site, in target/site when nobody says
   proto [--check]  write the messages of the gRPC door from their .proto file, or compare them
   supply           licences, yanked and advised-against packages of the dependency tree
   dist [--binary FILE]
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
         Some("setup") => setup::setup(),
         Some("test") => test::test(rest.first().map(String::as_str)),
         Some("tidy") => tidy::tidy(),
-        Some("docs") => docs::docs(rest.iter().any(|arg| arg == "--check")),
+        Some("docs") => docs::docs(rest),
         Some("proto") => proto::proto(rest.iter().any(|arg| arg == "--check")),
         Some("dist") => dist::dist(rest),
         Some("supply") => supply::supply(),

@@ -37,7 +37,7 @@ const STEPS: &[Step] = &[
     ("licences and advisories", || check(supply::supply)),
     ("lints", || check(lints)),
     ("messages", || check(|| proto::proto(true))),
-    ("pages", || check(|| docs::docs(true))),
+    ("pages", || check(|| docs::docs(&["--check".to_owned()]))),
     ("tests", tests),
     ("faults", || check(|| faults::faults(&[]))),
     ("release build", || check(|| status(cargo(&["build", "--release", "--locked", "-p", "tendon"])))),
@@ -118,18 +118,22 @@ fn scenarios() -> Result<Tally, String> {
     scripts.retain(|path| path.extension().is_some_and(|end| end == "sh") && !path.ends_with("lib.sh"));
     scripts.sort();
     let binary = target().join("release/tendon");
+    // What of the documentation they ran; each adds its lines.
+    let record = target().join("snippets.txt");
+    fs::write(&record, "").map_err(|error| format!("{}: {error}", record.display()))?;
     let mut total = Tally::default();
     for script in scripts {
         let name = script.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         // Whatever hangs must not take the whole run with it.
         let mut bash = command("timeout", &["--kill-after=20", "900", "bash", &script.to_string_lossy()]);
-        bash.env("TENDON", &binary).env("PYTHON", setup::venv_python());
+        bash.env("TENDON", &binary).env("PYTHON", setup::venv_python()).env("SNIPPETS", &record);
         let start = Instant::now();
         let outcome = capture(bash);
         let shown = if outcome.is_ok() { "ok" } else { "FAILED" };
         println!("scenario {name} ... {shown} ({:.1} s)", start.elapsed().as_secs_f64());
         total.add(Tally::of(&outcome.map(|_| ())));
     }
+    total.add(check(|| docs::snippets::settle(&record).map(|said| println!("{said}")))?);
     Ok(total)
 }
 

@@ -1,5 +1,6 @@
 //! The generated pages of `docs/reference/`: written from the code, never by hand, and compared in every test run. A page that
-//! differs means that the code changed; `cargo xtask docs` writes it anew, and the change is reviewed with the code.
+//! differs means that the code changed; `cargo xtask docs` writes it anew, and the change is reviewed with the code. The site that is
+//! made of all pages, and the ledger of the snippets on them, are checked along.
 
 mod access;
 mod commands;
@@ -7,6 +8,8 @@ mod errors;
 mod hostile;
 mod metrics;
 mod schema;
+mod site;
+pub(crate) mod snippets;
 mod systems;
 
 use std::fs;
@@ -32,8 +35,21 @@ const PAGES: &[Page] = &[
 /// Parts of docs/hostile-input.md: their marks and what makes their text.
 const PARTS: &[Page] = &[("matrix", hostile::matrix)];
 
-/// Writes the pages, or compares them.
-pub(crate) fn docs(check: bool) -> Outcome {
+/// `cargo xtask docs [--check | --site [--out DIR]]`.
+pub(crate) fn docs(args: &[String]) -> Outcome {
+    let given = |flag: &str| args.iter().any(|arg| arg == flag);
+    if given("--site") {
+        return site::write(args);
+    }
+    generated(given("--check"))?;
+    let files = site::make()?.len();
+    let blocks = snippets::check()?;
+    eprintln!("docs: a site of {files} files without a dead link; {blocks} blocks, each with its language");
+    Ok(())
+}
+
+/// Writes the pages that are generated, or compares them.
+fn generated(check: bool) -> Outcome {
     status(cargo(&["build", "--quiet", "--locked", "-p", "tendon"]))?;
     let folder = root().join("docs/reference");
     fs::create_dir_all(&folder).map_err(|error| format!("docs/reference could not be made: {error}"))?;
