@@ -117,6 +117,15 @@ def console(page, new):
     with project.up(), page.block("sh") as text:
         key = re.search(r"tdn_\w+", project.shell(text))[0]
         assert project.ask(key, "GET", "/v1/letters")[0] == 200, "what an operator may look at"
+    # Somebody signs in with it in `e2e` `oidc`, at a real provider.
+    project.env["OIDC_SECRET"] = "any"
+    settings = project.folder / "tendon.yaml"
+    kept = settings.read_text()
+    with page.block("yaml") as fragment:
+        settings.write_text(kept + fragment)
+        project.tendon("check")
+        settings.write_text(kept + fragment.replace("client:", "clientzz:"))
+        assert "clientzz" in project.tendon("check", fails=True), "a key that is none was taken"
 
 
 def graphql(page, new):

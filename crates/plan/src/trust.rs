@@ -65,7 +65,7 @@ pub struct OidcPlan {
     pub name: Arc<str>,
     /// Its `iss`.
     pub issuer: String,
-    /// Accepted values of `aud`.
+    /// Accepted values of `aud`; empty: no token of it opens the API.
     pub audience: Vec<String>,
     /// Accepted signature algorithms.
     pub algorithms: Vec<String>,
@@ -79,6 +79,27 @@ pub struct OidcPlan {
     pub keep: Duration,
     /// How much one of its callers may ask.
     pub limits: Limits,
+    /// Signing in to the console.
+    pub console: Option<SignInPlan>,
+}
+
+/// Signing in to the console with an identity provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInPlan {
+    /// The console's id at the provider.
+    pub client: String,
+    /// Reference to its secret; `None`: a public client.
+    pub secret: Option<String>,
+    /// Where browsers reach the console: scheme, host and port.
+    pub origin: String,
+    /// What is asked for beside `openid`.
+    pub scopes: Vec<String>,
+    /// Steps to the claim of ID tokens with the grants.
+    pub claim: Vec<String>,
+    /// What people read of the provider.
+    pub title: String,
+    /// Longest session.
+    pub session: Duration,
 }
 
 /// How much a caller may ask. What is `None` is not limited.

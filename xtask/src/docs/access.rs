@@ -37,8 +37,8 @@ pub(super) fn page() -> Result<String, String> {
 /// Pages and changes of the console, by who may.
 fn console(text: &mut String, rules: &str) {
     text.push_str(
-        "\n## The console\n\nEach line was asked as every role (`tests/e2e/console/rules.rs`): `view` a session of a key that may `read`, `operate` \
-         one that may `operate`, `known`\nany session, `anyone` everybody. A change needs the session's own form, sent from this host.\n\n\
+        "\n## The console\n\nEach line was asked as every role (`tests/e2e/console/rules.rs`): `view` a session of a key (or, with an \
+         identity provider, a person) that may\n`read`, `operate` one that may `operate`, `known` any session, `anyone` everybody. A change needs the session's own form, sent from this host.\n\n\
          | page or change | who |\n|---|---|\n",
     );
     for (what, may) in rules.lines().filter_map(|line| line.rsplit_once(' ')) {

@@ -27,6 +27,7 @@ mod limits;
 mod listening;
 mod lookups;
 mod matrix;
+mod oidc;
 mod planted;
 mod registry;
 mod reload;

@@ -65,16 +65,31 @@ pub(crate) struct Issuer {
 impl Issuer {
     /// Starts it, on a port that it had before or on any.
     pub(crate) fn start(port: u16, algorithm: &str) -> Self {
+        Self::with(&[&port.to_string(), algorithm])
+    }
+
+    /// Starts it as one that people sign in with: by another name of this machine than the console's, so that browsers take it for
+    /// another site.
+    pub(crate) fn of_people(port: u16, console: &str) -> Self {
+        Self::with(&[&port.to_string(), "RS256", "localhost", console])
+    }
+
+    fn with(arguments: &[&str]) -> Self {
         let folder = workspace().join("crates/app/tests/oidc");
         assert!(folder.join("node_modules").exists(), "the provider is not installed: run `cargo xtask setup`");
         let mut command = Command::new("node");
-        command.arg("provider.mjs").arg(port.to_string()).arg(algorithm).current_dir(folder);
+        command.arg("provider.mjs").args(arguments).current_dir(folder);
         let mut peer = Peer::start(command);
         let address = format!("127.0.0.1:{}", peer.wait_for("PORT ")).parse().unwrap();
         Self { peer, address }
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+    /// Ends it.
+    pub(crate) fn kill(&mut self) {
+        self.peer.kill();
+    }
+
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> String {
         let kind = "content-type: application/x-www-form-urlencoded";
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{kind}\r\ncontent-length: {}\r\n\r\n{body}",
@@ -216,7 +231,7 @@ fn known_keys_outlive_the_provider_and_unknown_ones_wait_for_it() {
     let running = sandbox.up();
     let token = issuer.token("urn:tendon", "leads.score");
     assert_eq!(ask(&running, &token).status, 200);
-    issuer.peer.kill();
+    issuer.kill();
     assert_eq!(ask(&running, &token).status, 200, "its keys are known");
     assert!(running.stop().success());
 

@@ -148,9 +148,9 @@ mod tests {
         assert!(CODES.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 
-    /// Codes that never reach an HTTP caller: orders at the command line, configuration, wrong rows of systems, and what
-    /// only the log is told of an identity provider.
-    const ELSEWHERE: [&str; 12] = [
+    /// Codes that never reach an HTTP caller: orders at the command line, configuration, wrong rows of systems, what only the log
+    /// is told of an identity provider, and what people read who sign in to the console with one.
+    const ELSEWHERE: [&str; 14] = [
         "bad_pattern",
         "descriptor",
         "embed_secret_short",
@@ -161,6 +161,8 @@ mod tests {
         "key_record",
         "key_rotated",
         "key_scopes",
+        "no_provider",
+        "sign_in_client",
         "unknown_scope",
         "wrong_row",
     ];

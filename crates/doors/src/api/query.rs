@@ -1,7 +1,7 @@
 //! The part of an address behind the `?`: names and values, decoded; a name that is not known is an error, because a mistyped
 //! filter would silently list everything.
 
-use std::str::FromStr;
+use std::{fmt::Write as _, str::FromStr};
 
 use axum::http::Uri;
 use tendon_kernel::{Error, ErrorKind, Result, Timestamp};
@@ -76,6 +76,20 @@ impl Parameters {
         let time = self.text(name).map(|text| Timestamp::parse(&text));
         time.transpose().map_err(|_| wrong(name, "is no time", "write it like 2026-05-17T10:00:00Z (a `+` as %2B)"))
     }
+}
+
+/// A text as it may stand in an address.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a String cannot fail.
+            let _: std::fmt::Result = write!(out, "%{byte:02X}");
+        }
+    }
+    out
 }
 
 /// Decodes `%XX` and `+`.

@@ -13,12 +13,12 @@ use tendon_kernel::{Error, ErrorKind, Result};
 
 use super::{
     cookies,
-    form::{Form, encoded},
+    form::Form,
     layout,
     page::{Change, May, Page, Reply, Visit, Who},
 };
 use crate::{
-    api::{Api, answer as http, body, counters::Route, fresh, status},
+    api::{Api, answer as http, body, counters::Route, fresh, query::encoded, status},
     trust,
 };
 
@@ -52,7 +52,7 @@ pub(super) async fn answer(api: Arc<Api>, wanted: Wanted, parts: RawPathParams, 
         parts: parts.iter().map(|(_, value)| value.to_owned()).collect(),
         query: Form::read(head.uri.query().unwrap_or_default()).unwrap_or_default(),
         form: Form::default(),
-        origin: head.headers.get(header::ORIGIN).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        headers: head.headers.clone(),
         theme: cookies::theme(&head.headers),
         id: http::request_id(&api, &head.headers),
         api: api.clone(),
@@ -118,13 +118,13 @@ async fn enter(wanted: Wanted, visit: &mut Visit, head: &Parts, body: Body) -> s
     Ok(trust::take(&api.engine, &who.known)?)
 }
 
-/// Who is signed in, with what its key may do now.
+/// Who is signed in, with what that one may do now.
 fn who(api: &Api, headers: &HeaderMap) -> Option<Who> {
     let sessions = &api.console.sessions;
     let open = sessions.find(&*api.context.clock, cookies::session(headers)?, !headers.contains_key(REFRESH))?;
-    let known = api.gate.standing(&open.key);
+    let known = open.whose.standing(&api.gate);
     if known.is_none() {
-        // The key was revoked or has ended.
+        // The key was revoked or has ended; the plan has changed.
         sessions.end(&open);
     }
     Some(Who { known: known?, open })
@@ -188,6 +188,7 @@ fn response(api: &Api, frame: &layout::Frame, reply: Reply, headers: &HeaderMap)
             go(&to)
         }
         Reply::Begin(cookie, to) => with(go(&to), [cookie]),
+        Reply::Met(cookies, view) => with(html(view.status, frame.apart(&view)), cookies),
         Reply::End => with(go("/console/sign-in?out=1"), cookies::end()),
         Reply::Look(theme, to) => with(go(&to), [cookies::keep(theme)]),
     }
@@ -207,7 +208,7 @@ fn go(to: &str) -> Response {
     response
 }
 
-fn with<const N: usize>(mut response: Response, cookies: [String; N]) -> Response {
+fn with(mut response: Response, cookies: impl IntoIterator<Item = String>) -> Response {
     for cookie in cookies {
         if let Ok(value) = HeaderValue::from_str(&cookie) {
             response.headers_mut().append(header::SET_COOKIE, value);

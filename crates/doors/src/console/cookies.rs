@@ -1,4 +1,5 @@
-//! The cookies: the session, which no script can read and no other site's page brings along; and how the pages look.
+//! The cookies: the session, which no script can read and no other site's page brings along; a sign-in under way, which a provider's
+//! page has to bring along; and how the pages look.
 
 use axum::http::{HeaderMap, header::COOKIE};
 
@@ -6,6 +7,10 @@ use axum::http::{HeaderMap, header::COOKIE};
 const PLAIN: &str = "tendon_session";
 /// The browser itself holds this name to TLS and to this host.
 const SECURE: &str = "__Host-tendon_session";
+/// A sign-in under way; the beginning of its state follows, so that two windows can sign in at once.
+const AWAY: &str = "tendon_away_";
+/// Characters of that.
+const BEGINNING: usize = 16;
 /// How the pages look.
 const THEME: &str = "tendon_theme";
 
@@ -60,6 +65,20 @@ pub(super) fn begin(secret: &str, tls: bool) -> String {
 pub(super) fn end() -> [String; 2] {
     [(PLAIN, ""), (SECURE, "; Secure")]
         .map(|(name, secure)| format!("{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}"))
+}
+
+/// The secret of a sign-in under way.
+pub(super) fn away<'h>(headers: &'h HeaderMap, state: &str) -> Option<&'h str> {
+    let name = format!("{AWAY}{}", state.get(..BEGINNING)?);
+    value(headers, &format!("__Host-{name}")).or_else(|| value(headers, &name))
+}
+
+/// The cookie that binds a sign-in to its browser, while it is under way. It is the only one that is not `Strict`: the provider's
+/// page sends the browser back, and a strict cookie would stay away then. It is worth nothing but this one sign-in.
+pub(super) fn leave(secret: &str, state: &str, seconds: u64, tls: bool) -> String {
+    let (prefix, secure) = if tls { ("__Host-", "; Secure") } else { ("", "") };
+    let name = state.get(..BEGINNING).unwrap_or_default();
+    format!("{prefix}{AWAY}{name}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
 }
 
 /// The cookie that keeps how the pages look.

@@ -1,10 +1,8 @@
 //! What a form sends, and what stands behind the `?` of an address: names and values.
 
-use std::fmt::Write as _;
-
 use tendon_kernel::{Error, ErrorKind, Result};
 
-use crate::api::query::decoded;
+use crate::api::query::{decoded, encoded};
 
 /// Names and values, decoded. Names that nobody asks for are passed over: an old bookmark still opens its page.
 #[derive(Debug, Default)]
@@ -45,20 +43,6 @@ impl Form {
         let pairs = all.filter(|(_, value)| !value.is_empty());
         pairs.map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect::<Vec<_>>().join("&")
     }
-}
-
-/// A text as it may stand in an address.
-pub(super) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing into a String cannot fail.
-            let _: std::fmt::Result = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use super::{
     cookies::Theme,
     page::{View, Visit, Who},
     routes::PAGES,
-    session::Notice,
+    session::{Notice, Whose},
 };
 use crate::api::problem;
 
 /// What all pages of one request have around them.
+#[derive(Clone)]
 pub(super) struct Frame {
     pub(super) id: String,
     pub(super) who: Option<Who>,
@@ -40,7 +41,12 @@ impl Frame {
 
     /// A whole page.
     pub(super) fn page(&self, view: &View) -> String {
-        self.document(&view.title, &view.body).into_string()
+        self.document(&view.title, &view.body, view.onward.as_deref()).into_string()
+    }
+
+    /// A whole page for nobody: who comes is not signed in yet, who goes is not any more.
+    pub(super) fn apart(&self, view: &View) -> String {
+        Self { who: None, notice: None, ..self.clone() }.page(view)
     }
 
     /// The page of an error.
@@ -57,10 +63,10 @@ impl Frame {
                 p { a.button href="/console" { "To the overview" } }
             }
         };
-        self.document(title, &body).into_string()
+        self.document(title, &body, None).into_string()
     }
 
-    fn document(&self, title: &str, body: &Markup) -> Markup {
+    fn document(&self, title: &str, body: &Markup, onward: Option<&str>) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" data-theme=(self.theme.name()) {
@@ -68,6 +74,7 @@ impl Frame {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
+                    @if let Some(onward) = onward { meta http-equiv="refresh" content={ "0;url=" (onward) }; }
                     title { (title) " · " (self.project) " · Tendon" }
                     link rel="icon" href="/console/icon.svg" type="image/svg+xml";
                     link rel="stylesheet" href="/console/style.css";
@@ -94,6 +101,10 @@ impl Frame {
             (.., true) => "viewer",
             _ => "reviewer",
         };
+        let name = match &who.open.whose {
+            Whose::Person(person) => person.name.as_deref().unwrap_or(&person.id),
+            Whose::Key(_) => &known.caller.scope,
+        };
         html! {
             header.top {
                 a.brand href="/console" { (mark()) span { "Tendon" } }
@@ -101,9 +112,14 @@ impl Frame {
                 div.spacer {}
                 (self.look())
                 details.menu {
-                    summary { span.who { (known.caller.scope) } " " span.role { (role) } }
+                    summary { span.who { (name) } " " span.role { (role) } }
                     div.sheet {
-                        p.soft.small { "Signed in with the key " code { (known.caller.id) } }
+                        @match &who.open.whose {
+                            Whose::Key(id) => p.soft.small { "Signed in with the key " code { (id) } },
+                            Whose::Person(person) => {
+                                p.soft.small { "Signed in with " (person.title) ". The record calls you " code { (person.id) } }
+                            }
+                        }
                         (press(who, "/console/sign-out", &[], &html! { button type="submit" { "Sign out" } }))
                     }
                 }

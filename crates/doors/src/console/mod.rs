@@ -11,6 +11,7 @@ mod office;
 mod page;
 mod pages;
 mod parts;
+mod pending;
 mod record;
 mod routes;
 mod session;
@@ -18,22 +19,30 @@ mod session;
 use std::sync::Arc;
 
 use attempts::Attempts;
+use pending::Pending;
 use session::Sessions;
+use tokio::sync::Semaphore;
 
 pub use office::{Office, Order, Slot, Span};
 pub use record::{Chapter, Checkpoint, Files, LedgerView, Noted, Published, Verdict, Verification};
 pub(crate) use routes::router;
 
-/// What the console keeps in memory: who is signed in. A restart signs everybody out.
+/// Codes that providers are asked about at once: whoever makes codes up keeps no more of this process busy.
+const ASKED: usize = 8;
+
+/// What the console keeps in memory: who is signed in, or about to be. A restart signs everybody out.
 pub struct Console {
     sessions: Sessions,
     attempts: Attempts,
+    pending: Pending,
+    asked: Semaphore,
     pub(crate) office: Arc<dyn Office>,
 }
 
 impl Console {
     /// A console with nobody signed in.
     pub fn new(office: Arc<dyn Office>) -> Self {
-        Self { sessions: Sessions::default(), attempts: Attempts::default(), office }
+        let (sessions, attempts, pending) = (Sessions::default(), Attempts::default(), Pending::default());
+        Self { sessions, attempts, pending, asked: Semaphore::new(ASKED), office }
     }
 }

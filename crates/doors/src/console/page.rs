@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use futures_util::future::BoxFuture;
 use maud::Markup;
 use serde_json::Value as Json;
@@ -85,8 +85,8 @@ pub(super) struct Visit {
     pub(super) query: Form,
     /// What the form sent.
     pub(super) form: Form,
-    /// The `Origin` of the request, where it named one.
-    pub(super) origin: Option<String>,
+    /// The request's headers.
+    pub(super) headers: HeaderMap,
     /// How pages look.
     pub(super) theme: Theme,
     /// The request's id.
@@ -121,6 +121,11 @@ impl Visit {
         self.api.console.office.carry_out(order, &self.known()?.caller.scope).await
     }
 
+    /// A header that is a text.
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
     /// A variable part of the address.
     pub(super) fn part(&self, at: usize) -> &str {
         self.parts.get(at).map_or("", String::as_str)
@@ -149,8 +154,10 @@ pub(super) enum Reply {
     Page(View),
     /// Another page, with a word about what was done.
     Go(String, Option<Notice>),
-    /// Signed in: the session's cookie, and where to go.
+    /// A cookie, of a session or of the way to one, and where to go.
     Begin(String, String),
+    /// A page for nobody, with cookies: on the way in or out.
+    Met(Vec<String>, View),
     /// Signed out.
     End,
     /// Looks otherwise from now on.
@@ -169,11 +176,13 @@ pub(super) struct View {
     pub(super) body: Markup,
     /// How the answer is called.
     pub(super) status: StatusCode,
+    /// Where a browser goes on to by itself.
+    pub(super) onward: Option<String>,
 }
 
 impl View {
     /// A page.
     pub(super) fn reply(title: impl Into<String>, body: Markup) -> Reply {
-        Reply::Page(Self { title: title.into(), body, status: StatusCode::OK })
+        Reply::Page(Self { title: title.into(), body, status: StatusCode::OK, onward: None })
     }
 }

@@ -32,6 +32,8 @@ pub(super) static PAGES: &[&Page] = &[
     &pages::ledger::PAGE,
     &pages::keys::PAGE,
     &pages::sign_in::PAGE,
+    &pages::oidc::START,
+    &pages::oidc::RETURN,
     &pages::assets::STYLE,
     &pages::assets::SCRIPT,
     &pages::assets::ICON,

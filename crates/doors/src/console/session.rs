@@ -1,5 +1,6 @@
 //! Who is signed in. A session is 256 random bits in a cookie; here only its hash is kept, in memory, with the id of the key
-//! that was shown. What the key may do is looked up anew for each request, so a revoked key ends its sessions at once.
+//! that was shown, or the person whom an identity provider knows. What they may do is looked up anew for each request, so a revoked
+//! key, or a grant that is not in the plan any more, ends its sessions at once.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +10,10 @@ use std::{
 
 use tendon_kernel::context::{Clock, Entropy};
 
-use crate::keys::{hash, hex};
+use crate::{
+    keys::{hash, hex},
+    trust::{Gate, Known, Person},
+};
 
 /// A session nobody uses ends after this.
 const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -17,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(30 * 60);
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// Sessions at once; beyond it the one that was used least lately ends.
 const MOST: usize = 1000;
-/// The same, of one key.
+/// The same, of one key or person.
 const MOST_OF_ONE: usize = 20;
 
 /// A text that is shown once, on the page after a change.
@@ -27,9 +31,43 @@ pub(super) enum Notice {
     Done(String),
 }
 
+/// Whose session it is.
+#[derive(Clone)]
+pub(super) enum Whose {
+    /// Of whoever showed the key with this id.
+    Key(Arc<str>),
+    /// Of whom an identity provider knows.
+    Person(Arc<Person>),
+}
+
+impl Whose {
+    /// What they may do now; nothing when they may nothing any more.
+    pub(super) fn standing(&self, gate: &Gate) -> Option<Arc<Known>> {
+        match self {
+            Self::Key(id) => gate.standing(id),
+            Self::Person(person) => gate.standing_person(person),
+        }
+    }
+
+    /// Keys and people have ids of different forms.
+    fn id(&self) -> &str {
+        match self {
+            Self::Key(id) => id,
+            Self::Person(person) => &person.id,
+        }
+    }
+
+    fn longest(&self) -> Duration {
+        match self {
+            Self::Key(_) => LONGEST,
+            Self::Person(person) => LONGEST.min(person.longest),
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Session {
-    key: Arc<str>,
+    whose: Whose,
     token: Arc<str>,
     began: Duration,
     used: Duration,
@@ -39,8 +77,8 @@ struct Session {
 /// A session, as a request finds it.
 #[derive(Clone)]
 pub(super) struct Open {
-    /// Id of the key that was shown.
-    pub(super) key: Arc<str>,
+    /// Whose it is.
+    pub(super) whose: Whose,
     /// What every change has to bring along.
     pub(super) token: Arc<str>,
     id: [u8; 32],
@@ -52,18 +90,19 @@ pub(super) struct Sessions(Mutex<BTreeMap<[u8; 32], Session>>);
 
 impl Sessions {
     /// Begins a session; gives what stands in its cookie.
-    pub(super) fn begin(&self, clock: &dyn Clock, entropy: &dyn Entropy, key: Arc<str>) -> String {
+    pub(super) fn begin(&self, clock: &dyn Clock, entropy: &dyn Entropy, whose: Whose) -> String {
         let (secret, token) = (random(entropy), random(entropy));
         let now = clock.monotonic();
         let mut all = self.all();
         all.retain(|_, session| session.lives(now));
-        while all.values().filter(|session| session.key == key).count() >= MOST_OF_ONE {
-            end_oldest(&mut all, |session| session.key == key);
+        let same = |session: &Session| session.whose.id() == whose.id();
+        while all.values().filter(|session| same(session)).count() >= MOST_OF_ONE {
+            end_oldest(&mut all, same);
         }
         while all.len() >= MOST {
             end_oldest(&mut all, |_| true);
         }
-        let session = Session { key, token: token.into(), began: now, used: now, notice: None };
+        let session = Session { whose, token: token.into(), began: now, used: now, notice: None };
         all.insert(hash(&secret), session);
         secret
     }
@@ -80,7 +119,7 @@ impl Sessions {
         if used {
             session.used = now;
         }
-        Some(Open { key: session.key.clone(), token: session.token.clone(), id })
+        Some(Open { whose: session.whose.clone(), token: session.token.clone(), id })
     }
 
     /// Ends a session.
@@ -107,7 +146,7 @@ impl Sessions {
 
 impl Session {
     fn lives(&self, now: Duration) -> bool {
-        now.saturating_sub(self.used) < IDLE && now.saturating_sub(self.began) < LONGEST
+        now.saturating_sub(self.used) < IDLE && now.saturating_sub(self.began) < self.whose.longest()
     }
 }
 
@@ -125,7 +164,8 @@ fn end_oldest(all: &mut BTreeMap<[u8; 32], Session>, of: impl Fn(&Session) -> bo
     }
 }
 
-fn random(entropy: &dyn Entropy) -> String {
+/// 256 random bits in words.
+pub(super) fn random(entropy: &dyn Entropy) -> String {
     let mut bytes = [0; 32];
     entropy.fill(&mut bytes);
     hex(&bytes)
@@ -175,7 +215,7 @@ mod tests {
     }
 
     fn begin(sessions: &Sessions, world: &World, key: &str) -> String {
-        sessions.begin(world, world, key.into())
+        sessions.begin(world, world, Whose::Key(key.into()))
     }
 
     #[test]

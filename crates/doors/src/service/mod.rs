@@ -80,8 +80,8 @@ pub fn reader(known: &Known) -> Result<()> {
     if known.read {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this API key may not read")
-        .hint("its scopes lack `read`; `tendon keys create --scope read` makes one that has it"))
+    Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this caller may not read")
+        .hint("this needs the scope `read`: `tendon keys create --scope read` makes a key that has it, a grant in `auth.oidc` gives it to people"))
 }
 
 /// Demands the scope `review:…`, of any integration.
@@ -103,8 +103,8 @@ pub fn operator(known: &Known) -> Result<()> {
     if known.operate {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this API key may not get anything going again")
-        .hint("its scopes lack `operate`; `tendon keys create --scope operate` makes one that has it"))
+    Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this caller may not get anything going again")
+        .hint("this needs the scope `operate`: `tendon keys create --scope operate` makes a key that has it, a grant in `auth.oidc` gives it to people"))
 }
 
 /// Demands the scope `admin`.
@@ -115,6 +115,6 @@ pub fn admin(known: &Known) -> Result<()> {
     if known.admin {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this API key may not change anything")
-        .hint("its scopes lack `admin`; `tendon keys create --scope admin` makes one that has it"))
+    Err(Error::new(ErrorKind::Forbidden, "scope_missing", "this caller may not change anything")
+        .hint("this needs the scope `admin`: `tendon keys create --scope admin` makes a key that has it, a grant in `auth.oidc` gives it to people"))
 }

@@ -128,6 +128,6 @@ impl Service {
 }
 
 pub(super) fn not_allowed() -> Error {
-    Error::new(ErrorKind::Forbidden, "scope_missing", "this API key may not see or answer what waits for a person")
-        .hint("its scopes lack `review:INTEGRATION` or `review:*`; `tendon keys create --scope 'review:*'` makes one that has it")
+    Error::new(ErrorKind::Forbidden, "scope_missing", "this caller may not see or answer what waits for a person")
+        .hint("this needs the scope `review:INTEGRATION` or `review:*`: `tendon keys create --scope 'review:*'` makes a key that has it, a grant in `auth.oidc` gives it to people")
 }

@@ -30,6 +30,7 @@ pub use holder::Holder;
 pub(crate) use holder::no_badge;
 use oidc::Oidc;
 pub use oidc::ProviderState;
+pub(crate) use oidc::{Coming, Leaving, Person, Way, no_way};
 pub use peer::Peer;
 pub(crate) use tls::accept;
 pub use tls::{Tls, TlsNow};
@@ -157,7 +158,7 @@ impl Gate {
         } else {
             let key = self.parts.sealed.key("callers")?;
             let GateParts { context, http, .. } = &self.parts;
-            Some(Oidc::new(&plan.oidc, before.oidc.as_ref(), context.clone(), http, &key))
+            Some(Oidc::new(&plan.oidc, before.oidc.as_ref(), context.clone(), http, &key, &*self.parts.secrets)?)
         };
         Ok(Rules { clients: clients.collect(), oidc, badges })
     }
@@ -183,6 +184,49 @@ impl Gate {
     /// What the key with this id may do now; nothing when it is not in force any more.
     pub fn standing(&self, id: &str) -> Option<Arc<Known>> {
         self.parts.keys.standing(id)
+    }
+
+    /// The ways to sign in to the console beside keys.
+    pub(crate) fn ways(&self) -> Vec<Way> {
+        self.rules.load().oidc.as_ref().map(Oidc::ways).unwrap_or_default()
+    }
+
+    /// The address that a browser leaves for, to sign in with a provider.
+    ///
+    /// # Errors
+    /// `NotFound` for another name than those of [`Gate::ways`]; `Unavailable` when the provider cannot be asked.
+    pub(crate) async fn depart(&self, name: &str, leaving: &Leaving<'_>) -> Result<String> {
+        let rules = self.rules.load_full();
+        rules.oidc.as_ref().ok_or_else(no_way)?.depart(name, leaving).await
+    }
+
+    /// Refuses an answer of another provider than was asked.
+    ///
+    /// # Errors
+    /// `NotFound` as before; `Unauthenticated`; `Unavailable` when it cannot be told.
+    pub(crate) async fn sent_by(&self, name: &str, issuer: Option<&str>) -> Result<()> {
+        let rules = self.rules.load_full();
+        rules.oidc.as_ref().ok_or_else(no_way)?.sent_by(name, issuer).await
+    }
+
+    /// Recognises who came back from a provider with a code.
+    ///
+    /// # Errors
+    /// `NotFound` as before; `Unauthenticated` when the code proves nothing; `Forbidden` for somebody who may do nothing here;
+    /// `Unavailable` when the provider does not answer as it should.
+    pub(crate) async fn arrive(&self, name: &str, coming: &Coming<'_>) -> Result<Person> {
+        let rules = self.rules.load_full();
+        rules.oidc.as_ref().ok_or_else(no_way)?.arrive(name, coming).await
+    }
+
+    /// What somebody who signed in with a provider may do now; nothing when the plan in force gives them nothing any more.
+    pub(crate) fn standing_person(&self, person: &Person) -> Option<Arc<Known>> {
+        self.rules.load().oidc.as_ref()?.standing(person).map(Arc::new)
+    }
+
+    /// Where somebody signs out at their provider, too, where it has such an address.
+    pub(crate) fn farewell(&self, person: &Person) -> Option<String> {
+        self.rules.load().oidc.as_ref()?.farewell(person)
     }
 
     /// Recognises the holder of a token that a page's server signed for one subject of an integration.

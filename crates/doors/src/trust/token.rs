@@ -28,6 +28,8 @@ pub(super) struct Unverified<'t> {
     pub(super) alg: String,
     /// Id of the key it claims.
     pub(super) kid: Option<String>,
+    /// Whether it says that it is an access token (RFC 9068), and so proves no sign-in.
+    pub(super) access: bool,
     signed: &'t str,
     signature: Vec<u8>,
     claims: Map<String, Value>,
@@ -56,14 +58,16 @@ impl<'t> Unverified<'t> {
         let (header, claims) = signed.split_once('.').ok_or_else(malformed)?;
         let header: Header = json(header)?;
         let claims: Map<String, Value> = json(claims)?;
-        let plain = header.typ.as_deref().is_none_or(|typ| {
-            ["jwt", "at+jwt", "application/at+jwt"].iter().any(|known| typ.eq_ignore_ascii_case(known))
-        });
+        let kind = |kinds: &[&str]| {
+            header.typ.as_deref().is_some_and(|typ| kinds.iter().any(|known| typ.eq_ignore_ascii_case(known)))
+        };
+        let access = kind(&["at+jwt", "application/at+jwt"]);
+        let plain = header.typ.is_none() || kind(&["jwt"]) || access;
         if header.crit.is_some() || !plain || header.kid.as_ref().is_some_and(|kid| kid.len() > KEY_ID) {
             return Err(malformed());
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed())?;
-        Ok(Self { alg: header.alg, kid: header.kid, signed, signature, claims })
+        Ok(Self { alg: header.alg, kid: header.kid, access, signed, signature, claims })
     }
 
     /// Who it says issued it; only for choosing whose keys to try.

@@ -19,6 +19,7 @@ mod ranges;
 mod rights;
 mod route;
 mod rules;
+mod sign_in;
 mod telemetry;
 mod trust;
 

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use super::project::check_name;
+use super::{
+    project::check_name,
+    sign_in::{sign_in, steps},
+};
 use crate::{
     finding::{Findings, Mark, plain},
     raw::{AuthRaw, CallerLimitsRaw, ClientModeRaw, ClientRaw, CorsRaw, OidcRaw, ServerRaw, Span, TlsRaw},
@@ -73,7 +76,7 @@ pub(super) fn exact_origins(raw: &[At<String>], findings: &mut Findings) -> Vec<
     origins
 }
 
-fn exact_origin(text: &str) -> bool {
+pub(super) fn exact_origin(text: &str) -> bool {
     let Some(host) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
     let (name, port) = host.rsplit_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
@@ -197,8 +200,7 @@ impl Check<'_> {
                 finding.allow("an https address without query and fragment, exactly as the provider writes it into `iss`; http only for 127.0.0.1 and localhost")
             });
         }
-        if let Some(empty) = raw.audience.as_ref().filter(|list| list.is_empty()) {
-            let _ = empty;
+        if raw.audience.as_ref().map_or(raw.console.is_none(), Vec::is_empty) {
             let message = format!(
                 "provider {} names no audience: its tokens for every other service would be accepted",
                 name.text()
@@ -217,13 +219,15 @@ impl Check<'_> {
         let grants = raw.grants.iter().map(|(value, scopes)| (value.text().to_owned(), self.scopes(scopes.iter())));
         let grants: BTreeMap<_, _> = grants.collect();
         let text = |text: &Option<At<String>>| text.as_ref().map(|text| text.text().to_owned());
+        let console = raw.console.as_ref().and_then(|console| sign_in(name, raw, console, &grants, self.findings));
         OidcPlan {
             name: Arc::from(name.text()),
             issuer: text(&raw.issuer).unwrap_or_default(),
             audience: raw.audience.iter().flatten().map(|one| one.text().to_owned()).collect(),
             algorithms,
-            claim: text(&raw.claim).unwrap_or_else(|| "scope".to_owned()).split('.').map(str::to_owned).collect(),
+            claim: steps(raw.claim.as_ref()),
             grants,
+            console,
             leeway: raw.leeway.map_or(Duration::from_secs(60), |Span(leeway)| leeway),
             keep: raw.keep.map_or(Duration::from_secs(86_400), |Span(keep)| keep),
             limits: self.limit(raw.rate.as_ref(), raw.quota),

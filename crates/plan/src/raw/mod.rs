@@ -32,7 +32,7 @@ pub(crate) use lookup::{LookupRaw, WithoutRaw};
 pub(crate) use project::{ModelRaw, ProjectRaw, ServerRaw, SystemRaw};
 pub(crate) use route::{ArmRaw, RouteRaw};
 pub(crate) use telemetry::{LogFormatRaw, LogLevelRaw, OtlpRaw, SignalRaw, TelemetryRaw};
-pub(crate) use trust::{AuthRaw, CallerLimitsRaw, ClientModeRaw, ClientRaw, CorsRaw, OidcRaw, TlsRaw};
+pub(crate) use trust::{AuthRaw, CallerLimitsRaw, ClientModeRaw, ClientRaw, CorsRaw, OidcRaw, SignInRaw, TlsRaw};
 
 /// Format name of durations in the schema.
 pub(crate) const DURATION: &str = "tendon-duration";

@@ -69,13 +69,13 @@ pub(crate) struct AuthRaw {
 /// An identity provider. Its keys are fetched from its discovery document and kept; tokens are checked here.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["issuer", "audience", "grants"]))]
+#[schemars(extend("required" = ["issuer", "grants"]))]
 pub(crate) struct OidcRaw {
     /// The provider's `iss`, exactly; an https address (http only on this machine).
     #[schemars(required)]
     pub(crate) issuer: Option<At<String>>,
-    /// Accepted audiences: what the provider writes into `aud` for this service.
-    #[schemars(required)]
+    /// Accepted audiences of access tokens: what the provider writes into `aud` for this service. Without it, beside `console`, no
+    /// token opens the API.
     pub(crate) audience: Option<Vec<At<String>>>,
     /// Accepted signature algorithms (default: all below; `none` and shared secrets never are).
     pub(crate) algorithms: Option<Vec<At<AlgorithmRaw>>>,
@@ -92,6 +92,35 @@ pub(crate) struct OidcRaw {
     pub(crate) rate: Option<At<String>>,
     /// Decisions per day (UTC) for each caller of this provider.
     pub(crate) quota: Option<u64>,
+    /// Signing in to the console with this provider (default: not offered).
+    pub(crate) console: Option<SignInRaw>,
+}
+
+/// Signing in to the console: the authorization code flow with PKCE. What somebody may do there follows from `grants`, as for tokens;
+/// whom they give nothing, nobody lets in.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["client", "url"]))]
+pub(crate) struct SignInRaw {
+    /// The id by which the provider knows the console as a client.
+    /// None of `audience`: what proves a sign-in would open the API then.
+    #[schemars(required)]
+    pub(crate) client: Option<At<String>>,
+    /// Reference to the client's secret, for example `${env:OIDC_SECRET}` (default: a public client, which has none).
+    pub(crate) secret: Option<At<String>>,
+    /// The origin at which browsers reach the console, for example `https://tendon.acme.example` (http only on this machine).
+    /// The provider lets the client return to `URL/console/oidc/return`, and after signing out to `URL/console/sign-in`.
+    #[schemars(required)]
+    pub(crate) url: Option<At<String>>,
+    /// What is asked for beside `openid`, where the provider wants that before it writes the claim, or a name to show, into ID tokens:
+    /// `[profile, groups]` (default: nothing).
+    pub(crate) scopes: Option<Vec<At<String>>>,
+    /// The claim of ID tokens that holds the grants, as `claim` above (default: that one).
+    pub(crate) claim: Option<At<String>>,
+    /// What the page to sign in calls the provider (default: its name).
+    pub(crate) title: Option<String>,
+    /// Longest session (default and at most 12h). Who is removed at the provider stays signed in until it ends.
+    pub(crate) session: Option<Span>,
 }
 
 /// A signature algorithm of tokens (RFC 7518, RFC 8037).

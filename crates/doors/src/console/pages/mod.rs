@@ -11,6 +11,7 @@ pub(super) mod letters;
 pub(super) mod map;
 pub(super) mod missing;
 pub(super) mod models;
+pub(super) mod oidc;
 pub(super) mod overview;
 pub(super) mod reviews;
 pub(super) mod sign_in;

@@ -1,18 +1,19 @@
-//! Signing in with an API key that may read, signing out, and how pages look.
+//! Signing in with an API key that may read, the ways to sign in with somebody else (`oidc`), signing out, and how pages look.
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header::ORIGIN};
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use tendon_kernel::{Error, ErrorKind, Result};
 
 use crate::{
-    api::status,
+    api::{query::encoded, status},
     console::{
         cookies::{self, Theme},
         layout,
         page::{Change, May, Page, Reply, View, Visit},
+        session::Whose,
     },
     keys::id_of,
     service,
@@ -44,7 +45,11 @@ pub(in crate::console) const LOOK: Change = Change {
     path: "/console/theme",
     may: May::Anyone,
     carry_out: |visit| {
-        async move { Ok(Reply::Look(Theme::of(visit.form.text("theme").unwrap_or_default()), next(&visit))) }.boxed()
+        async move {
+            let theme = Theme::of(visit.form.text("theme").unwrap_or_default());
+            Ok(Reply::Look(theme, inside(visit.form.text("next"))))
+        }
+        .boxed()
     },
 };
 
@@ -52,17 +57,24 @@ fn show(visit: &Visit) -> Reply {
     if visit.who.is_some() {
         return Reply::Go("/console".to_owned(), None);
     }
-    let word = if visit.query.text("out").is_some() {
+    // A provider that somebody signed out at, too, says it in its own way.
+    let word = if visit.query.text("out").is_some() || visit.query.text("state") == Some("out") {
         Some("You are signed out.")
     } else if visit.query.text("ended").is_some() {
         Some("Your session has ended. Nothing was changed.")
     } else {
         None
     };
-    form(visit.query.text("next"), word, None)
+    Reply::Page(door(visit, visit.query.text("next"), word, None))
 }
 
-fn form(next: Option<&str>, word: Option<&str>, wrong: Option<&Error>) -> Reply {
+/// The page, with what is to be told.
+pub(super) fn door(visit: &Visit, next: Option<&str>, word: Option<&str>, wrong: Option<&Error>) -> View {
+    let ways = visit.api.gate.ways();
+    let with = |name: &str| {
+        let next = next.map(|next| format!("&next={}", encoded(next))).unwrap_or_default();
+        format!("/console/oidc/start?with={}{next}", encoded(name))
+    };
     let told: Markup = html! {
         @if let Some(word) = word { p.notice role="status" { (word) } }
         @if let Some(wrong) = wrong {
@@ -78,11 +90,14 @@ fn form(next: Option<&str>, word: Option<&str>, wrong: Option<&Error>) -> Reply 
             p.brand.large { (layout::mark()) span { "Tendon" } }
             h1 { "Sign in to the console" }
             (told)
+            // Links, because the policy of forms would hold for every address that a provider redirects to.
+            @for way in &ways { a.button.main href=(with(&way.name)) { "Sign in with " (way.title) } }
+            @if !ways.is_empty() { p.soft.small.or { "or with a key" } }
             form method="post" action="/console/sign-in" {
                 @if let Some(next) = next { input type="hidden" name="next" value=(next); }
                 label for="key" { "API key" }
                 input id="key" name="key" type="password" autocomplete="current-password" spellcheck="false" required
-                    autofocus aria-describedby=[wrong.map(|_| "wrong")];
+                    autofocus[ways.is_empty()] aria-describedby=[wrong.map(|_| "wrong")];
                 button.main type="submit" { "Sign in" }
             }
             p.soft.small {
@@ -92,7 +107,7 @@ fn form(next: Option<&str>, word: Option<&str>, wrong: Option<&Error>) -> Reply 
             }
         }
     };
-    Reply::Page(View { title: "Sign in".to_owned(), body, status })
+    View { title: "Sign in".to_owned(), body, status, onward: None }
 }
 
 fn sign_in(visit: &Visit) -> Result<Reply> {
@@ -105,16 +120,15 @@ fn sign_in(visit: &Visit) -> Result<Reply> {
             if let Some(before) = &visit.who {
                 api.console.sessions.end(&before.open);
             }
-            let secret =
-                api.console.sessions.begin(&*api.context.clock, &*api.context.entropy, known.caller.id.clone());
+            let whose = Whose::Key(known.caller.id.clone());
+            let secret = api.console.sessions.begin(&*api.context.clock, &*api.context.entropy, whose);
             // What the browser calls this page says whether TLS lies in between, whoever ends it.
-            let tls = visit.origin.as_ref().is_some_and(|origin| origin.starts_with("https://"));
-            let to = if known.read { next(visit) } else { "/console/reviews".to_owned() };
-            Ok(Reply::Begin(cookies::begin(&secret, tls), to))
+            let tls = visit.header(&ORIGIN).is_some_and(|origin| origin.starts_with("https://"));
+            Ok(Reply::Begin(cookies::begin(&secret, tls), first(&known, visit.form.text("next"))))
         }
         // The page again, with what was wrong; other errors have a page of their own.
         Err(error) if error.kind() == ErrorKind::Unauthenticated || error.kind() == ErrorKind::Forbidden => {
-            Ok(form(visit.form.text("next"), None, Some(&error)))
+            Ok(Reply::Page(door(visit, visit.form.text("next"), None, Some(&error))))
         }
         Err(error) => Err(error),
     }
@@ -129,22 +143,75 @@ fn recognise(visit: &Visit, key: &str) -> Result<Arc<Known>> {
             .hint("wait a minute, then try again"));
     }
     let known = api.gate.sign_in(key).inspect_err(|_| attempts.wrong(id, now))?;
-    // Whoever only reviews has a page, too.
-    service::reader(&known).or_else(|error| service::reviewer(&known).map_err(|_| error))?;
+    opens(&known)?;
     Ok(known)
 }
 
-fn sign_out(visit: &Visit) -> Reply {
-    if let Some(who) = &visit.who {
-        visit.api.console.sessions.end(&who.open);
-    }
-    Reply::End
+/// Refuses whom no page would be shown. Whoever only reviews has one, too.
+pub(super) fn opens(known: &Known) -> Result<()> {
+    service::reader(known).or_else(|error| service::reviewer(known).map_err(|_| error))
 }
 
-/// Where to go then: a page of the console, nowhere else.
-fn next(visit: &Visit) -> String {
-    let next = visit.form.text("next").unwrap_or_default();
+/// The first page of a session.
+pub(super) fn first(known: &Known, next: Option<&str>) -> String {
+    if known.read { inside(next) } else { "/console/reviews".to_owned() }
+}
+
+fn sign_out(visit: &Visit) -> Reply {
+    let Some(who) = &visit.who else { return Reply::End };
+    visit.api.console.sessions.end(&who.open);
+    let Whose::Person(person) = &who.open.whose else { return Reply::End };
+    match visit.api.gate.farewell(person) {
+        // Not by a redirect: this answers a form, and the policy of forms would hold for the provider's addresses, too.
+        Some(to) => {
+            let body = html! {
+                h1 { "Signed out" }
+                p { "You are signed out of the console, and on the way to sign out at " (person.title) "." }
+                p { a.button href=(to) { "Go on" } " " a.button href="/console/sign-in?out=1" { "Stay signed in there" } }
+            };
+            let view = View { title: "Signed out".to_owned(), body, status: StatusCode::OK, onward: Some(to) };
+            Reply::Met(cookies::end().into(), view)
+        }
+        None => Reply::End,
+    }
+}
+
+/// Where to go: a page of the console, nowhere else.
+pub(super) fn inside(next: Option<&str>) -> String {
+    let next = next.unwrap_or_default();
     let own = next.strip_prefix("/console").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
     let own = own && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if own { next.to_owned() } else { "/console".to_owned() }
+    // Browsers follow dots upwards, and read them in either spelling.
+    let path = next.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".");
+    if own && !path.contains("/.") { next.to_owned() } else { "/console".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_sent_out_of_the_console() {
+        for own in ["/console", "/console?span=1h", "/console/decisions?since=..&to=/..", "/console/letters"] {
+            assert_eq!(inside(Some(own)), own);
+        }
+        for foreign in [
+            "",
+            "/",
+            "//evil",
+            "/consolex",
+            "https://evil/",
+            "/console\\evil",
+            "/console/../v1",
+            "/console/%2E%2e//evil",
+            "/console/.%2e",
+            "/console\r\nx",
+            "javascript:alert(1)",
+            "/console@evil",
+            "/console/é",
+        ] {
+            assert_eq!(inside(Some(foreign)), "/console", "{foreign}");
+        }
+        assert_eq!(inside(None), "/console");
+    }
 }

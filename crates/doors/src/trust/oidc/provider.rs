@@ -1,4 +1,4 @@
-//! The keys of one provider: fetched when first needed, looked at again now and then and when a token names an unknown one, kept
+//! The keys of one provider, and where it is asked for what: fetched when first needed, looked at again now and then and when a token names an unknown one, kept
 //! while the provider does not answer. However many tokens come and whatever they claim, the provider is asked once at a time
 //! and not more often than every few seconds.
 
@@ -16,12 +16,15 @@ use tendon_kernel::{
 };
 use tendon_plan::trust::OidcPlan;
 
-use super::jwk::{self, Jwk};
+use super::{
+    about::About,
+    jwk::{self, Jwk},
+};
 
 /// Longest wait for one of the provider's documents.
-const WAIT: Duration = Duration::from_secs(5);
+pub(super) const WAIT: Duration = Duration::from_secs(5);
 /// Largest document.
-const LARGEST: usize = 256 * 1024;
+pub(super) const LARGEST: usize = 256 * 1024;
 /// Shortest time between two attempts.
 const PAUSE: Duration = Duration::from_secs(10);
 /// When keys are looked at again although nothing asks for it.
@@ -30,8 +33,8 @@ const FRESH: Duration = Duration::from_secs(600);
 /// A provider with its keys.
 pub(super) struct Provider {
     pub(super) plan: Arc<OidcPlan>,
-    context: Context,
-    http: Arc<dyn HttpClient>,
+    pub(super) context: Context,
+    pub(super) http: Arc<dyn HttpClient>,
     state: Mutex<State>,
     flight: tokio::sync::Mutex<()>,
 }
@@ -39,6 +42,8 @@ pub(super) struct Provider {
 #[derive(Default)]
 struct State {
     keys: Arc<Vec<Jwk>>,
+    /// What it says of itself; nothing before it was asked.
+    about: Option<Arc<About>>,
     /// When they were fetched, and when that was last tried (monotonic).
     fetched: Option<Duration>,
     tried: Option<Duration>,
@@ -67,6 +72,31 @@ impl Provider {
     /// `Unavailable` when the keys are not known, or too old, and the provider does not tell them.
     pub(super) async fn keys(self: &Arc<Self>, kid: Option<&str>) -> Result<Vec<Jwk>> {
         let began = self.context.clock.monotonic();
+        self.know(began).await?;
+        let found = self.matching(kid);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        self.fetch(began).await;
+        Ok(self.matching(kid))
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// As [`Provider::keys`].
+    pub(super) async fn about(self: &Arc<Self>) -> Result<Arc<About>> {
+        self.know(self.context.clock.monotonic()).await?;
+        self.known().ok_or_else(|| self.unavailable())
+    }
+
+    /// What it said of itself when it was asked last.
+    pub(super) fn known(&self) -> Option<Arc<About>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).about.clone()
+    }
+
+    /// Asks it, unless what is known is young enough.
+    async fn know(self: &Arc<Self>, began: Duration) -> Result<()> {
         let age = self.age();
         if age.is_none_or(|age| age > self.plan.keep) {
             self.fetch(began).await;
@@ -74,16 +104,11 @@ impl Provider {
                 return Err(self.unavailable());
             }
         } else if age.is_some_and(|age| age > FRESH) {
-            // The known ones serve on meanwhile.
+            // What is known serves on meanwhile.
             let again = self.clone();
             self.context.spawn.spawn("identity keys", async move { again.fetch(began).await }.boxed());
         }
-        let found = self.matching(kid);
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        self.fetch(began).await;
-        Ok(self.matching(kid))
+        Ok(())
     }
 
     /// How it does.
@@ -131,8 +156,9 @@ impl Provider {
         self.context.metrics.counter("tendon_identity_fetches_total", "Key sets asked for.", &labels).increment();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Ok(keys) => {
+            Ok((about, keys)) => {
                 state.keys = Arc::new(keys);
+                state.about = Some(Arc::new(about));
                 state.fetched = Some(self.context.clock.monotonic());
                 state.failure = None;
             }
@@ -146,7 +172,7 @@ impl Provider {
         }
     }
 
-    async fn ask(&self) -> Result<Vec<Jwk>> {
+    async fn ask(&self) -> Result<(About, Vec<Jwk>)> {
         let issuer = self.plan.issuer.trim_end_matches('/');
         let discovery = self.document(&format!("{issuer}/.well-known/openid-configuration")).await?;
         if discovery.get("issuer").and_then(Value::as_str) != Some(&self.plan.issuer) {
@@ -161,7 +187,7 @@ impl Provider {
         if keys.is_empty() {
             return Err(wrong("the key set holds no key that can verify tokens"));
         }
-        Ok(keys)
+        Ok((About::read(&discovery, &self.plan.issuer), keys))
     }
 
     async fn document(&self, url: &str) -> Result<Value> {
@@ -178,6 +204,6 @@ impl Provider {
     }
 }
 
-fn wrong(what: &'static str) -> Error {
+pub(super) fn wrong(what: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, "identity_answer", what)
 }
