@@ -126,6 +126,9 @@ def console(page, new):
         project.tendon("check")
         settings.write_text(kept + fragment.replace("client:", "clientzz:"))
         assert "clientzz" in project.tendon("check", fails=True), "a key that is none was taken"
+    settings.write_text(kept)
+    with page.block("yaml") as fragment:
+        checked(project, fragment)
 
 
 def graphql(page, new):

@@ -76,6 +76,41 @@ pub fn portion(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), |value| share((value * 1e6).floor() as u64, 1_000_000))
 }
 
+/// A percentage as it was declared: all of its digits.
+pub fn percent(value: f64) -> String {
+    // Four digits is as fine as one can be declared.
+    let text = format!("{value:.4}");
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A time as it was declared, from its seconds.
+pub fn limit(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{} ms", seconds * 1e3) } else { format!("{seconds} s") }
+}
+
+/// How long something lasts, in whole hours or days.
+pub fn lasting(seconds: u64) -> String {
+    match seconds {
+        0..3600 => format!("{} min", seconds / 60),
+        _ if seconds.is_multiple_of(86_400) => format!("{} d", seconds / 86_400),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
+
+/// What is left of an error budget: in per cent, or how many times over it is spent.
+pub fn left(value: Option<f64>) -> String {
+    match value {
+        None => NONE.to_owned(),
+        Some(value) if value > -0.005 => portion(Some(value.max(0.0))),
+        Some(value) => format!("spent {} times over", number(1.0 - value)),
+    }
+}
+
+/// How fast an error budget is used up: 1 is exactly as fast as its window allows.
+pub fn burn(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |value| format!("{}×", number(value)))
+}
+
 /// A time that something took, in seconds.
 pub fn seconds(value: Option<f64>) -> String {
     match value {
@@ -118,6 +153,17 @@ mod tests {
             [bytes(1023), bytes(1_048_000), bytes(3 << 29), bytes(u64::MAX)],
             ["1023 B", "1023.4 KiB", "1.5 GiB", "16777216.0 TiB"]
         );
+        assert_eq!([percent(99.9), percent(95.0), percent(99.9999)], ["99.9 %", "95 %", "99.9999 %"]);
+        assert_eq!(
+            [0.001, 0.005, 0.25, 0.5, 2.5, 30.0].map(limit),
+            ["1 ms", "5 ms", "250 ms", "500 ms", "2.5 s", "30 s"]
+        );
+        assert_eq!([lasting(2_592_000), lasting(45 * 3600), lasting(3600)], ["30 d", "45 h", "1 h"]);
+        assert_eq!(
+            [left(None), left(Some(0.314)), left(Some(0.0)), left(Some(-1.5)), left(Some(1.0))],
+            [NONE, "31.4 %", "0 %", "spent 2.50 times over", "100 %"]
+        );
+        assert_eq!([burn(Some(0.0)), burn(Some(14.4))], ["0×", "14.4×"]);
         assert_eq!(ago(Timestamp(0), Timestamp(90_000_000)), "1 min");
     }
 }

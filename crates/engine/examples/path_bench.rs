@@ -224,6 +224,7 @@ fn runtime() -> Runtime {
         retention: "standard".into(),
         region: "eu".into(),
         policy: "00".repeat(32).into(),
+        objectives: None,
         cache: None,
         api: Some(ApiPlan::default()),
         events: None,

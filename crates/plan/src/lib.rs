@@ -12,6 +12,7 @@ pub mod guard;
 mod limits;
 pub mod lookup;
 mod nearest;
+pub mod objectives;
 mod outline;
 pub mod plan;
 mod raw;

@@ -9,7 +9,7 @@ use std::{
 
 use tendon_kernel::{
     Type, Value,
-    schema::Schema,
+    schema::{Field, Schema},
     sockets::{connector::Allowed, model::Signature},
 };
 
@@ -21,6 +21,7 @@ use crate::{
     expr::Program,
     guard::GuardPlan,
     lookup::LookupsPlan,
+    objectives::ObjectivesPlan,
     route::RoutePlan,
     telemetry::TelemetryPlan,
     trust::TrustPlan,
@@ -270,6 +271,8 @@ pub struct TargetPlan {
     pub key: Vec<String>,
     /// Fields and what they are set to.
     pub set: Vec<(String, Program)>,
+    /// The same fields as the system knows them: their types.
+    pub fields: Vec<Field>,
     /// The field that holds the decision's time (set to `now`), by which an older decision never overwrites a newer one.
     pub stamp: Option<String>,
     /// Whether the watched row is the target row, so that the input fields are the write's condition.
@@ -318,6 +321,8 @@ pub struct IntegrationPlan {
     pub region: Arc<str>,
     /// SHA-256 of the rules of this integration (bands, fallback, quality, review, explain), lower-case hex.
     pub policy: Arc<str>,
+    /// What it is to reach.
+    pub objectives: Option<ObjectivesPlan>,
     /// Cache of answers.
     pub cache: Option<CachePlan>,
     /// HTTP door.

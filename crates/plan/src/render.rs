@@ -11,6 +11,7 @@ use crate::{
     digest,
     guard::GuardPlan,
     lookup::LookupsPlan,
+    objectives::ObjectivesPlan,
     plan::{
         ApiPlan, Encoding, EventsPlan, ExplainPlan, IntegrationPlan, Plan, QualityRule, RecordPlan, ReviewPlan,
         ServerLimits, Source, SystemPlan, Threshold,
@@ -124,6 +125,11 @@ fn render_integration(out: &mut String, plan: &IntegrationPlan, address: fn(&Cal
     line!(out, "  record {}, retention {}, region {}", record(plan.record), plan.retention, plan.region);
     for arm in plan.route.arms.iter().chain(&plan.route.shadow) {
         line!(out, "  route {} asks {} for {} percent", arm.route, arm.alias, arm.percent);
+    }
+    if let Some(ObjectivesPlan { objectives, window }) = &plan.objectives {
+        for one in objectives {
+            line!(out, "  objective {:?} {} percent over {window:?}", one.kind, one.percent());
+        }
     }
     if let Some(cache) = &plan.cache {
         line!(out, "  cache by {} for {:?}", cache.key.join(", "), cache.ttl);

@@ -2,7 +2,7 @@
 //! answer, which is well formed, never a defect, and holds no value of a person when it refuses. `@KEY@` in an input stands for a key
 //! that may do everything.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tendon_doors::{
@@ -92,7 +92,7 @@ impl Office for Nothing {
         Vec::new()
     }
 
-    fn minute(&self, _: &str) -> Slot {
+    fn past(&self, _: &str, _: Duration) -> Slot {
         Slot::default()
     }
 
@@ -234,7 +234,7 @@ async fn api(folder: &std::path::Path, out: impl FnOnce(&Context) -> Arc<dyn Htt
         counters: Counters::new(&context.metrics),
         context,
         status: Arc::new(Nothing),
-        body_timeout: std::time::Duration::from_secs(10),
+        body_timeout: Duration::from_secs(10),
         stopping: Arc::default(),
     };
     Ok((Arc::new(api), key.reveal().to_owned()))

@@ -86,9 +86,9 @@ pub(crate) async fn start(project: &Project, listen: Option<SocketAddr>) -> Resu
 
     let reload = Reload::start(&parts);
     let stopping = Arc::new(AtomicBool::new(false));
-    let status = Arc::new(ProcessStatus::new(parts.clone(), reload));
-    parts.telemetry.start(status.clone().measuring());
     let trends = Arc::new(Trends::open(&project.state(), &parts.context).await?);
+    let status = Arc::new(ProcessStatus::new(parts.clone(), reload, trends.clone()));
+    parts.telemetry.start(status.clone().measuring());
     trends.start(&parts, &(status.clone() as Arc<dyn Status>));
     let api = Arc::new(Api {
         engine: parts.engine.clone(),

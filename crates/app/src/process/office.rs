@@ -1,6 +1,6 @@
 //! The process behind the console: its trends, and the orders of the command line.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::Value as Json;
@@ -38,8 +38,8 @@ impl Office for ProcessOffice {
         self.trends.trend(series, span)
     }
 
-    fn minute(&self, series: &str) -> Slot {
-        self.trends.minute(series)
+    fn past(&self, series: &str, time: Duration) -> Slot {
+        self.trends.past(series, time)
     }
 
     fn uptime(&self, days: u32) -> Option<f64> {

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::json;
-use tendon_doors::api::{PartHealth, Status};
+use tendon_doors::{
+    api::{PartHealth, Status},
+    overview::budgets,
+};
 use tendon_engine::systems::BreakerState;
 use tendon_kernel::metrics::Registry;
 use tendon_platform::{process::ProcessMetrics, telemetry::Measure};
 
 use super::{Reload, certificates};
-use crate::wiring::Parts;
+use crate::{trends::Trends, wiring::Parts};
 
 /// So many batches of write-backs in a row may fail before readiness tells: one or two are a line that was cut.
 const FAILURES_TOLERATED: u32 = 3;
@@ -19,13 +22,14 @@ const FAILURES_TOLERATED: u32 = 3;
 pub(super) struct ProcessStatus {
     parts: Arc<Parts>,
     reload: Arc<Reload>,
+    trends: Arc<Trends>,
     process: ProcessMetrics,
 }
 
 impl ProcessStatus {
-    pub(super) fn new(parts: Arc<Parts>, reload: Arc<Reload>) -> Self {
+    pub(super) fn new(parts: Arc<Parts>, reload: Arc<Reload>, trends: Arc<Trends>) -> Self {
         let process = ProcessMetrics::new(&parts.context);
-        Self { parts, reload, process }
+        Self { parts, reload, trends, process }
     }
 
     /// For whoever reads the metrics without being asked over HTTP.
@@ -169,6 +173,14 @@ impl Status for ProcessStatus {
                 "Time that the oldest decision has waited for a person.",
                 u64::try_from(waited).unwrap_or(0),
             );
+            for (integration, plan) in &self.parts.engine.runtime().plan().integrations {
+                for budget in budgets(plan, |time| self.trends.past(integration, time)) {
+                    let labels = [("integration", &**integration), ("objective", budget.objective)];
+                    let help = "What is left of an objective's error budget; below 0: more went wrong than may.";
+                    let left = registry.gauge("tendon_objective_budget_left_ratio", help, &labels);
+                    left.set(budget.left.unwrap_or(1.0));
+                }
+            }
             for (system, state) in self.parts.deliveries.current().states() {
                 let labels = [("system", &*system)];
                 let waiting = registry.gauge("tendon_outbox_waiting", "Deliveries waiting in memory.", &labels);

@@ -4,6 +4,8 @@
 
 mod ring;
 mod sample;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -31,8 +33,6 @@ use crate::wiring::Parts;
 const LOOK: u32 = 10;
 /// Looks between two writes.
 const WRITE: u32 = 6;
-/// Seconds that count as now.
-const MINUTE: i64 = 60;
 /// Level, series, 0, place → slot as JSON.
 const TABLE: Table = Table("trends");
 /// The series of the process itself: only how long it was watched and ready.
@@ -148,14 +148,10 @@ impl Trends {
         ring.map_or_else(|| vec![None; span.slots()], |ring| ring.dense(now))
     }
 
-    /// What the last minute counted.
-    pub(crate) fn minute(&self, series: &str) -> Slot {
-        let since = seconds(&self.context) - MINUTE;
-        let mut sum = Slot::default();
-        if let Some([hour, ..]) = self.state().series.get(series) {
-            hour.since(since).for_each(|slot| sum.add(slot));
-        }
-        sum
+    /// What the last while counted: the slots that begin in it, of the shortest span that holds it.
+    pub(crate) fn past(&self, series: &str, time: Duration) -> Slot {
+        let now = seconds(&self.context);
+        self.state().series.get(series).map_or_else(Slot::default, |rings| past(rings, now, time))
     }
 
     /// The share of the last days that the process was ready, of those since it was first started.
@@ -193,6 +189,17 @@ fn rings() -> [Ring; 4] {
     Span::ALL.map(Ring::new)
 }
 
+/// What the last while before a moment counted.
+fn past(rings: &[Ring; 4], now: i64, time: Duration) -> Slot {
+    let time = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let holds = |ring: &&Ring| time <= ring.span.seconds();
+    let mut sum = Slot::default();
+    if let Some(ring) = rings.iter().find(holds).or(rings.last()) {
+        ring.since(now.saturating_sub(time)).for_each(|slot| sum.add(slot));
+    }
+    sum
+}
+
 fn level(span: Span) -> Option<usize> {
     Span::ALL.iter().position(|known| *known == span)
 }
@@ -213,16 +220,4 @@ fn parse(key: &[u8]) -> Option<(usize, &str)> {
     let (level, rest) = key.split_first()?;
     let name = rest.get(..rest.len().checked_sub(5)?)?;
     Some((usize::from(*level), std::str::from_utf8(name).ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_tells_its_level_and_series() {
-        assert_eq!(parse(&key(2, "lead-score", 77)), Some((2, "lead-score")));
-        assert_eq!(parse(&key(3, PROCESS, 0)), Some((3, "")));
-        assert_eq!(parse(b"x"), None);
-    }
 }

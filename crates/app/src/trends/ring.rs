@@ -6,7 +6,7 @@ use tendon_doors::console::{Slot, Span};
 
 /// The slots of one span, oldest first. Steps in which nobody counted are not there.
 pub(super) struct Ring {
-    span: Span,
+    pub(super) span: Span,
     slots: VecDeque<Slot>,
     /// Begin of the first slot that has changed since it was written.
     unwritten: Option<i64>,

@@ -62,14 +62,28 @@ pub(super) fn schemas() -> Map<String, Json> {
         "up_to_date_at": time("Every change before this moment was decided; null: it has not seen everything yet."),
         "failing": maybe("string", "What holds it up."),
     }));
+    let burnt =
+        |time: &str| maybe("number", &format!("How fast the last {time} used the budget up: 1 lasts one window."));
+    let objective = object(json!({
+        "objective": { "enum": ["answered", "by_model", "fast"] },
+        "target": { "type": "number", "description": "The share that is to be reached." },
+        "within": maybe("number", "For `fast`: the time, in seconds."),
+        "window": told(&whole, "Over how many seconds it is counted."),
+        "counted": told(&whole, "Decisions with fit input in the window; for `fast` batches on the path."),
+        "wrong": told(&whole, "Those of them that went wrong."),
+        "reached": maybe("number", "The share that was reached; null where nothing was counted."),
+        "left": maybe("number", "What is left of the error budget, as a share of it; below 0 when more went wrong than may."),
+        "burn_1h": burnt("hour"), "burn_24h": burnt("24 hours"), "spent": flag,
+    }));
     let integration = object(json!({
         "name": text, "purpose": text,
-        "state": { "enum": ["no_model", "failing", "watch_held_up", "fallback", "deciding", "idle"] },
+        "state": { "enum": ["no_model", "failing", "watch_held_up", "fallback", "budget_spent", "deciding", "idle"] },
         "model": told(&text, "As the project names it: `name@alias`."),
         "version": maybe("string", "The version that it asks now; null when none is loaded."),
         "minute": reference("StatusFigures"), "figures": reference("StatusFigures"),
         "watch": { "anyOf": [watch, { "type": "null" }] },
         "letters": told(&whole, "Dead letters of it, among those looked at."),
+        "objectives": list(objective),
     }));
     let system = object(json!({
         "name": text, "kind": text, "breaker": { "enum": ["closed", "open", "half_open"] },

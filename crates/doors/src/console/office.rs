@@ -15,8 +15,8 @@ pub trait Office: Send + Sync {
     /// What was counted of an integration over a span: a slot per step, the newest last; nothing where nobody counted. The
     /// series without a name is the process itself.
     fn trend(&self, series: &str, span: Span) -> Vec<Option<Slot>>;
-    /// What the last minute counted.
-    fn minute(&self, series: &str) -> Slot;
+    /// What was counted in the last while: an hour by steps of ten seconds, longer ones by those of the shortest span that holds them.
+    fn past(&self, series: &str, time: Duration) -> Slot;
     /// The share of the last days that the process was ready, of those since it was first started.
     fn uptime(&self, days: u32) -> Option<f64>;
     /// How the record does.
@@ -112,6 +112,11 @@ impl Span {
             Self::Day | Self::Month => 720,
             Self::Week => 672,
         }
+    }
+
+    /// Seconds that all slots cover.
+    pub fn seconds(self) -> i64 {
+        self.step() * i64::try_from(self.slots()).unwrap_or(i64::MAX)
     }
 
     /// The one of this short name.

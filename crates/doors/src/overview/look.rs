@@ -8,7 +8,8 @@ use tendon_kernel::{Result, Timestamp};
 use tendon_plan::IntegrationPlan;
 
 use super::{
-    Cause, Doing, Figures, Health, IntegrationView, Letters, Overview, Refusal, SystemRow, Trouble, Waiting, Watch,
+    Budget, Cause, Doing, Figures, Health, IntegrationView, Letters, Overview, Refusal, SystemRow, Trouble, Waiting,
+    Watch, budgets,
 };
 use crate::{
     api::{Api, PartHealth, health},
@@ -21,6 +22,8 @@ use crate::{
 const LETTERS: usize = 500;
 /// Longest wait for them.
 const LETTERS_WAIT: Duration = Duration::from_secs(2);
+/// What counts as now.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Causes and reasons that are listed.
 const LISTED: usize = 8;
 
@@ -49,7 +52,8 @@ pub(crate) async fn look(api: &Api, known: &Known, span: Span) -> Result<Look> {
         seen.add(api, &plan, span, &parts, by_integration.get(&plan.name).copied().unwrap_or_default());
     }
     let (runtime, office) = (api.engine.runtime(), &api.console.office);
-    let trouble: Vec<Trouble> = parts.iter().filter_map(Trouble::of).chain(seen.failing()).collect();
+    let trouble: Vec<Trouble> =
+        parts.iter().filter_map(Trouble::of).chain(seen.failing()).chain(seen.spent()).collect();
     let well = trouble.is_empty() && letters.count == Some(0);
     let overview = Overview {
         project: runtime.plan().project.clone(),
@@ -93,7 +97,8 @@ struct Integrations {
 impl Integrations {
     fn add(&mut self, api: &Api, plan: &IntegrationPlan, span: Span, parts: &[PartHealth], letters: usize) {
         let office = &api.console.office;
-        let (trend, minute) = (office.trend(&plan.name, span), office.minute(&plan.name));
+        let (trend, minute) = (office.trend(&plan.name, span), office.past(&plan.name, MINUTE));
+        let objectives = budgets(plan, |time| office.past(&plan.name, time));
         sum_up(&mut self.trend, &trend);
         let mut all = Slot::default();
         trend.iter().flatten().for_each(|slot| all.add(slot));
@@ -104,13 +109,19 @@ impl Integrations {
         self.views.push(IntegrationView {
             name: plan.name.clone(),
             purpose: plan.purpose.clone(),
-            state: Doing::of(model.is_some_and(|part| !part.ok), watch.is_some_and(|part| !part.ok), &minute),
+            state: Doing::of(
+                model.is_some_and(|part| !part.ok),
+                watch.is_some_and(|part| !part.ok),
+                &minute,
+                &objectives,
+            ),
             model: format!("{}@{}", plan.model, plan.alias),
             version,
             minute: Figures::of(&minute),
             figures: Figures::of(&all),
             watch: watch.map(Watch::of),
             letters,
+            objectives,
         });
         self.trends.push(trend);
     }
@@ -125,6 +136,18 @@ impl Integrations {
             ),
             vital: false,
         })
+    }
+
+    /// Those of which more went wrong than may.
+    fn spent(&self) -> impl Iterator<Item = Trouble> {
+        let of = |one: &IntegrationView, budget: &Budget| Trouble {
+            part: format!("integration:{}", one.name),
+            why: format!("the error budget of its objective is spent: {}", budget.words()),
+            vital: false,
+        };
+        self.views
+            .iter()
+            .flat_map(move |one| one.objectives.iter().filter(|budget| budget.spent).map(move |budget| of(one, budget)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! How the whole process does, in one document: what the console's first page, `GET /v1/status`, `tendon status` and `tendon top`
 //! show. Made in one place, so that a page and a terminal cannot tell of different things.
 
+mod budget;
 mod look;
 
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use crate::{
     service::{ModelView, SystemView},
     trust::Known,
 };
-pub(crate) use look::{Look, look};
+pub use budget::{Budget, budgets};
+pub(crate) use look::{Look, MINUTE, look};
 
 /// Looks at everything.
 ///
@@ -148,6 +150,8 @@ pub struct IntegrationView {
     pub watch: Option<Watch>,
     /// Dead letters of it, among those looked at.
     pub letters: usize,
+    /// What it is to reach, as its file declares it, and how that does.
+    pub objectives: Vec<Budget>,
 }
 
 /// How a watch does.
@@ -159,7 +163,7 @@ pub struct Watch {
     pub failing: Option<String>,
 }
 
-/// How an integration does, by its model, its watch and what the last minute counted.
+/// How an integration does, by its model, its watch, what the last minute counted, and what it is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doing {
@@ -171,6 +175,8 @@ pub enum Doing {
     WatchHeldUp,
     /// A fallback answered.
     Fallback,
+    /// More went wrong than an objective allows.
+    BudgetSpent,
     /// It decides.
     Deciding,
     /// Nobody asked.
@@ -178,13 +184,14 @@ pub enum Doing {
 }
 
 impl Doing {
-    /// By its model, its watch and its last minute.
-    pub fn of(no_model: bool, held_up: bool, minute: &Slot) -> Self {
+    /// By its model, its watch, its last minute and its objectives.
+    pub fn of(no_model: bool, held_up: bool, minute: &Slot, budgets: &[Budget]) -> Self {
         match minute {
             _ if no_model => Self::NoModel,
             _ if minute.failed > 0 => Self::Failing,
             _ if held_up => Self::WatchHeldUp,
             _ if minute.degraded > 0 => Self::Fallback,
+            _ if budgets.iter().any(|budget| budget.spent) => Self::BudgetSpent,
             _ if minute.decisions() > 0 => Self::Deciding,
             _ => Self::Idle,
         }

@@ -80,6 +80,7 @@ fn plan(model: &dyn Model) -> Arc<Plan> {
         retention: "standard".into(),
         region: "eu".into(),
         policy: "00".into(),
+        objectives: None,
         cache: None,
         api: Some(ApiPlan::default()),
         events: None,

@@ -197,7 +197,9 @@ impl Work<'_> {
                 format!("the keys of {system}.{} and {to_system}.{} differ in length", resource.name, to.name);
             self.say(raw.to.as_ref().map_or(mark, |to| to.mark), "key_mismatch", message);
         }
-        let fields = self.set(&set.value, &to_system, &to, watched, same_row);
+        let written = self.set(&set.value, &to_system, &to, watched, same_row);
+        let known = |(name, _): &(String, Program)| to.schema.field(name).cloned();
+        let fields = written.iter().filter_map(known).collect();
         let is_now = |(_, cel): &&(At<String>, At<Cel>)| cel.text().trim() == "now";
         let stamp = set.value.iter().find(is_now).map(|(name, _)| name.text().to_owned());
         if stamp.is_none() {
@@ -210,7 +212,8 @@ impl Work<'_> {
             system: to_system.into(),
             resource: to.name.as_str().into(),
             key: to_key,
-            set: fields,
+            set: written,
+            fields,
             stamp,
             same_row,
         })

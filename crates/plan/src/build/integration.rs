@@ -140,6 +140,7 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
     let events = doors.and_then(|doors| doors.events.as_ref()).map(|events| work.events(events, &watched));
     let mark = events.iter().flatten().next().map(|events| events.watermark.as_str());
     let cache = work.cache(raw, &candidates, &names.schema, mark, &lookups);
+    let badge = doors.and_then(|doors| doors.embed.as_ref());
     let text = |value: &Option<At<String>>| value.as_ref().map(|value| Arc::<str>::from(value.text()));
     let mut plan = IntegrationPlan {
         name: text(&raw.integration)?,
@@ -165,12 +166,11 @@ pub(super) fn integration(raw: &IntegrationRaw, mark: Mark, work: &mut Work<'_>)
         retention: text(&raw.retention).unwrap_or_else(|| Arc::from("standard")),
         region: text(&raw.region).unwrap_or_else(|| Arc::from("local")),
         policy: Arc::from(""),
+        objectives: raw.objectives.as_ref().map(|raw| work.objectives(raw)),
         cache,
         api: doors.and_then(|doors| doors.api.as_ref()).map(|raw| api::api(raw, &mut work.findings)),
         events: events.flatten(),
-        embed: doors
-            .and_then(|doors| doors.embed.as_ref())
-            .map(|door| embed::embed(door, raw.subject.is_some(), &mut work.findings)),
+        embed: badge.map(|door| embed::embed(door, raw.subject.is_some(), &mut work.findings)),
     };
     plan.policy = digest::sha256(&crate::render::policy(&plan)).into();
     Some(plan)

@@ -14,6 +14,7 @@ mod ledger;
 mod lookup_parts;
 mod lookups;
 mod model;
+mod objectives;
 mod project;
 mod ranges;
 mod rights;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{CacheRaw, CallbackRaw, Cel, CorsRaw, EmbedRaw, InputRaw, RouteRaw, Span};
+use super::{CacheRaw, CallbackRaw, Cel, CorsRaw, EmbedRaw, InputRaw, ObjectivesRaw, RouteRaw, Span};
 use crate::yaml::{At, Ordered};
 
 /// `integrations/<name>.yaml`: which model answers which question for which systems, through which doors, under which rules.
@@ -48,6 +48,8 @@ pub(crate) struct IntegrationRaw {
     pub(crate) retention: Option<At<String>>,
     /// Region that its data must stay in (default `local`).
     pub(crate) region: Option<At<String>>,
+    /// What it is to reach: shares of answers, and how fast.
+    pub(crate) objectives: Option<At<ObjectivesRaw>>,
     /// Through which doors it can be asked.
     pub(crate) doors: Option<At<DoorsRaw>>,
 }

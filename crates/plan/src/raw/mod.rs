@@ -10,6 +10,7 @@ mod integration;
 mod ledger;
 mod limits;
 mod lookup;
+mod objectives;
 mod project;
 mod route;
 mod telemetry;
@@ -29,6 +30,7 @@ pub(crate) use integration::{ApiRaw, ChangeRaw, EventsRaw, IntegrationRaw, Recor
 pub(crate) use ledger::LedgerRaw;
 pub(crate) use limits::{BreakerRaw, LimitsRaw};
 pub(crate) use lookup::{LookupRaw, WithoutRaw};
+pub(crate) use objectives::{FastRaw, ObjectivesRaw};
 pub(crate) use project::{ModelRaw, ProjectRaw, ServerRaw, SystemRaw};
 pub(crate) use route::{ArmRaw, RouteRaw};
 pub(crate) use telemetry::{LogFormatRaw, LogLevelRaw, OtlpRaw, SignalRaw, TelemetryRaw};

@@ -1,7 +1,7 @@
 //! How everything does, as text for a window: the figures of the console's overview, in its words.
 
 use serde_json::Value as Json;
-use tendon_doors::figure::{NONE, ago, count, number, portion, seconds, share};
+use tendon_doors::figure::{NONE, ago, burn, count, lasting, left, limit, number, percent, portion, seconds, share};
 use tendon_kernel::Timestamp;
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
 pub(crate) fn whole(document: &Json, screen: Screen) -> String {
     let mut parts = vec![summary(document, screen), trouble(document, screen)];
     parts.push(integrations(document, screen));
+    parts.push(objectives(document, screen));
     parts.push(systems(document, screen));
     parts.push(models(document, screen));
     parts.push(errors(document, screen));
@@ -124,6 +125,36 @@ fn integrations(document: &Json, screen: Screen) -> String {
     listed(&columns, list(&document["integrations"]).map(row).collect(), screen)
 }
 
+/// What integrations are to reach, where they say so.
+fn objectives(document: &Json, screen: Screen) -> String {
+    let columns = [
+        Column::text("OBJECTIVE", 0),
+        Column::text("OF", 1),
+        Column::number("REACHED", 3),
+        Column::number("BUDGET LEFT", 2),
+        Column::number("BURN 1H", 4),
+        Column::number("BURN 24H", 5),
+        Column::number("OVER", 6),
+    ];
+    let row = |of: &Json, one: &Json| {
+        let target = percent(one["target"].as_f64().unwrap_or_default() * 100.0);
+        let within = one["within"].as_f64().map_or_else(String::new, |within| format!(" within {}", limit(within)));
+        let tone = if one["spent"] == true { Tone::Warn } else { Tone::Plain };
+        vec![
+            format!("{} {target}{within}", cell(one, "objective").replace('_', " ")).into(),
+            cell(of, "name").into(),
+            portion(one["reached"].as_f64()).into(),
+            Cell::new(left(one["left"].as_f64()), tone),
+            burn(one["burn_1h"].as_f64()).into(),
+            burn(one["burn_24h"].as_f64()).into(),
+            lasting(whole_number(one, "window")).into(),
+        ]
+    };
+    let all = list(&document["integrations"]);
+    let rows = all.flat_map(|of| list(&of["objectives"]).map(move |one| row(of, one)));
+    listed(&columns, rows.collect(), screen)
+}
+
 fn systems(document: &Json, screen: Screen) -> String {
     let columns = [
         Column::text("SYSTEM", 0),
@@ -203,7 +234,7 @@ fn health(document: &Json) -> (Tone, &'static str) {
 fn doing(state: &str) -> (Tone, String) {
     let tone = match state {
         "no_model" | "failing" => Tone::Bad,
-        "watch_held_up" | "fallback" => Tone::Warn,
+        "watch_held_up" | "fallback" | "budget_spent" => Tone::Warn,
         "deciding" => Tone::Good,
         _ => Tone::Plain,
     };

@@ -2,6 +2,7 @@
 
 mod changes;
 mod hostile;
+mod objectives;
 mod pages;
 mod plan;
 mod record;

@@ -51,6 +51,7 @@ impl World {
         let badge =
             with_badge(include_str!("../support/lead-score.yaml"), "lifetime: 1h, origins: [\"https://crm.example\"]");
         sandbox.write("badge.secret", SECRET);
+        let badge = format!("{badge}objectives: {{ answered: 99, fast: {{ percent: 90, within: 30s }} }}\n");
         sandbox.write("integrations/lead-score.yaml", &badge);
         std::fs::create_dir(sandbox.path("tls")).unwrap();
         let authority = Authority::new(&sandbox.path("tls"));

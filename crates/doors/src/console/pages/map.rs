@@ -17,7 +17,7 @@ use crate::{
             empty, live,
         },
     },
-    overview::Doing,
+    overview::{Doing, MINUTE, budgets},
     service::{ModelView, SystemView},
 };
 
@@ -86,8 +86,9 @@ async fn flows(visit: &Visit) -> Result<Vec<Flow>> {
     let wrong = |name: String| parts.iter().any(|part| part.name == name && !part.ok);
     let flow = |plan: Arc<IntegrationPlan>| {
         let name = &plan.name;
-        let minute = api.console.office.minute(name);
-        let doing = Doing::of(wrong(format!("model:{name}")), wrong(format!("watch:{name}")), &minute);
+        let past = |time| api.console.office.past(name, time);
+        let (minute, budgets) = (past(MINUTE), budgets(&plan, past));
+        let doing = Doing::of(wrong(format!("model:{name}")), wrong(format!("watch:{name}")), &minute, &budgets);
         let state = overview::told(doing);
         let place = |system: &str, resource: &str| (system.to_owned(), resource.to_owned());
         let watched = plan.events.iter().map(|events| place(&events.system, &events.resource));

@@ -115,6 +115,21 @@ pub(in crate::console) fn bar(value: f64, largest: f64) -> Markup {
     }
 }
 
+/// How full something is, as a share of the whole; the words beside it say the same.
+pub(in crate::console) fn gauge(share: f64) -> Markup {
+    let class = match share {
+        _ if share <= 0.0 => "gauge none",
+        _ if share < 0.25 => "gauge low",
+        _ => "gauge",
+    };
+    html! {
+        svg class=(class) viewBox="0 0 200 8" preserveAspectRatio="none" aria-hidden="true" {
+            rect.whole x="0" y="0" width="200" height="8" {}
+            rect.full x="0" y="0" width=(format!("{:.1}", share.clamp(0.0, 1.0) * 200.0)) height="8" {}
+        }
+    }
+}
+
 /// The next number of 1, 2 or 5 times a power of ten.
 fn nice(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {

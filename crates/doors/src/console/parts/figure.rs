@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 use tendon_kernel::Timestamp;
 
-pub(in crate::console) use crate::figure::{NONE, ago, bytes, count, number, portion, seconds, share};
+pub(in crate::console) use crate::figure::{
+    NONE, ago, burn, bytes, count, lasting, left, number, portion, seconds, share,
+};
 
 /// A moment, to the second, in UTC.
 pub(in crate::console) fn moment(at: Timestamp) -> Markup {

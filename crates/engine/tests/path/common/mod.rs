@@ -141,6 +141,7 @@ fn events(schema: &Schema, same_row: bool, set: Vec<(String, Program)>) -> Event
             resource: "leads".into(),
             key: vec!["id".into()],
             set,
+            fields: Vec::new(),
             stamp: Some("scored_at".into()),
             same_row,
         }),
@@ -198,6 +199,7 @@ pub(crate) fn plan(wishes: Wishes) -> Arc<Plan> {
         policy: "00".repeat(32).into(),
         api: Some(ApiPlan::default()),
         events: Some(events),
+        objectives: None,
         cache: wishes.cache,
         embed: None,
     };

@@ -1,6 +1,7 @@
 //! The overview: whether all is well, what each integration does now and did before, and how the systems are.
 
 mod charts;
+mod objectives;
 mod tables;
 
 pub(super) use tables::told;
@@ -52,6 +53,10 @@ async fn show(visit: &Visit) -> Result<Reply> {
         section.card aria-labelledby="of-integrations" {
             header { h2 id="of-integrations" { "Integrations" } span.soft.small { "figures of the last " (seen.span.words()) "; rates of the last minute" } }
             div id="integrations" data-live="" { (tables::integrations(&seen)) }
+        }
+        section.card aria-labelledby="of-objectives" {
+            header { h2 id="of-objectives" { "Objectives" } span.soft.small { "burn 1× uses a budget up in exactly its window" } }
+            div id="objectives" data-live="" { (objectives::objectives(&seen)) }
         }
         section aria-label="Trends" { div.two id="trends" data-live="" { (charts::trends(&seen)) } }
         div.two {

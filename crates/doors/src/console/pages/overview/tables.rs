@@ -74,6 +74,7 @@ pub(in crate::console::pages) fn told(doing: Doing) -> (Tone, &'static str) {
         Doing::Failing => (Tone::Bad, "Failing"),
         Doing::WatchHeldUp => (Tone::Warn, "Watch held up"),
         Doing::Fallback => (Tone::Warn, "Fallback"),
+        Doing::BudgetSpent => (Tone::Warn, "Budget spent"),
         Doing::Deciding => (Tone::Good, "Deciding"),
         Doing::Idle => (Tone::Calm, "Idle"),
     }
