@@ -115,7 +115,7 @@ impl Inner {
         let before = query.before.unwrap_or(u64::MAX);
         let (tail, projected): (Vec<Arc<Item>>, u64) = {
             let desk = self.desk();
-            let fits = |item: &&Arc<Item>| item.seq < before && fits(query, &item.facts);
+            let fits = |item: &&Arc<Item>| (query.from..before).contains(&item.seq) && fits(query, &item.facts);
             let mine = |item: &&Arc<Item>| {
                 subject.is_none() || (item.subject() == subject && !self.keyring.erased_lately(item.slot))
             };
@@ -143,6 +143,9 @@ impl Inner {
             let rows = self.index.subject(subject, before, PAGE).await?;
             for row in &rows {
                 before = row.seq;
+                if row.seq < query.from {
+                    return Ok(());
+                }
                 if !row.decision || out.len() >= query.limit {
                     continue;
                 }
@@ -164,14 +167,17 @@ impl Inner {
     /// Walks back block by block; with an integration, only through blocks where it has decisions.
     async fn older(&self, query: &Query, mut before: u64, out: &mut Vec<Entry>) -> Result<()> {
         const PAGE: usize = 64;
-        while out.len() < query.limit && before > 0 {
+        while out.len() < query.limit && before > query.from {
             let blocks = match &query.integration {
                 Some(integration) => self.index.blocks(integration, before, PAGE).await?,
                 None => vec![(before - 1) / BLOCK],
             };
             for block in &blocks {
-                let from = block * BLOCK;
-                let entries = self.block(from, before.min(from + BLOCK)).await?;
+                let (from, to) = ((block * BLOCK).max(query.from), before.min((block + 1) * BLOCK));
+                if from >= to {
+                    return Ok(());
+                }
+                let entries = self.block(from, to).await?;
                 for entry in entries.into_iter().rev() {
                     if fits(query, &entry.facts) {
                         out.push(entry);

@@ -91,6 +91,7 @@ fn filter(head: &Parts) -> Result<Filter> {
         limit: found.number("limit")?,
         cursor: found.text("cursor"),
         explain: found.flag("explain")?,
+        ..Filter::default()
     })
 }
 

@@ -36,6 +36,11 @@ impl Form {
         self.0.iter().all(|(_, value)| value.trim().is_empty())
     }
 
+    /// The same without some names.
+    pub(super) fn without(&self, names: &[&str]) -> Self {
+        Self(self.0.iter().filter(|(known, _)| !names.contains(&known.as_str())).cloned().collect())
+    }
+
     /// The same with another value of one name, as it stands behind a `?`; an empty one leaves it out.
     pub(super) fn with(&self, name: &str, value: &str) -> String {
         let others = self.0.iter().filter(|(known, _)| known != name);

@@ -136,8 +136,16 @@ impl Visit {
     /// # Errors
     /// `Invalid`.
     pub(super) fn before(&self) -> Result<Option<u64>> {
-        self.query.text("before").map(str::parse).transpose().map_err(|_| {
-            Error::new(ErrorKind::Invalid, "parameter", "`before` is no position of the ledger")
+        self.position("before")
+    }
+
+    /// A position of the ledger that stands behind the `?`.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(super) fn position(&self, name: &str) -> Result<Option<u64>> {
+        self.query.text(name).map(str::parse).transpose().map_err(|_| {
+            Error::new(ErrorKind::Invalid, "parameter", format!("`{name}` is no position of the ledger"))
                 .hint("open the page anew")
         })
     }

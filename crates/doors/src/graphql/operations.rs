@@ -122,6 +122,7 @@ impl Asker<'_> {
             limit: call.first()?,
             cursor: call.text("after"),
             explain: call.explanation,
+            ..Filter::default()
         };
         let page = self.service.list(self.known, &filter).await?;
         let mut rows = Vec::with_capacity(page.decisions.len());

@@ -112,6 +112,7 @@ pub(super) async fn list(call: Call, request: pb::ListRequest) -> Result<Given<p
         limit: usize::try_from(request.page_size).ok().filter(|size| *size > 0),
         cursor: given(request.page_token),
         explain: false,
+        ..Filter::default()
     };
     let page = call.api.service.list(&call.known, &filter).await?;
     let decisions = page.decisions.iter().map(convert::listed).collect::<Result<_>>()?;

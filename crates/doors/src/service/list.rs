@@ -44,6 +44,10 @@ pub struct Filter {
     pub limit: Option<usize>,
     /// Where the page before ended.
     pub cursor: Option<String>,
+    /// In place of a cursor: only before this position of the ledger.
+    pub before: Option<u64>,
+    /// Only at or behind this position: what is older is not looked at.
+    pub from: u64,
     /// With explanations.
     pub explain: bool,
 }
@@ -116,6 +120,7 @@ impl Service {
         }
         let (tokens, text) = (self.engine.ledger().tokens(), filter.text());
         let before = filter.cursor.as_deref().map(|cursor| cursor::read(&*tokens, cursor, &text)).transpose()?;
+        let before = before.or(filter.before);
         let (found, next) = self.collect(filter, before, limit).await?;
         let mut decisions = Vec::with_capacity(found.len());
         for found in found {
@@ -146,6 +151,7 @@ impl Service {
                 until: filter.until,
                 outcome: filter.outcome,
                 before,
+                from: filter.from,
                 limit: step,
             };
             let entries = self.engine.ledger().list(query).await?;

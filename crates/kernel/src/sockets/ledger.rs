@@ -171,6 +171,8 @@ pub struct Query {
     pub outcome: Option<Outcome>,
     /// Only before this position (for paging).
     pub before: Option<u64>,
+    /// Only at or behind this position: what is older is not looked at.
+    pub from: u64,
     /// At most this many.
     pub limit: usize,
 }

@@ -48,6 +48,20 @@ fn what_is_committed_is_read_back_now_and_after_reopening() {
                 assert!(book.list(query).await.unwrap().is_empty());
                 let query = Query { limit: 1000, ..Query::default() };
                 assert_eq!(book.list(query).await.unwrap().len(), 300);
+                // What is new since somebody looked last, by whatever it is found.
+                for (subject, integration, from, wanted) in [
+                    (None, None, 130, (130..300).rev().collect::<Vec<u64>>()),
+                    (None, Some("lead-score"), 297, vec![299, 298, 297]),
+                    (Some("subject 3"), None, 283, vec![297, 290, 283]),
+                    (Some("subject 3"), None, 284, vec![297, 290]),
+                    (None, None, 300, vec![]),
+                    (None, Some("lead-score"), 1_000_000, vec![]),
+                ] {
+                    let [subject, integration] = [subject, integration].map(|name: Option<&str>| name.map(Into::into));
+                    let query = Query { subject, integration, from, limit: 1000, ..Query::default() };
+                    let found: Vec<u64> = book.list(query).await.unwrap().iter().map(|entry| entry.seq).collect();
+                    assert_eq!(found, wanted, "from {from}");
+                }
             }
         })
         .done();

@@ -8,6 +8,7 @@ mod plan;
 mod record;
 mod rules;
 mod sessions;
+mod tail;
 
 use crate::support::{Answer, Running, Sandbox, desk};
 

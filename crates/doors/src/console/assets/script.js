@@ -1,5 +1,5 @@
-// What pages do by themselves; all of them work without it. Parts marked `data-live` are brought up to date while nobody works in them,
-// and a menu closes when it is left.
+// What pages do by themselves; all of them work without it. Parts marked `data-live` are brought up to date while nobody works in them, a
+// list of decisions grows at its top, and a menu closes when it is left.
 "use strict";
 
 const policy = window.trustedTypes
@@ -8,14 +8,19 @@ const policy = window.trustedTypes
 const EVERY = 5000;
 let paused = false;
 
-/** Asks for this page anew, and takes what has changed into the parts that live. */
-async function refresh() {
-  if (paused || document.hidden) return;
-  const answer = await fetch(location.href, { headers: { "x-console-refresh": "1" }, redirect: "manual", credentials: "same-origin" });
+/** A page of the console as it is now; nobody uses the session by that. */
+async function now(address) {
+  const answer = await fetch(address, { headers: { "x-console-refresh": "1" }, redirect: "manual", credentials: "same-origin" });
   // Signed out meanwhile: the page itself says so.
   if (answer.type === "opaqueredirect") return location.reload();
   if (!answer.ok) throw new Error(`answered ${answer.status}`);
-  const next = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+  return new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
+}
+
+/** Asks for this page anew, and takes what has changed into the parts that live. */
+async function refresh() {
+  const next = await now(location.href);
+  if (!next) return;
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = next.getElementById(part.id);
     if (!fresh || part.contains(document.activeElement) || fresh.innerHTML === part.innerHTML) continue;
@@ -23,8 +28,45 @@ async function refresh() {
   }
 }
 
+/** Rows of a list that lives, at the most: the oldest make room. */
+const MOST = 200;
+
+/** Asks for the decisions that are newer than the list, and puts them above it. What somebody is at stays where it is on the screen. */
+async function tail(rows) {
+  const search = new URLSearchParams(location.search);
+  search.set("from", rows.dataset.from);
+  const fresh = (await now(`${location.pathname}?${search}`))?.getElementById("rows");
+  if (!fresh || paused) return;
+  const added = [...document.importNode(fresh, true).children];
+  const own = [...rows.children];
+  // More than an answer holds: what is here does not follow on it any more, and goes altogether.
+  const over = own.slice("more" in fresh.dataset ? 0 : Math.max(0, MOST - added.length));
+  // Nothing that somebody looks at or stands in goes; the next look asks for all of it again.
+  const seen = (row) => row.contains(document.activeElement) || (scrollY > 0 && row.getBoundingClientRect().top < innerHeight);
+  if (added.length && over.some(seen)) return;
+  const stands = own.find((row) => row.contains(document.activeElement));
+  const anchor = stands ?? (scrollY > 0 ? own.find((row) => row.getBoundingClientRect().bottom > 0) : undefined);
+  const before = anchor?.getBoundingClientRect().top;
+  rows.prepend(...added);
+  over.forEach((row) => row.remove());
+  if (anchor?.isConnected) scrollBy(0, anchor.getBoundingClientRect().top - before);
+  rows.dataset.from = fresh.dataset.from;
+  if (!added.length) return;
+  document.getElementById("nothing")?.remove();
+  document.getElementById("found").hidden = false;
+  document.getElementById("news").textContent = added.length === 1 ? "1 new decision" : `${added.length} new decisions`;
+  if (over.length) {
+    const older = document.getElementById("older");
+    const search = new URLSearchParams(older.dataset.search);
+    search.set("before", rows.lastElementChild.dataset.seq);
+    older.href = `${location.pathname}?${search}`;
+    older.parentElement.hidden = false;
+  }
+}
+
 const live = document.getElementById("live");
-if (live && document.querySelector("[data-live]")) {
+const rows = document.getElementById("rows");
+if (live && (rows || document.querySelector("[data-live]"))) {
   const word = live.querySelector("span");
   const tell = (text, state) => { word.textContent = text; word.className = `badge ${state}`; };
   live.hidden = false;
@@ -34,7 +76,8 @@ if (live && document.querySelector("[data-live]")) {
     tell(paused ? "Paused" : "Live", paused ? "" : "good");
   });
   setInterval(() => {
-    refresh().then(() => { if (!paused) tell("Live", "good"); }, () => tell("No answer", "bad"));
+    if (paused || document.hidden) return;
+    (rows ? tail(rows) : refresh()).then(() => { if (!paused) tell("Live", "good"); }, () => tell("No answer", "bad"));
   }, EVERY);
 }
 

@@ -12,6 +12,7 @@ use crate::{
         parts::{
             Tone, badge, empty,
             figure::{NONE, moment, number},
+            live,
         },
     },
     service::{Filter, Page as Listed, Row},
@@ -33,31 +34,61 @@ const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
 
 async fn show(visit: &Visit) -> Result<Reply> {
-    let filter = filter(&visit.query)?;
+    let filter = filter(visit)?;
+    // What is recorded from here on, the next look asks for. Taken before this look, so that nothing falls between.
+    let end = visit.api.engine.ledger().state().size;
     let page = visit.api.service.list(visit.known()?, &filter).await?;
+    let end = page.decisions.first().map_or(end, |newest| end.max(newest.seq + 1));
+    let newest = filter.cursor.is_none() && filter.before.is_none() && filter.until.is_none();
+    let tail = newest.then_some(Tail { end, more: page.next.is_some() });
     let body = html! {
-        div.head { h1 { "Decisions" } p.soft { "Newest first; times are UTC." } }
+        div.head {
+            h1 { "Decisions" }
+            p.soft { "Newest first; times are UTC." }
+        }
         (search(visit)?)
-        section.card aria-label="Found" {
-            @if page.decisions.is_empty() {
-                @if page.next.is_some() {
-                    (empty("Nothing so far", "None of the decisions looked at fits; older ones may."))
-                } @else if visit.query.is_empty() {
-                    (empty("No decision yet", "They stand here as soon as somebody asks, or a watched row changes."))
-                } @else {
-                    (empty("Nothing fits", "Widen the search: a longer time, another band, all integrations."))
+        section.card aria-labelledby="of-found" {
+            header {
+                h2 id="of-found" { "Found" }
+                div.spacer {}
+                @if newest {
+                    p.soft.small id="news" role="status" {}
+                    noscript { a href={ "/console/decisions?" (visit.query.with("", "")) } { "Look for new ones" } }
+                    (live())
                 }
-            } @else {
-                div id="found" data-live=[visit.query.text("cursor").is_none().then_some("")] { (table(&page.decisions)) }
             }
-            (pager(visit, &page))
+            @let nothing = page.decisions.is_empty();
+            @if nothing { div id="nothing" { (none(visit, &page)) } }
+            @if !nothing || newest { div id="found" hidden[nothing] { (rows(&page.decisions, tail)) } }
+            (pager(visit, &page, newest))
         }
     };
     Ok(View::reply("Decisions", body))
 }
 
+/// Why nothing is shown.
+fn none(visit: &Visit, page: &Listed) -> Markup {
+    if page.next.is_some() {
+        empty("Nothing so far", "None of the decisions looked at fits; older ones may.")
+    } else if visit.query.is_empty() {
+        empty("No decision yet", "They stand here as soon as somebody asks, or a watched row changes.")
+    } else {
+        empty("Nothing fits", "Widen the search: a longer time, another band, all integrations.")
+    }
+}
+
+/// What lets a list bring itself up to date at its top.
+#[derive(Clone, Copy)]
+struct Tail {
+    /// Where the next look begins.
+    end: u64,
+    /// Whether more fit than are shown: what was shown before does not follow on them.
+    more: bool,
+}
+
 /// What the form asks for.
-fn filter(query: &Form) -> Result<Filter> {
+fn filter(visit: &Visit) -> Result<Filter> {
+    let query: &Form = &visit.query;
     let own = |name: &str| query.text(name).map(str::to_owned);
     let time = |name: &'static str| {
         let read = |text: &str| {
@@ -84,6 +115,8 @@ fn filter(query: &Form) -> Result<Filter> {
         outcome,
         limit: Some(LISTED),
         cursor: own("cursor"),
+        before: visit.position("before")?,
+        from: visit.position("from")?.unwrap_or_default(),
         explain: false,
     })
 }
@@ -129,6 +162,11 @@ fn search(visit: &Visit) -> Result<Markup> {
 
 /// Decisions as rows; the page of one shows those of its subject with it.
 pub(super) fn table(rows: &[Row]) -> Markup {
+    self::rows(rows, None)
+}
+
+fn rows(rows: &[Row], tail: Option<Tail>) -> Markup {
+    let more = tail.is_some_and(|tail| tail.more);
     html! {
         div.scroll {
             table.stack {
@@ -136,7 +174,9 @@ pub(super) fn table(rows: &[Row]) -> Markup {
                     th scope="col" { "Time" } th scope="col" { "Integration" } th scope="col" { "Subject" } th scope="col" { "Outcome" }
                     th.number scope="col" { "Output" } th scope="col" { "Band" } th scope="col" { "Version" } th.roomy scope="col" { "Door" }
                 } }
-                tbody { @for row in rows { (line(row)) } }
+                tbody id=[tail.map(|_| "rows")] data-from=[tail.map(|tail| tail.end)] data-more=[more.then_some("")] {
+                    @for row in rows { (line(row)) }
+                }
             }
         }
     }
@@ -151,7 +191,7 @@ fn line(row: &Row) -> Markup {
         None => (told.get("output").and_then(Json::as_f64), text("band")),
     };
     html! {
-        tr {
+        tr data-seq=(row.seq) {
             th.whole scope="row" { a href={ "/console/decisions/" (row.id) } { (moment(row.at)) } }
             td data-of="Integration" { (row.integration) }
             td data-of="Subject" {
@@ -208,14 +248,16 @@ pub(super) fn band(name: Option<&str>) -> Markup {
     badge(tone, name)
 }
 
-fn pager(visit: &Visit, page: &Listed) -> Markup {
-    let older = page.next.as_ref().map(|cursor| visit.query.with("cursor", cursor));
-    let newest = visit.query.text("cursor").map(|_| visit.query.with("cursor", ""));
+/// The way to older and to the newest ones. A list that brings itself up to date has it from the start: its oldest rows may have to
+/// make room, and then older ones begin before the last that is left.
+fn pager(visit: &Visit, page: &Listed, tail: bool) -> Markup {
+    let query = visit.query.without(&["cursor", "from", "before"]);
+    let older = page.next.as_ref().map(|cursor| format!("/console/decisions?{}", query.with("cursor", cursor)));
     html! {
-        @if older.is_some() || newest.is_some() {
-            nav.pager aria-label="Pages" {
-                @if let Some(newest) = newest { a href={ "/console/decisions?" (newest) } { "Newest" } } @else { span {} }
-                @if let Some(older) = older { a.button href={ "/console/decisions?" (older) } { "Older" } }
+        nav.pager aria-label="Pages" hidden[older.is_none() && tail] {
+            @if tail { span {} } @else { a href={ "/console/decisions?" (query.with("", "")) } { "Newest" } }
+            @if older.is_some() || tail {
+                a.button id="older" href=[older] data-search=[tail.then(|| query.with("", ""))] { "Older" }
             }
         }
     }
