@@ -13,7 +13,7 @@ use tendon_doors::{
     service::{Desk, Service, SystemView},
     trust::{Gate, GateParts},
 };
-use tendon_engine::outbox::{DeadLetter, DeskState, Place, Waits};
+use tendon_engine::outbox::{DeadLetter, DeskState, Edit, Payload, Place, Waits};
 use tendon_kernel::{
     Error, ErrorKind, Id, Result as Told,
     context::Context,
@@ -133,7 +133,11 @@ impl Desk for Nothing {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn retry<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Told<Id>> {
+    fn retry<'a>(&'a self, _: &'a str, _: &'a str, _: Option<Edit>) -> BoxFuture<'a, Told<Id>> {
+        Box::pin(async { Err(Error::new(ErrorKind::NotFound, "no_letter", "there is no such letter")) })
+    }
+
+    fn payload<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Told<Payload>> {
         Box::pin(async { Err(Error::new(ErrorKind::NotFound, "no_letter", "there is no such letter")) })
     }
 }

@@ -146,6 +146,10 @@ fn shown(decision: &Entry, report: &DeliveryReport) -> Json {
         "system": report.system, "resource": report.resource, "state": report.state, "attempts": report.attempts,
         "new": fields(&report.set), "old": report.old.as_deref().map(fields), "cause": report.cause,
     });
+    if let Some(by) = &report.changed_by {
+        row["changed_by"] = by.as_str().into();
+        row["decided"] = fields(&report.decided);
+    }
     if let Some(by) = &report.undone_by {
         row["undone_by"] = by.as_str().into();
     }

@@ -1,7 +1,7 @@
 //! Orders about dead letters.
 
 use serde_json::{Value as Json, json};
-use tendon_engine::outbox::RECORD_INDEX;
+use tendon_engine::outbox::{Edit, RECORD_INDEX, letter_place};
 use tendon_kernel::{Error, ErrorKind, Id, Result};
 
 use crate::wiring::Parts;
@@ -18,17 +18,18 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
 }
 
 pub(super) async fn retry(parts: &Parts, id: &str) -> Result<Json> {
-    let decision = again(parts, id, "cli").await?;
+    let decision = again(parts, id, "cli", None).await?;
     Ok(json!({ "letter": id, "decision": decision, "state": "queued" }))
 }
 
-/// Puts a letter back to work, for somebody; gives the decision it belongs to.
-pub(crate) async fn again(parts: &Parts, id: &str, by: &str) -> Result<Id> {
+/// Puts a letter back to work, for somebody, with the values that they changed; gives the decision it belongs to.
+pub(crate) async fn again(parts: &Parts, id: &str, by: &str, edit: Option<Edit>) -> Result<Id> {
     parts.settle().await?;
     let outbox = parts.deliveries.current();
-    let ((_, index), _) = outbox.letter(id).await?;
+    let (_, index) = letter_place(id)?;
     let whole_record = index == RECORD_INDEX;
     if whole_record && !parts.flows.running() {
+        outbox.letter(id).await?;
         return Err(Error::new(
             ErrorKind::Unavailable,
             "not_running",
@@ -36,7 +37,7 @@ pub(crate) async fn again(parts: &Parts, id: &str, by: &str) -> Result<Id> {
         )
         .hint("start `tendon up`, then retry the letter"));
     }
-    let entry = outbox.retry(id, by).await?;
+    let entry = outbox.retry(id, by, edit).await?;
     if whole_record {
         // No delivery died but the record itself: its row is asked about again, as it is now.
         parts.flows.ask_again(&entry)?;

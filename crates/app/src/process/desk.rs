@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tendon_doors::service::{Desk, SystemView};
 use tendon_engine::{
-    outbox::{DeadLetter, Place},
+    outbox::{DeadLetter, Edit, Payload, Place},
     systems::BreakerState,
 };
 use tendon_kernel::{Id, Result};
@@ -53,7 +53,15 @@ impl Desk for ProcessDesk {
         .boxed()
     }
 
-    fn retry<'a>(&'a self, id: &'a str, by: &'a str) -> BoxFuture<'a, Result<Id>> {
-        orders::letters::again(&self.parts, id, by).boxed()
+    fn retry<'a>(&'a self, id: &'a str, by: &'a str, edit: Option<Edit>) -> BoxFuture<'a, Result<Id>> {
+        orders::letters::again(&self.parts, id, by, edit).boxed()
+    }
+
+    fn payload<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Payload>> {
+        async move {
+            self.parts.settle().await?;
+            self.parts.deliveries.current().payload(id).await
+        }
+        .boxed()
     }
 }

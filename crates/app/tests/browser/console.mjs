@@ -1,9 +1,9 @@
-// Drives a real browser over the console: node console.mjs ORIGIN KEY FOLDER PAGES. Prints one JSON document of what it saw; the test
+// Drives a real browser over the console: node console.mjs ORIGIN KEY FOLDER PAGES QUESTION. Prints one JSON document of what it saw; the test
 // judges it. Screenshots go into FOLDER. PAGES: a JSON list of [name, path].
 
 import { audit, browser } from "./browser.mjs";
 
-const [origin, key, folder, list] = process.argv.slice(2);
+const [origin, key, folder, list, question] = process.argv.slice(2);
 const pages = JSON.parse(list);
 const seen = { console: [], outside: [], axe: [], wide: [], shifted: [], pictures: 0, keyboard: {} };
 
@@ -86,13 +86,7 @@ for (const width of [360, 768, 1440]) {
   await page.keyboard.press("Enter");
   await page.keyboard.press("Tab");
   seen.keyboard.search = await page.evaluate(() => document.activeElement.id);
-  const tab = async (to, most = 60) => {
-    for (let presses = 0; presses < most; presses += 1) {
-      await page.keyboard.press("Tab");
-      if (await page.evaluate((to) => document.activeElement.matches(to), to)) return true;
-    }
-    return false;
-  };
+  const tab = (to) => tabTo(page, to);
   seen.keyboard.row = await tab("tbody a");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Why" }).waitFor();
@@ -108,6 +102,97 @@ for (const width of [360, 768, 1440]) {
   // The back button shows nothing of what was seen.
   await page.goBack();
   seen.keyboard.back = await page.locator("h1").innerText();
+  await page.context().close();
+}
+
+/** Tabs on until something is reached. */
+async function tabTo(page, to, most = 60) {
+  for (let presses = 0; presses < most; presses += 1) {
+    await page.keyboard.press("Tab");
+    if (await page.evaluate((to) => document.activeElement.matches(to), to)) return true;
+  }
+  return false;
+}
+
+// The list of decisions grows at its top: where the reader stands, and where they are, stays; they are told how many came; and they
+// can stop it.
+{
+  const page = await open(360, "light");
+  await page.setViewportSize({ width: 360, height: 480 });
+  await signIn(page);
+  const decide = async (times) => {
+    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    for (let asked = 0; asked < times; asked += 1) {
+      const answer = await fetch(`${origin}/v1/integrations/desk/decisions`, { method: "POST", headers, body: question });
+      if (!answer.ok) throw new Error(`a decision was answered with ${answer.status}`);
+    }
+  };
+  await page.goto(`${origin}/console/decisions?integration=desk`);
+  const shown = () => page.locator("#rows tr").count();
+  const until = (rows) => page.locator("#rows tr").nth(rows - 1).waitFor();
+  const began = await shown();
+  const last = page.locator("#rows tr a").last();
+  await last.focus();
+  const top = () => last.evaluate((row) => Math.round(row.getBoundingClientRect().top));
+  const before = await top();
+  await decide(3);
+  await until(began + 3);
+  seen.tail = {
+    moved: (await top()) - before,
+    scrolled: await page.evaluate(() => scrollY > 0),
+    focused: await last.evaluate((row) => row === document.activeElement),
+    told: await page.locator("#news").innerText(),
+    role: await page.locator("#news").getAttribute("role"),
+  };
+  await audit(page, "a list that has grown", seen);
+  await page.screenshot({ path: `${folder}/decisions-grown-360-light.png`, fullPage: true });
+  // Paused: what comes meanwhile comes when it goes on.
+  await page.locator("#live").focus();
+  await page.keyboard.press("Space");
+  await decide(1);
+  seen.tail.paused = [await page.locator("#live").getAttribute("aria-pressed"), (await shown()) - began];
+  await page.keyboard.press("Space");
+  await until(began + 4);
+  // More than an answer holds: the newest, and the way on from the last of them.
+  await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
+  await decide(60);
+  await page.locator("#older[href*='before=']").waitFor();
+  seen.tail.newest = await shown();
+  await page.locator("#older").click();
+  await page.waitForURL(/before=/);
+  seen.tail.older = await shown().then(() => page.locator("tbody tr").count());
+  await page.context().close();
+}
+
+// A value that the CRM refused is put right by keyboard.
+{
+  const page = await open(1440, "dark");
+  await signIn(page);
+  await page.goto(`${origin}/console/letters`);
+  const letter = pages.find(([name]) => name === "letter")[1];
+  seen.edit = { letter: await tabTo(page, `a[href='${letter}']`) };
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${origin}${letter}`);
+  const band = "input[name='value:score_band']";
+  const write = async (what) => {
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type(what);
+    await page.keyboard.press("Enter");
+  };
+  seen.edit.score = await tabTo(page, "input[name='value:score']");
+  await write("much");
+  await page.locator("#wrong").waitFor();
+  seen.edit.wrong = await page.locator("#wrong").innerText();
+  await audit(page, "a value that is none", seen);
+  await page.screenshot({ path: `${folder}/letter-wrong-1440-dark.png`, fullPage: true });
+  seen.edit.described = await page.locator("[aria-invalid=true]").getAttribute("aria-describedby");
+  await tabTo(page, "input[name='value:score']");
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type("0.5");
+  seen.edit.band = await tabTo(page, band);
+  await write("checked");
+  await page.waitForURL(`${origin}/console/letters`);
+  seen.edit.done = await page.locator("[role=status]").innerText();
   await page.context().close();
 }
 

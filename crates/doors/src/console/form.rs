@@ -31,6 +31,11 @@ impl Form {
         found.filter(|value| !value.is_empty())
     }
 
+    /// A value as it was sent, also an empty one.
+    pub(super) fn raw(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Whether nothing is given.
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|(_, value)| value.trim().is_empty())

@@ -26,6 +26,7 @@ pub(super) static PAGES: &[&Page] = &[
     &pages::reviews::ONE,
     &pages::deliveries::PAGE,
     &pages::letters::PAGE,
+    &pages::letter::PAGE,
     &pages::models::PAGE,
     &pages::systems::PAGE,
     &pages::configuration::PAGE,

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tendon_engine::outbox::{DeadLetter, Place};
+use tendon_engine::outbox::{
+    DeadLetter, Edit, Payload, Place,
+    edit::{self, Written},
+};
 use tendon_kernel::{Error, ErrorKind, Id, Result};
 use tendon_plan::IntegrationPlan;
 
@@ -135,7 +138,39 @@ impl Service {
     /// `Forbidden` without the scope `operate`; `NotFound`, `Gone`, `Unavailable`.
     pub async fn retry_letter(&self, known: &Known, id: &str) -> Result<Id> {
         operator(known)?;
-        self.desk.retry(id, &known.caller.scope).await
+        self.desk.retry(id, &known.caller.scope, None).await
+    }
+
+    /// A dead letter with what it would write, and which of its values may be changed; why not, where none may.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope `operate`; `NotFound`, `Conflict`, `Gone`.
+    pub async fn letter(&self, known: &Known, id: &str) -> Result<(Payload, Result<Vec<Written>>)> {
+        operator(known)?;
+        let payload = self.desk.payload(id).await?;
+        let plan = self.engine.runtime().plan().integrations.get(&payload.letter.row.integration).cloned();
+        let written = match &payload.delivery {
+            Some(delivery) => edit::written(delivery, plan.as_deref()),
+            None => Ok(Vec::new()),
+        };
+        Ok((payload, written))
+    }
+
+    /// Puts a dead letter back to work with values that a person changed: texts, by field. `seen`: the entry by which it died that
+    /// they saw.
+    ///
+    /// # Errors
+    /// As [`Self::letter`] and [`Self::retry_letter`]; `Invalid` at a field whose text is no value of its type.
+    pub async fn retry_edited(
+        &self,
+        known: &Known,
+        id: &str,
+        seen: u64,
+        given: impl Fn(&str) -> Option<String>,
+    ) -> Result<Id> {
+        let (_, written) = self.letter(known, id).await?;
+        let values = edit::read(&written?, given)?;
+        self.desk.retry(id, &known.caller.scope, Some(Edit { seen, values })).await
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tendon_engine::{
     Engine,
-    outbox::{DeadLetter, Place},
+    outbox::{DeadLetter, Edit, Payload, Place},
     systems::BreakerState,
 };
 use tendon_kernel::{Error, ErrorKind, Result, Timestamp, decision::Explanation, sockets::ledger::Entry};
@@ -58,8 +58,10 @@ pub trait Desk: Send + Sync {
     fn systems(&self) -> Vec<SystemView>;
     /// Dead letters, oldest first, after a place.
     fn letters(&self, after: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>>>;
-    /// Puts a dead letter back to work, for somebody; gives the decision it belongs to.
-    fn retry<'a>(&'a self, id: &'a str, by: &'a str) -> BoxFuture<'a, Result<tendon_kernel::Id>>;
+    /// Puts a dead letter back to work, for somebody, with the values that they changed; gives the decision it belongs to.
+    fn retry<'a>(&'a self, id: &'a str, by: &'a str, edit: Option<Edit>) -> BoxFuture<'a, Result<tendon_kernel::Id>>;
+    /// A dead letter with what it would write.
+    fn payload<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Payload>>;
 }
 
 /// The operations. One for all doors.

@@ -56,12 +56,15 @@ pub struct DeliveryView {
     /// Cause, when dead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Who changed what is written; for the console.
+    #[serde(skip)]
+    pub changed_by: Option<String>,
 }
 
 impl From<DeliveryReport> for DeliveryView {
     fn from(report: DeliveryReport) -> Self {
-        let DeliveryReport { system, resource, state, attempts, cause, .. } = report;
-        Self { system, resource, state, attempts, cause }
+        let DeliveryReport { system, resource, state, attempts, cause, changed_by, .. } = report;
+        Self { system, resource, state, attempts, cause, changed_by }
     }
 }
 

@@ -6,6 +6,8 @@
 //! Memory is bounded: beyond [`QUEUE_LIMIT`] deliveries per system the rest stays in the projection until there is room.
 
 mod desk;
+pub mod edit;
+mod letters;
 mod outcome;
 mod projection;
 mod queue;
@@ -38,6 +40,7 @@ use self::{
 };
 pub use self::{
     desk::DeskState,
+    letters::{Edit, Payload},
     outcome::{Counts, PassedOver, passed_over},
     projection::{LetterRow, OutboxProjection, RECORD_INDEX},
     queue::Place,
@@ -90,8 +93,8 @@ struct Shared {
     custody: BTreeMap<Arc<str>, (Arc<str>, Arc<str>)>,
     erasures: Mutex<VecDeque<([u8; 16], u64)>>,
     listeners: Mutex<Vec<Weak<dyn PassedOverListener>>>,
-    /// One undo at a time: the second one of the same delivery sees the first one's entry.
-    undoing: tokio::sync::Mutex<()>,
+    /// One undo or retry at a time: the second one of the same delivery sees the first one's entry.
+    by_hand: tokio::sync::Mutex<()>,
 }
 
 /// Hears of rows that were passed over, so that whoever watches them looks again.
@@ -112,7 +115,7 @@ impl Outbox {
             custody: parts.custody,
             erasures: Mutex::new(VecDeque::new()),
             listeners: Mutex::default(),
-            undoing: tokio::sync::Mutex::default(),
+            by_hand: tokio::sync::Mutex::default(),
         });
         for name in shared.desks.keys() {
             let (task, name) = (Arc::clone(&shared), Arc::clone(name));
@@ -204,35 +207,11 @@ impl Outbox {
     /// # Errors
     /// `NotFound` when there is none.
     pub async fn letter(&self, id: &str) -> Result<(Place, DeadLetter)> {
-        let place = parse_place(id)?;
+        let place = letter_place(id)?;
         match self.shared.store.get(LETTERS, &letter_key(place)).await? {
             Some(value) => Ok((place, letter(place, &value)?)),
             None => Err(no_letter(id)),
         }
-    }
-
-    /// Puts a dead delivery back into the queue (durable when this returns), or takes a dead record off the list so that
-    /// its flow may ask again. Returns the entry of the decision.
-    ///
-    /// # Errors
-    /// `NotFound` when there is no such letter; `Gone` when its subject was erased; the ledger's.
-    pub async fn retry(&self, id: &str, by: &str) -> Result<Entry> {
-        let (place, found) = self.letter(id).await?;
-        let entry = self.shared.ledger.entry(place.0).await?.ok_or_else(|| no_letter(id))?;
-        let pendings = pendings_of(&entry)?.ok_or_else(|| gone(id))?;
-        let pending = match pendings.into_iter().find(|pending| pending.place == place) {
-            Some(pending) => pending,
-            None => record_placeholder(&entry, place, &found.row.system),
-        };
-        let (now, ending) = (self.shared.context.clock.now(), Ending::Retry { by: by.to_owned() });
-        let retry = outcome::draft(&pending, ending, now, self.shared.custody(&pending));
-        self.shared.ledger.commit(vec![retry]).await?;
-        if place.1 != RECORD_INDEX
-            && let Some(desk) = self.shared.desks.get(&pending.delivery.system)
-        {
-            desk.accept(pending);
-        }
-        Ok(entry)
     }
 
     /// Stops the workers after the batches under way and waits for them.
@@ -337,7 +316,11 @@ fn letter(place: Place, value: &[u8]) -> Result<DeadLetter> {
     Ok(DeadLetter { id: format!("{}-{}", place.0, place.1), row })
 }
 
-fn parse_place(id: &str) -> Result<Place> {
+/// Reads the id of a letter, `entry-index`.
+///
+/// # Errors
+/// `Invalid` when it is none.
+pub fn letter_place(id: &str) -> Result<Place> {
     let parsed = id.split_once('-').and_then(|(seq, index)| Some((seq.parse().ok()?, index.parse().ok()?)));
     parsed.ok_or_else(|| {
         Error::new(ErrorKind::Invalid, "not_a_letter_id", "the text is no id of a dead letter")

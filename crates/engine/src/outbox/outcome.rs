@@ -8,7 +8,7 @@ use tendon_kernel::{
     sockets::ledger::{Body, Draft, Entry, EntryKind, Facts},
 };
 
-use super::queue::Pending;
+use super::{letters::Edited, queue::Pending};
 use crate::wire;
 
 /// The sealed part of an outcome's entry. `old` are the values that stood there before, for undo.
@@ -27,13 +27,19 @@ pub(super) struct OutcomeForm {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    old: Option<OldValues>,
+    old: Option<Values>,
     /// Key of the row that was not written although nobody refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     passed_over: Option<KeyValues>,
     /// Who had it tried again or undone, in the words of whoever asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<String>,
+    /// What is written in place of the decision's values since a person changed some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    set: Option<Values>,
+    /// The values before, of those that this person changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    was: Option<Values>,
 }
 
 /// How deliveries to a system ended since the start.
@@ -58,9 +64,9 @@ impl Counts {
     }
 }
 
-/// Fields and the values they held.
+/// Fields and values.
 #[derive(Serialize, Deserialize)]
-struct OldValues(#[serde(with = "wire::pairs")] Vec<(String, Value)>);
+struct Values(#[serde(with = "wire::pairs")] Vec<(String, Value)>);
 
 /// Values of key fields.
 #[derive(Serialize, Deserialize)]
@@ -95,6 +101,17 @@ impl OutcomeForm {
         })
     }
 
+    /// Whether a person's values are written in place of the decision's.
+    pub(super) fn is_edited(&self) -> bool {
+        self.set.is_some()
+    }
+
+    /// A person's values, where they are written in place of the decision's.
+    pub(super) fn edited_values(self) -> Option<Edited> {
+        let was = self.was.map_or_else(Vec::new, |was| was.0);
+        self.set.map(|set| Edited { set: set.0, was })
+    }
+
     /// Values before the write, by field.
     pub(super) fn old_values(self) -> Option<Vec<(String, Value)>> {
         self.old.map(|old| old.0)
@@ -115,6 +132,8 @@ pub(super) enum Ending {
     Retry {
         /// Who, in their own words.
         by: String,
+        /// What is written in place of the decision's values.
+        edited: Option<Edited>,
     },
     /// A person had the values from before put back.
     Undone {
@@ -176,13 +195,14 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
     let erased = matches!(ending, Ending::Erased);
     let passed_over = ending.passes_over().then(|| key_values(pending));
     let by_hand = matches!(ending, Ending::Undone { .. });
-    let (old, error, by) = match ending {
-        Ending::Delivered(old) => (old, None, None),
-        Ending::Dead(error) => (None, Some(error), None),
-        Ending::Undone { by, old } => (old, None, Some(by)),
-        Ending::Retry { by } => (None, None, Some(by)),
-        _ => (None, None, None),
+    let (old, error, by, edited) = match ending {
+        Ending::Delivered(old) => (old, None, None, None),
+        Ending::Dead(error) => (None, Some(error), None, None),
+        Ending::Undone { by, old } => (old, None, Some(by), None),
+        Ending::Retry { by, edited } => (None, None, Some(by), edited),
+        _ => (None, None, None, None),
     };
+    let (set, was) = edited.map(|edited| (Values(edited.set), Values(edited.was))).unzip();
     let names = pending.delivery.set.iter().map(|(name, _)| name.clone());
     let form = OutcomeForm {
         seq: pending.place.0,
@@ -193,9 +213,11 @@ pub(super) fn draft(pending: &Pending, ending: Ending, now: Timestamp, custody: 
         attempts: pending.attempts,
         code: error.as_ref().map(|error| error.code().to_owned()).unwrap_or_default(),
         message: error.as_ref().map(ToString::to_string).unwrap_or_default(),
-        old: old.map(|values| OldValues(names.zip(values).collect())),
+        old: old.map(|values| Values(names.zip(values).collect())),
         passed_over: passed_over.map(KeyValues),
         by,
+        set,
+        was,
     };
     let facts = Facts {
         kind: EntryKind::Delivery,

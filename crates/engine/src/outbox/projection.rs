@@ -25,6 +25,9 @@ pub const RECORD_INDEX: u16 = u16::MAX;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PendingRow {
     pub(super) backfill: bool,
+    /// The entry that holds a person's values, where they are written in place of the decision's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) edited: Option<u64>,
 }
 
 /// A dead letter, as it can be listed without opening anything.
@@ -107,7 +110,7 @@ fn project_decision(entry: &Entry, more: &More, batch: &mut Batch) -> Result<()>
     let backfill = entry.facts.caller.as_ref() == "door:batch";
     for (index, delivery) in more.deliveries.iter().enumerate() {
         let place = (entry.seq, u16::try_from(index).unwrap_or(RECORD_INDEX - 1));
-        batch.put(PENDING, pending_key(&delivery.system, place), encode(&PendingRow { backfill })?);
+        batch.put(PENDING, pending_key(&delivery.system, place), encode(&PendingRow { backfill, edited: None })?);
     }
     if let Some(letter) = &more.letter {
         let row = LetterRow {
@@ -142,7 +145,11 @@ fn project_outcome(entry: &Entry, outcome: &OutcomeForm, batch: &mut Batch) -> R
         "retry" => {
             batch.delete(LETTERS, letter_key(place));
             if outcome.index != RECORD_INDEX {
-                batch.put(PENDING, key, encode(&PendingRow { backfill: false })?);
+                batch.put(
+                    PENDING,
+                    key,
+                    encode(&PendingRow { backfill: false, edited: outcome.is_edited().then_some(entry.seq) })?,
+                );
             }
         }
         _ => {

@@ -9,6 +9,8 @@ use tendon_kernel::{
 use super::{
     QUEUE_LIMIT, Shared,
     desk::Desk,
+    letters::Fields,
+    outcome::OutcomeForm,
     pendings_of,
     projection::{PENDING, PendingRow, pending_key, place_of, system_prefix},
     queue::{Lane, Pending, Place},
@@ -47,7 +49,7 @@ impl Shared {
             let all = found.len() < room;
             let last = found.last().map(|(place, _)| *place);
             for (place, row) in found {
-                self.load(desk, place, row.backfill).await?;
+                self.load(desk, place, &row).await?;
             }
             let mut state = desk.lock();
             // Deliveries left out meanwhile may have moved the cursor back: then it stays there.
@@ -79,7 +81,7 @@ impl Shared {
             .collect()
     }
 
-    async fn load(&self, desk: &Desk, place: Place, backfill: bool) -> Result<()> {
+    async fn load(&self, desk: &Desk, place: Place, row: &PendingRow) -> Result<()> {
         let Some(entry) = self.ledger.entry(place.0).await? else {
             return Err(Error::new(
                 ErrorKind::Corrupt,
@@ -87,16 +89,31 @@ impl Shared {
                 "the outbox names an entry that the ledger does not have",
             ));
         };
+        let edited = match row.edited {
+            Some(seq) => self.edited(seq).await?,
+            None => None,
+        };
         match pendings_of(&entry)? {
             None => self.end_erased(vec![record_placeholder(&entry, place, desk.system.name())]),
             Some(pendings) => {
                 for mut pending in pendings.into_iter().filter(|pending| pending.place == place) {
                     // Erased since it was read: the next look at the queue ends it.
-                    pending.lane = if backfill { Lane::Backfill } else { Lane::Live };
+                    pending.lane = if row.backfill { Lane::Backfill } else { Lane::Live };
+                    if let Some(set) = &edited {
+                        pending.delivery.set.clone_from(set);
+                    }
                     desk.lock().queue.add(pending);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A person's values out of the entry of their retry; nothing when the subject was erased meanwhile, and then the decision's entry
+    /// cannot be read either.
+    async fn edited(&self, seq: u64) -> Result<Option<Fields>> {
+        let entry = self.ledger.entry(seq).await?;
+        let Some(body) = entry.and_then(|entry| entry.body) else { return Ok(None) };
+        Ok(OutcomeForm::decode(&body.more)?.edited_values().map(|edited| edited.set))
     }
 }

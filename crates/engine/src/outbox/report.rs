@@ -11,7 +11,7 @@ use tendon_kernel::{
     },
 };
 
-use super::outcome::OutcomeForm;
+use super::{letters::Edited, outcome::OutcomeForm};
 use crate::record_format::More;
 
 /// One delivery of a decision, with its state.
@@ -33,6 +33,12 @@ pub struct DeliveryReport {
     pub old: Option<Vec<(String, Value)>>,
     /// Cause, when dead.
     pub cause: Option<String>,
+    /// Who changed what is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    /// What the decision said in the fields that were changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decided: Vec<(String, Value)>,
     /// Who had it undone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undone_by: Option<String>,
@@ -77,6 +83,8 @@ fn report_pending(id: String, delivery: Delivery) -> DeliveryReport {
         set: delivery.set,
         old: None,
         cause: None,
+        changed_by: None,
+        decided: Vec::new(),
         undone_by: None,
     }
 }
@@ -99,7 +107,27 @@ fn apply_outcome(report: &mut DeliveryReport, word: &str, form: OutcomeForm) {
         report.undone_by = form.by;
         return;
     }
-    if let Some(old) = form.old_values() {
+    if form.is_edited() {
+        let by = form.by.clone();
+        if let Some(edited) = form.edited_values() {
+            edit(report, by.unwrap_or_default(), edited);
+        }
+    } else if let Some(old) = form.old_values() {
         report.old = Some(old);
     }
+}
+
+/// A person's values are written from now on. A retry that only carries them on changes nobody's name.
+fn edit(report: &mut DeliveryReport, by: String, edited: Edited) {
+    if edited.was.is_empty() {
+        return;
+    }
+    for (name, value) in edited.was {
+        // What the decision said is what stood there before the first change.
+        if !report.decided.iter().any(|(known, _)| *known == name) {
+            report.decided.push((name, value));
+        }
+    }
+    report.set = edited.set;
+    report.changed_by = Some(by);
 }

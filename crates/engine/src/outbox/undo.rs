@@ -11,9 +11,10 @@ use tendon_kernel::{
 };
 
 use super::{
-    Outbox,
+    Outbox, letter_place,
+    letters::Trail,
     outcome::{self, Ending, OutcomeForm},
-    parse_place, pendings_of,
+    pendings_of,
     queue::{Pending, Place},
 };
 use crate::systems::System;
@@ -35,7 +36,7 @@ pub struct Undo {
 /// # Errors
 /// `Invalid` when it is none.
 pub fn delivery_place(id: &str) -> Result<Place> {
-    parse_place(id).map_err(|_| {
+    letter_place(id).map_err(|_| {
         Error::new(ErrorKind::Invalid, "not_a_delivery_id", "the text is no id of a delivery")
             .hint("ids look like 1042-0; `tendon deliveries list` shows them")
     })
@@ -50,12 +51,16 @@ impl Outbox {
     /// delivered, was undone before, or the row was written since; `Unsupported` when the values before are not known; the
     /// system's and the ledger's.
     pub async fn undo(&self, cause: &Entry, place: Place, system: &System, by: &str) -> Result<Undo> {
-        let _one_at_a_time = self.shared.undoing.lock().await;
+        let _one_at_a_time = self.shared.by_hand.lock().await;
         let id = format!("{}-{}", place.0, place.1);
         let pendings = pendings_of(cause)?.ok_or_else(|| gone(&id))?;
-        let pending = pendings.into_iter().find(|pending| pending.place == place).ok_or_else(|| not_there(&id))?;
+        let mut pending = pendings.into_iter().find(|pending| pending.place == place).ok_or_else(|| not_there(&id))?;
         let entries = self.shared.ledger.entries_of(cause.facts.id).await?;
         let before = before(&entries, &pending, &id)?;
+        // What stands there is what was written, also where a person changed it.
+        if let Some((set, _)) = Trail::of(place, &entries)?.edited {
+            pending.delivery.set = set;
+        }
         let written = system.write(write(&pending, &before)).await?.pop();
         let old = match written {
             Some(Written::Delivered { old }) => old,

@@ -1,6 +1,7 @@
 //! The console: who gets in and how far, what a stranger's page or row can do, what is kept, and every page in a real browser.
 
 mod changes;
+mod edits;
 mod hostile;
 mod objectives;
 mod pages;

@@ -305,7 +305,13 @@ fn deliveries(seen: &Seen) -> Markup {
                                 td data-of="State" { (delivery(one.state)) @if let Some(cause) = &one.cause { span.sub { (cause) } } }
                                 td.number data-of="Attempts" { (one.attempts) }
                                 td data-of="Before" { (pairs(values(at, "old"))) }
-                                td data-of="Now" { (pairs(values(at, "new"))) }
+                                td data-of="Now" {
+                                    (pairs(values(at, "new")))
+                                    @if let Some(by) = &one.changed_by {
+                                        span.sub { "changed by " (by) }
+                                        @if let Some(decided) = values(at, "decided") { span.sub { "the decision said: " (pairs(Some(decided))) } }
+                                    }
+                                }
                             }
                         }
                     }

@@ -32,7 +32,7 @@ pub(in crate::console) static PAGE: Page = Page {
 };
 
 /// Where a retry goes.
-const RETRY: &str = "/console/letters/retry";
+pub(super) const RETRY: &str = "/console/letters/retry";
 /// Letters of a page; a cause's are tried again so many at a time.
 const LISTED: usize = 500;
 /// Letters of a cause that are shown one by one.
@@ -88,7 +88,7 @@ fn group(visit: &Visit, (integration, system, code): &Cause, letters: &[&DeadLet
                 tbody {
                     @for letter in letters.iter().take(SHOWN) {
                         tr {
-                            th scope="row" { (letter.id) @if letter.row.message != message { span.sub { (letter.row.message) } } }
+                            th scope="row" { @if operate.is_some() { a href={ "/console/letters/" (letter.id) } { (letter.id) } } @else { (letter.id) } @if letter.row.message != message { span.sub { (letter.row.message) } } }
                             td data-of="Died" { (moment(letter.row.at)) }
                             td data-of="Decision" { a href={ "/console/decisions/" (letter.row.decision) } { code { (letter.row.decision) } } }
                             td.number {

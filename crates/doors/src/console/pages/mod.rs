@@ -7,6 +7,7 @@ pub(super) mod decisions;
 pub(super) mod deliveries;
 pub(super) mod keys;
 pub(super) mod ledger;
+pub(super) mod letter;
 pub(super) mod letters;
 pub(super) mod map;
 pub(super) mod missing;
