@@ -108,7 +108,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Its name, as it stands in the ledger.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Degraded => "degraded",

@@ -17,6 +17,7 @@ use tendon_kernel::{
 use crate::{
     desk::{ClaimRow, Held, Item},
     format::{Fields, corrupt, sha256},
+    search,
     segment::{HEADER, Place},
     tokens::Token,
     tree::Hash,
@@ -31,7 +32,7 @@ const IDS: Table = Table("ledger_ids");
 /// Subject and position → kind, id, slot, claim.
 const SUBJECTS: Table = Table("ledger_subjects");
 /// Integration and block of 64 positions in which it has a decision.
-const BLOCKS: Table = Table("ledger_blocks");
+pub(crate) const BLOCKS: Table = Table("ledger_blocks");
 /// Claim → who holds it.
 const CLAIMS: Table = Table("ledger_claims");
 /// Day → slot. A subject's slot stands in its newest row.
@@ -41,14 +42,15 @@ const OWNERS: Table = Table("ledger_owners");
 /// Position of an erasure → slots.
 const ERASURES: Table = Table("ledger_erasures");
 
-const TABLES: [Table; 9] = [POSITION, PLACES, IDS, SUBJECTS, BLOCKS, CLAIMS, SLOTS, OWNERS, ERASURES];
+const TABLES: [Table; 11] =
+    [POSITION, PLACES, IDS, SUBJECTS, BLOCKS, CLAIMS, SLOTS, OWNERS, ERASURES, search::OUTCOMES, search::TIMES];
 /// Raised when rows change their form: the projections are built anew then.
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 /// Positions of a block of an integration's decisions.
 pub(crate) const BLOCK: u64 = 64;
 const EVERY: u64 = 32;
 /// Rows read or removed at once.
-const PAGE: usize = 1024;
+pub(crate) const PAGE: usize = 1024;
 
 /// How far the projections are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,20 +92,18 @@ fn place_of(fields: &mut Fields<'_>) -> Option<Place> {
     Some(Place { segment: fields.u64()?, offset: fields.u64()? })
 }
 
-fn with_seq(head: &[u8], seq: u64) -> Vec<u8> {
+pub(crate) fn with_seq(head: &[u8], seq: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(head.len() + 8);
     key.extend_from_slice(head);
     key.extend_from_slice(&seq.to_be_bytes());
     key
 }
 
-fn block_key(integration: &str, block: u64) -> Vec<u8> {
-    let mut head = Vec::from(integration.as_bytes());
-    head.push(0);
-    with_seq(&head, block)
+pub(crate) fn block_key(head: &str, block: u64) -> Vec<u8> {
+    with_seq(&[head.as_bytes(), &[0]].concat(), block)
 }
 
-fn malformed() -> tendon_kernel::Error {
+pub(crate) fn malformed() -> tendon_kernel::Error {
     corrupt("ledger_projection", "a row of the ledger's projections is malformed")
         .hint("delete the projections' database: it is built anew from the ledger")
 }
@@ -322,15 +322,13 @@ impl Index {
         }
     }
 
-    /// Blocks below a position in which an integration has decisions, newest first.
-    pub(crate) async fn blocks(&self, integration: &str, before: u64, most: usize) -> Result<Vec<u64>> {
-        let to = Some(block_key(integration, before.div_ceil(BLOCK)));
-        let range = Range { from: block_key(integration, 0), to, limit: most, descending: true };
-        let rows = self.store.range(BLOCKS, range).await?;
+    /// Blocks below a position that a table lists under a head, newest first.
+    pub(crate) async fn blocks(&self, table: Table, head: &str, before: u64, most: usize) -> Result<Vec<u64>> {
+        let to = Some(block_key(head, before.div_ceil(BLOCK)));
+        let range = Range { from: block_key(head, 0), to, limit: most, descending: true };
+        let rows = self.store.range(table, range).await?;
         rows.iter()
-            .map(|(key, _)| {
-                Fields(key.get(integration.len() + 1..).unwrap_or_default()).u64_key().ok_or_else(malformed)
-            })
+            .map(|(key, _)| Fields(key.get(head.len() + 1..).unwrap_or_default()).u64_key().ok_or_else(malformed))
             .collect()
     }
 

@@ -31,6 +31,7 @@ mod publish;
 mod read;
 mod recover;
 mod seal;
+mod search;
 mod segment;
 mod spare;
 mod tasks;

@@ -10,6 +10,7 @@ use crate::{
     breath::{STRETCH, breathe},
     desk::Item,
     index::Position,
+    search::Search,
     tokens::{Token, Tokenizer},
 };
 
@@ -22,6 +23,7 @@ const RETRY: Duration = Duration::from_millis(250);
 /// What the projector knows between batches.
 pub(crate) struct Projector {
     pub(crate) blocks: BTreeMap<Arc<str>, u64>,
+    pub(crate) search: Search,
     pub(crate) next_slot: u64,
 }
 
@@ -48,6 +50,7 @@ impl Projector {
                 erased.append(&mut base.index.erase(&mut batch, &item.erased).await?);
             }
             base.index.project(&mut batch, item, &mut self.blocks);
+            self.search.add(&mut batch, item.seq, &item.facts);
             let entry = item.entry();
             for projection in base.projections {
                 projection
@@ -57,6 +60,7 @@ impl Projector {
             let used = item.erased.iter().copied().max().map_or(item.slot, |slot| slot.max(item.slot));
             self.next_slot = self.next_slot.max(used + 1);
         }
+        self.search.put(&mut batch);
         if let Some(last) = items.last() {
             let position =
                 Position { count: last.seq + 1, last: last.place, hash: last.hash, next_slot: self.next_slot };
@@ -104,6 +108,7 @@ pub(crate) async fn run(inner: Arc<Inner>, mut projector: Projector) {
             tracing::error!(%error, detail = error.private_detail(), "projections are behind; trying again");
             // What was remembered of the batch that was not written is not true.
             projector.blocks.clear();
+            projector.search.forget();
             inner.context.clock.sleep(RETRY).await;
         }
     }

@@ -14,11 +14,12 @@ use crate::{
     index::BLOCK,
     leaf::Leaf,
     seal::{Binding, Opened, open},
+    search::listed,
     segment::{self, Place, Reader},
     tree::leaf_hash,
 };
 
-/// How much older than `since` an entry must be for looking further back to end: decisions are recorded nearly, not exactly,
+/// How much older than `since` an entry of a subject must be for looking further back to end: decisions are recorded nearly, not exactly,
 /// in the order of their times, and wall clocks jump.
 const SLACK_MICROS: i64 = 86_400_000_000;
 
@@ -164,31 +165,41 @@ impl Inner {
         Ok(())
     }
 
-    /// Walks back block by block; with an integration, only through blocks where it has decisions.
+    /// Walks back through the parts that may hold decisions of the wanted times.
     async fn older(&self, query: &Query, mut before: u64, out: &mut Vec<Entry>) -> Result<()> {
-        const PAGE: usize = 64;
+        let timed = query.since.is_some() || query.until.is_some();
         while out.len() < query.limit && before > query.from {
-            let blocks = match &query.integration {
-                Some(integration) => self.index.blocks(integration, before, PAGE).await?,
+            let part = if timed { self.index.span(query.since, query.until, before).await? } else { Some((0, before)) };
+            let Some((from, to)) = part else { break };
+            self.older_of_part(query, from.max(query.from), to, out).await?;
+            before = from;
+        }
+        Ok(())
+    }
+
+    /// Walks back block by block from `before` to `from`; only through those that are listed for the query.
+    async fn older_of_part(&self, query: &Query, from: u64, mut before: u64, out: &mut Vec<Entry>) -> Result<()> {
+        const PAGE: usize = 64;
+        let listed = listed(query);
+        while before > from {
+            let blocks = match &listed {
+                Some((table, head)) => self.index.blocks(*table, head, before, PAGE).await?,
                 None => vec![(before - 1) / BLOCK],
             };
             for block in &blocks {
-                let (from, to) = ((block * BLOCK).max(query.from), before.min((block + 1) * BLOCK));
-                if from >= to {
+                let (start, end) = ((block * BLOCK).max(from), before.min((block + 1) * BLOCK));
+                if start >= end {
                     return Ok(());
                 }
-                let entries = self.block(from, to).await?;
-                for entry in entries.into_iter().rev() {
+                for entry in self.block(start, end).await?.into_iter().rev() {
                     if fits(query, &entry.facts) {
                         out.push(entry);
                         if out.len() >= query.limit {
                             return Ok(());
                         }
-                    } else if ended(query, &entry) {
-                        return Ok(());
                     }
                 }
-                before = from;
+                before = start;
             }
             if blocks.is_empty() {
                 break;

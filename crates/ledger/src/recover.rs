@@ -19,6 +19,7 @@ use crate::{
     log::Log,
     projector::{self, Projector},
     publish::{self, Publisher, make_folder, write_whole},
+    search::Search,
     segment::{self, Broken, HEADER, Place, Reader},
     spare,
     tiles::{self, read_file},
@@ -79,7 +80,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Book>> {
         uncovered: scanned.uncovered,
     };
     let (inner, jobs) = opened.share();
-    let mut projector = Projector { blocks: BTreeMap::new(), next_slot };
+    let mut projector = Projector { blocks: BTreeMap::new(), search: Search::default(), next_slot };
     inner.catch_up(&mut projector, position).await?;
     inner.remove_stale_tiles(head.size).await?;
     if !inner.index.erasures().await?.is_empty()

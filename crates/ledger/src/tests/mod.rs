@@ -9,6 +9,7 @@ mod flip;
 mod formats;
 mod go;
 mod killed;
+mod search;
 mod spare;
 
 use std::sync::Arc;

@@ -1,0 +1,127 @@
+//! What lets a search pass over entries unread: in which blocks decisions ended in an uncommon way, and between which times the decisions of
+//! each span of positions were made. Times are nearly in the order of positions, not exactly (wall clocks jump), so a span keeps its
+//! earliest and its latest, and none is left out by its place.
+
+use std::collections::BTreeMap;
+
+use tendon_kernel::{
+    Result, Timestamp,
+    decision::Outcome,
+    sockets::{
+        ledger::{EntryKind, Facts, Query},
+        store::{Batch, Range, Table},
+    },
+};
+
+use crate::{
+    format::Fields,
+    index::{BLOCK, BLOCKS, Index, PAGE, block_key, malformed, with_seq},
+};
+
+/// An outcome, alone and with an integration, and block of 64 positions in which a decision ended so.
+pub(crate) const OUTCOMES: Table = Table("ledger_outcomes");
+/// Span, and position of the first entry that this process added to it → earliest and latest time. A span that was begun before a
+/// restart has a row of each process.
+pub(crate) const TIMES: Table = Table("ledger_times");
+
+/// Positions of a span: a million decisions are a thousand rows.
+const SPAN: u64 = 1024;
+/// How most decisions end: no list of their blocks is shorter than all blocks.
+const COMMON: &str = Outcome::Ok.name();
+
+/// What is remembered between batches.
+#[derive(Default)]
+pub(crate) struct Search {
+    /// The last block written for each outcome.
+    blocks: BTreeMap<String, u64>,
+    span: Option<Span>,
+}
+
+struct Span {
+    number: u64,
+    first: u64,
+    earliest: i64,
+    latest: i64,
+}
+
+impl Search {
+    /// Adds an entry's rows, but for the span that it may have begun or widened.
+    pub(crate) fn add(&mut self, batch: &mut Batch, seq: u64, facts: &Facts) {
+        if facts.kind != EntryKind::Decision {
+            return;
+        }
+        let at = facts.at.0;
+        match self.span.as_mut().filter(|span| span.number == seq / SPAN) {
+            Some(span) => (span.earliest, span.latest) = (span.earliest.min(at), span.latest.max(at)),
+            None => {
+                self.put(batch);
+                self.span = Some(Span { number: seq / SPAN, first: seq, earliest: at, latest: at });
+            }
+        }
+        if &*facts.reason != COMMON {
+            for head in [head(&facts.reason, None), head(&facts.reason, Some(&facts.integration))] {
+                let block = seq / BLOCK;
+                if self.blocks.get(&head) != Some(&block) {
+                    batch.put(OUTCOMES, block_key(&head, block), []);
+                    self.blocks.insert(head, block);
+                }
+            }
+        }
+    }
+
+    /// Adds the row of the span that is being filled.
+    pub(crate) fn put(&self, batch: &mut Batch) {
+        if let Some(Span { number, first, earliest, latest }) = &self.span {
+            let value = [earliest.to_le_bytes(), latest.to_le_bytes()].concat();
+            batch.put(TIMES, with_seq(&number.to_be_bytes(), *first), value);
+        }
+    }
+
+    /// The last batch was not written: what it would have written is not there. (The span's times are those of its entries still.)
+    pub(crate) fn forget(&mut self) {
+        self.blocks.clear();
+    }
+}
+
+fn head(outcome: &str, integration: Option<&str>) -> String {
+    // Neither an outcome nor the name of an integration has this sign.
+    integration.map_or_else(|| outcome.to_owned(), |integration| format!("{outcome}\u{1}{integration}"))
+}
+
+/// The list of the blocks that may hold what is asked for; `None`: all may.
+pub(crate) fn listed(query: &Query) -> Option<(Table, String)> {
+    match (query.outcome.map(Outcome::name).filter(|name| *name != COMMON), &query.integration) {
+        (Some(outcome), integration) => Some((OUTCOMES, head(outcome, integration.as_deref()))),
+        (None, Some(integration)) => Some((BLOCKS, integration.clone())),
+        (None, None) => None,
+    }
+}
+
+impl Index {
+    /// The newest positions below one that may hold decisions of these times: from, and up to.
+    pub(crate) async fn span(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        before: u64,
+    ) -> Result<Option<(u64, u64)>> {
+        let mut to = before.div_ceil(SPAN).to_be_bytes().to_vec();
+        loop {
+            let range = Range { from: Vec::new(), to: Some(to), limit: PAGE, descending: true };
+            let rows = self.store.range(TIMES, range).await?;
+            for (key, value) in &rows {
+                let mut fields = Fields(value);
+                let mut time = || fields.array().map(i64::from_le_bytes).map(Timestamp).ok_or_else(malformed);
+                let (earliest, latest) = (time()?, time()?);
+                if until.is_none_or(|until| earliest < until) && since.is_none_or(|since| latest >= since) {
+                    let number = Fields(key).u64_key().ok_or_else(malformed)?;
+                    return Ok(Some((number * SPAN, before.min((number + 1) * SPAN))));
+                }
+            }
+            match rows.into_iter().nth(PAGE - 1) {
+                Some((key, _)) => to = key,
+                None => return Ok(None),
+            }
+        }
+    }
+}
