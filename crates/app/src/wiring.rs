@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tendon_connectors::ALL as SYSTEM_KINDS;
@@ -21,7 +22,7 @@ use tendon_engine::{
 };
 use tendon_flows::watch::WatchProjection;
 use tendon_kernel::{
-    Result,
+    Error, ErrorKind, Result,
     context::Context,
     sockets::{
         ledger::{Ledger, Projection},
@@ -257,6 +258,9 @@ fn server_tls(installed: &Installed, project: &Project, purpose: Purpose) -> Res
     files.map(ServerTls::open).transpose()
 }
 
+/// Longest wait of somebody for the projections: a healthy store needs a fraction of a second.
+const SETTLING: Duration = Duration::from_secs(10);
+
 /// Waits until everything recorded so far is in the projections.
 async fn settled(ledger: &dyn Ledger) -> Result<()> {
     match ledger.state().size.checked_sub(1) {
@@ -286,6 +290,17 @@ impl Parts {
     /// As the ledger's.
     pub(crate) async fn settle(&self) -> Result<()> {
         settled(&*self.ledger).await
+    }
+
+    /// The same for somebody who waits for an answer: on a full disk nothing gets into the projections.
+    ///
+    /// # Errors
+    /// As the ledger's; `Unavailable` after a while.
+    pub(crate) async fn settle_soon(&self) -> Result<()> {
+        tokio::time::timeout(SETTLING, self.settle()).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Unavailable, "projections_behind", "what was recorded last is in no list yet")
+                .hint("look whether the disk is full; the log tells why the lists cannot be written"))
+        })
     }
 
     /// Ends what runs, in the order of dependence: no new rows, no new deliveries, last records, ledger closed.

@@ -36,7 +36,7 @@ pub(super) async fn list(
     limit: usize,
 ) -> Result<Json> {
     let since = since.map(Timestamp::parse).transpose()?;
-    parts.settle().await?;
+    parts.settle_soon().await?;
     let found = parts.ledger.list(Query { integration, subject, since, limit, ..Query::default() }).await?;
     let mut rows = Vec::with_capacity(found.len());
     for entry in &found {

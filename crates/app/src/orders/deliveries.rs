@@ -30,7 +30,7 @@ pub(super) async fn list(
     subject: Option<String>,
     limit: usize,
 ) -> Result<Json> {
-    parts.settle().await?;
+    parts.settle_soon().await?;
     let mut rows = Vec::new();
     let mut before = None;
     // Decisions without a write-back are passed over, so that the list is as long as it was asked for.
@@ -111,7 +111,7 @@ pub(super) async fn undo(parts: &Parts, id: &str, by: &str) -> Result<Json> {
 
 /// The decision that an id is about (its own, or one of its deliveries'), with all entries; and the delivery, if one is meant.
 async fn find(parts: &Parts, id: &str) -> Result<(Entry, Vec<Entry>, Option<String>)> {
-    parts.settle().await?;
+    parts.settle_soon().await?;
     let (decision, only) = match delivery_place(id) {
         Ok((seq, _)) => {
             let causes = |entry: &Entry| matches!(entry.facts.kind, EntryKind::Decision | EntryKind::Review);

@@ -7,12 +7,12 @@ use tendon_kernel::{Error, ErrorKind, Id, Result};
 use crate::wiring::Parts;
 
 pub(super) async fn list(parts: &Parts, limit: usize) -> Result<Json> {
-    parts.settle().await?;
+    parts.settle_soon().await?;
     document(&parts.deliveries.current().letters(None, limit).await?)
 }
 
 pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
-    parts.settle().await?;
+    parts.settle_soon().await?;
     let (_, letter) = parts.deliveries.current().letter(id).await?;
     document(&letter)
 }
@@ -24,7 +24,7 @@ pub(super) async fn retry(parts: &Parts, id: &str) -> Result<Json> {
 
 /// Puts a letter back to work, for somebody, with the values that they changed; gives the decision it belongs to.
 pub(crate) async fn again(parts: &Parts, id: &str, by: &str, edit: Option<Edit>) -> Result<Id> {
-    parts.settle().await?;
+    parts.settle_soon().await?;
     let outbox = parts.deliveries.current();
     let (_, index) = letter_place(id)?;
     let whole_record = index == RECORD_INDEX;

@@ -1,6 +1,6 @@
 //! What doors ask of the running process beside the path and the record: its systems and its dead letters.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tendon_doors::service::{Desk, SystemView};
@@ -11,6 +11,9 @@ use tendon_engine::{
 use tendon_kernel::{Id, Result};
 
 use crate::{orders, wiring::Parts};
+
+/// Longest wait of a list for what was recorded last.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Looks at the parts when asked.
 pub(super) struct ProcessDesk {
@@ -47,7 +50,10 @@ impl Desk for ProcessDesk {
 
     fn letters(&self, after: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>>> {
         async move {
-            self.parts.settle().await?;
+            // On a full disk nothing settles; then the letters that are known are better than none.
+            if let Ok(settled) = tokio::time::timeout(PATIENCE, self.parts.settle()).await {
+                settled?;
+            }
             self.parts.deliveries.current().letters(after, limit).await
         }
         .boxed()

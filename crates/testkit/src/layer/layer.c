@@ -4,7 +4,7 @@
  * Environment: LAYER_FOLDER  the guarded folder, an absolute path without links
  *              LAYER_JOURNAL a folder on the same file system, outside of the guarded one
  *              LAYER_CONTROL a file of three 64-bit numbers, read at each call: nanoseconds added to the wall clock; bytes by
- *                            which files may still grow (negative: no limit); whether syncs lie (1: they do nothing)
+ *                            which files may still grow (negative: no limit); whether syncs lie (1: they do nothing) or fail (2)
  *
  * The journal, read by `cut.rs`: a file per inode with each write since its last sync (what stood there, what was written),
  * emptied by a sync; and `names` with each new, renamed and removed name, and each sync of a folder. A record is written before
@@ -216,7 +216,8 @@ int ftruncate64(int file, off64_t length) { return ftruncate(file, length); }
 static int sync_file(int number, int file) {
     struct stat about;
     if (!is_guarded(file) || syscall(SYS_fstat, file, &about) < 0) return (int)syscall(number, file);
-    if (control && control[2]) return 0;
+    if (control && control[2] == 1) return 0;
+    if (control && control[2] == 2) return errno = EIO, -1;
     pthread_mutex_t *stripe = &stripes[about.st_ino % STRIPES];
     pthread_mutex_lock(stripe);
     int done = (int)syscall(number, file);

@@ -1,5 +1,5 @@
 //! A layer below a real program (`layer.c`, put in front of the C library): it takes away what a program wrote and did not
-//! sync, as a power cut does, bends its wall clock, lets its disk become full, and makes syncs lie. The program is not
+//! sync, as a power cut does, bends its wall clock, lets its disk become full, and makes syncs lie or fail. The program is not
 //! changed and knows nothing of it.
 //!
 //! The source is compiled into `target/` when it is first asked for; a C compiler is part of the set-up anyway.
@@ -93,6 +93,14 @@ impl Layer {
     /// When the switch cannot be written.
     pub fn lie(&self, lie: bool) -> Result<(), String> {
         self.switch(2, i64::from(lie))
+    }
+
+    /// Makes syncs fail, as of a disk that is breaking; what was written can be read all the same.
+    ///
+    /// # Errors
+    /// When the switch cannot be written.
+    pub fn fail(&self, fail: bool) -> Result<(), String> {
+        self.switch(2, if fail { 2 } else { 0 })
     }
 
     /// After the program was killed: makes the folder what a disk may hold after a power cut at that moment. What was

@@ -10,6 +10,7 @@ mod record;
 mod rules;
 mod sessions;
 mod tail;
+mod trouble;
 
 use crate::support::{Answer, Running, Sandbox, desk};
 
@@ -64,7 +65,8 @@ impl<'a> Visitor<'a> {
         let form = ("content-type", "application/x-www-form-urlencoded");
         let cookie = (!self.cookie.is_empty()).then_some(("cookie", self.cookie.as_str()));
         let headers: Vec<_> = more.iter().copied().chain(cookie).chain([form]).collect();
-        self.running.request(method, path, &headers, body)
+        let answer = self.running.try_request(method, path, &headers, body);
+        answer.unwrap_or_else(|| panic!("{method} {path} was not answered"))
     }
 }
 
