@@ -64,9 +64,12 @@ const PARTS: &[Part] = &[
     ("lookups", parts::lookups::measure),
     ("overload", parts::overload::measure),
     ("soak", parts::soak::measure),
+    ("pages", parts::pages::measure),
 ];
 /// Parts that are measured only when they are named.
-const NAMED: [&str; 2] = ["overload", "soak"];
+const NAMED: [&str; 3] = ["overload", "soak", "pages"];
+/// Those of them whose rows go into a page as they are.
+const LONG_RUNS: [&str; 2] = ["overload", "soak"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -87,7 +90,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `[--long] [--readme] [--seconds N] [PART…]`, `[--write] [--minutes N] overload|soak`, or `--peers [--write] [--seconds N]`
+/// `[--long] [--readme] [--seconds N] [PART…]`, `[--write] [--minutes N] overload|soak|pages`, or `--peers [--write] [--seconds N]`
 fn bench(options: &[&str]) -> Res<()> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     if !process::is_pinned() {
@@ -113,8 +116,8 @@ fn bench(options: &[&str]) -> Res<()> {
     let machine = machine();
     let shown = format!("{}\n\n{}", machine["text"].as_str().unwrap_or_default(), table::markdown(&rows));
     println!("{shown}");
-    if setting.write && NAMED.iter().any(|name| options.contains(name)) {
-        for part in NAMED {
+    if setting.write {
+        for part in LONG_RUNS {
             let rows: Vec<table::Row> = rows.iter().filter(|row| row.part == part).cloned().collect();
             if !rows.is_empty() {
                 let shown = format!("{}\n\n{}", machine["text"].as_str().unwrap_or_default(), table::markdown(&rows));

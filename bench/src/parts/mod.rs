@@ -5,6 +5,7 @@ pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod lookups;
 pub(crate) mod overload;
+pub(crate) mod pages;
 pub(crate) mod postgres;
 pub(crate) mod recall;
 pub(crate) mod soak;
