@@ -65,7 +65,7 @@ impl Desk for ProcessDesk {
 
     fn payload<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Payload>> {
         async move {
-            self.parts.settle().await?;
+            self.parts.settle_soon().await?;
             self.parts.deliveries.current().payload(id).await
         }
         .boxed()
