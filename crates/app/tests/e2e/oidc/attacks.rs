@@ -40,8 +40,10 @@ fn an_answer_is_good_once_and_in_the_browser_that_asked() {
     refused(&eve.come(&other(&lure, "code", Some(code))), 401, "does not accept the answer");
     // Once, in the right browser; whoever reads the address later has nothing.
     let back = ada.there_and_back("ada", "/console");
+    let cookies = ada.shown().join("; ");
     assert_eq!(ada.come(&back).status, 200);
     refused(&ada.come(&back), 401, OUTDATED);
+    refused(&company.walker().ask("GET", &back, &[("cookie", &cookies)], "", true), 401, OUTDATED);
     let kept = ada.shown();
     assert!(kept.len() == 2, "the one that was left, and the session: {kept:?}");
     // Without a state, or with one that nobody made.
