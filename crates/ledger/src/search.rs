@@ -98,7 +98,8 @@ pub(crate) fn listed(query: &Query) -> Option<(Table, String)> {
 }
 
 impl Index {
-    /// The newest positions below one that may hold decisions of these times: from, and up to.
+    /// The newest positions below one that may hold decisions of these times: from, and up to. All spans that lie side by side are
+    /// given at once, so that whoever looks further does not come back for each of them.
     pub(crate) async fn span(
         &self,
         since: Option<Timestamp>,
@@ -106,6 +107,7 @@ impl Index {
         before: u64,
     ) -> Result<Option<(u64, u64)>> {
         let mut to = before.div_ceil(SPAN).to_be_bytes().to_vec();
+        let mut found: Option<(u64, u64)> = None;
         loop {
             let range = Range { from: Vec::new(), to: Some(to), limit: PAGE, descending: true };
             let rows = self.store.range(TIMES, range).await?;
@@ -113,15 +115,25 @@ impl Index {
                 let mut fields = Fields(value);
                 let mut time = || fields.array().map(i64::from_le_bytes).map(Timestamp).ok_or_else(malformed);
                 let (earliest, latest) = (time()?, time()?);
-                if until.is_none_or(|until| earliest < until) && since.is_none_or(|since| latest >= since) {
-                    let number = Fields(key).u64_key().ok_or_else(malformed)?;
-                    return Ok(Some((number * SPAN, before.min((number + 1) * SPAN))));
+                let number = Fields(key).u64_key().ok_or_else(malformed)?;
+                let fits = until.is_none_or(|until| earliest < until) && since.is_none_or(|since| latest >= since);
+                match &mut found {
+                    None if fits => found = Some((number, number)),
+                    Some((first, _)) if fits && number + 1 >= *first => *first = number,
+                    // A gap, or a span that does not fit by this row (by another it may: it is looked at again then).
+                    Some((first, _)) if number < *first => return Ok(found.map(range_of(before))),
+                    _ => {}
                 }
             }
             match rows.into_iter().nth(PAGE - 1) {
                 Some((key, _)) => to = key,
-                None => return Ok(None),
+                None => return Ok(found.map(range_of(before))),
             }
         }
     }
+}
+
+/// The positions of spans, from the first to the last of them.
+fn range_of(before: u64) -> impl Fn((u64, u64)) -> (u64, u64) {
+    move |(first, last)| (first * SPAN, before.min((last + 1) * SPAN))
 }
