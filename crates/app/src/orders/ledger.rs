@@ -19,7 +19,11 @@ pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
     let held = parts.engine.requests().hold().await;
     // And no verdict about the subject is recorded from what was read before.
     let reviews = parts.engine.reviews().hold().await;
+    // And no letter about the subject is tried again, or delivery undone, from what was read before.
+    let outbox = parts.deliveries.current();
+    let by_hand = outbox.hold().await;
     let erased = parts.engine.erase(subject, facts).await;
+    drop(by_hand);
     drop(held);
     let erased = erased?;
     parts.engine.reviews_erased(&erased).await;

@@ -8,7 +8,8 @@ use tendon_engine::{
     outbox::{DeadLetter, Edit, Payload, Place},
     systems::BreakerState,
 };
-use tendon_kernel::{Id, Result};
+use tendon_kernel::{Error, ErrorKind, Id, Result};
+use tokio::sync::oneshot;
 
 use crate::{orders, wiring::Parts};
 
@@ -60,7 +61,19 @@ impl Desk for ProcessDesk {
     }
 
     fn retry<'a>(&'a self, id: &'a str, by: &'a str, edit: Option<Edit>) -> BoxFuture<'a, Result<Id>> {
-        orders::letters::again(&self.parts, id, by, edit).boxed()
+        let (parts, id, by) = (Arc::clone(&self.parts), id.to_owned(), by.to_owned());
+        let (tell, told) = oneshot::channel();
+        let spawn = Arc::clone(&parts.context.spawn);
+        // In a task of its own: a caller who hangs up stops nothing between the record and what follows from it.
+        let task = async move { drop(tell.send(orders::letters::again(&parts, &id, &by, edit).await)) };
+        spawn.spawn("letter", Box::pin(task));
+        async move {
+            told.await.map_err(|_| {
+                Error::new(ErrorKind::Unavailable, "stopping", "the process stopped before the letter was tried again")
+                    .hint("look whether it is still listed, then retry it")
+            })?
+        }
+        .boxed()
     }
 
     fn payload<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Payload>> {

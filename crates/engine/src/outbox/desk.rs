@@ -96,13 +96,19 @@ impl Desk {
     }
 
     pub(super) fn accept(&self, pending: Pending) {
+        let seq = pending.place.0;
+        self.accept_of(pending, seq);
+    }
+
+    /// Accepts what an entry brings back: its row waits in the projection once that entry is projected.
+    pub(super) fn accept_of(&self, pending: Pending, seq: u64) {
         let mut state = self.lock();
         if state.complete && state.queue.len() < QUEUE_LIMIT {
             state.queue.add(pending);
         } else {
             state.complete = false;
             state.cursor = state.cursor.min(pending.place);
-            state.left_out = state.left_out.max(pending.place.0);
+            state.left_out = state.left_out.max(seq);
         }
         drop(state);
         self.wake.notify_one();

@@ -45,12 +45,18 @@ pub fn read(written: &[Written], given: impl Fn(&str) -> Option<String>) -> Resu
     for one in written.iter().filter(|one| one.open) {
         let Some(given) = given(&one.field.name) else { continue };
         // Who leaves a value as it is shown changes nothing, whatever its text would be read as.
-        if given.trim() == text(&one.value).trim() {
+        if same(&given, &text(&one.value), one.field.kind) {
             continue;
         }
         changed.push((one.field.name.to_string(), typed(&one.field, &given)?));
     }
     Ok(changed)
+}
+
+/// Whether two texts are the same to whoever reads them on a page: browsers end lines in their own way.
+fn same(one: &str, other: &str, kind: Type) -> bool {
+    let [one, other] = [one, other].map(|text| text.replace("\r\n", "\n").replace('\r', "\n"));
+    if kind == Type::Text { one == other } else { one.trim() == other.trim() }
 }
 
 fn typed(field: &Field, given: &str) -> Result<Value> {
@@ -72,7 +78,8 @@ fn typed(field: &Field, given: &str) -> Result<Value> {
             (number.map(Value::Float), "write a number like 0.75, with a point")
         }
         Type::Time => (Timestamp::parse(text).ok().map(Value::Time), "write it like 2026-05-17T10:00:00Z"),
-        Type::Text => (Some(Value::Text(text.into())), ""),
+        // One of a list is meant without the blanks around it; any other text as it was typed.
+        Type::Text => (Some(Value::Text(if field.values.is_empty() { given } else { text }.into())), ""),
     };
     let value = value.ok_or_else(|| wrong(format!("this is no {}", field.kind), hint))?;
     if let (Some((least, most)), Some(number)) = (field.range, number(&value))
@@ -148,6 +155,17 @@ mod tests {
         assert!(read(&[ranged.clone()], |_| Some("1.5".to_owned())).is_err());
         ranged.open = false;
         assert_eq!(read(&[ranged], |_| Some("0.7".to_owned())).unwrap(), []);
+    }
+
+    #[test]
+    fn lines_that_a_browser_ended_its_way_are_the_same_and_blanks_of_a_text_are_kept() {
+        let written = one(Type::Text, true, Value::Text("one\r\ntwo\rthree".into()));
+        for same in ["one\ntwo\nthree", "one\r\ntwo\r\nthree"] {
+            assert_eq!(read(std::slice::from_ref(&written), |_| Some(same.to_owned())).unwrap(), []);
+        }
+        let other = " one\ntwo\nthree";
+        let changed = ("x".to_owned(), Value::Text(other.into()));
+        assert_eq!(read(&[written], |_| Some(other.to_owned())).unwrap(), [changed]);
     }
 
     proptest! {

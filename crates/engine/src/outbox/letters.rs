@@ -4,7 +4,7 @@
 
 use tendon_kernel::{
     Error, ErrorKind, Result, Value,
-    sockets::ledger::{Entry, EntryKind},
+    sockets::ledger::{Committed, Entry, EntryKind},
 };
 
 use super::{
@@ -105,11 +105,15 @@ impl Outbox {
         let now = self.shared.context.clock.now();
         let ending = Ending::Retry { by: by.to_owned(), edited };
         let retry = outcome::draft(&pending, ending, now, self.shared.custody(&pending));
-        self.shared.ledger.commit(vec![retry]).await?;
+        let committed = self.shared.ledger.commit(vec![retry]).await?;
+        let seq = match committed.first() {
+            Some(Committed::New { seq } | Committed::Taken { seq, .. }) => *seq,
+            None => pending.place.0,
+        };
         if pending.place.1 != RECORD_INDEX
             && let Some(desk) = self.shared.desks.get(&pending.delivery.system)
         {
-            desk.accept(pending);
+            desk.accept_of(pending, seq);
         }
         Ok(entry)
     }

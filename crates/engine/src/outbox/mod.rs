@@ -185,6 +185,12 @@ impl Outbox {
         listeners.push(listener);
     }
 
+    /// Waits until no delivery is undone or tried again by hand, and lets none begin while the guard lives: whoever erases a
+    /// subject holds it, so that nothing is recorded about somebody who was erased after the look at the entries.
+    pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.by_hand.lock().await
+    }
+
     /// State of each system's desk, by system.
     pub fn states(&self) -> BTreeMap<Arc<str>, DeskState> {
         self.shared.desks.iter().map(|(name, desk)| (name.clone(), desk.state())).collect()

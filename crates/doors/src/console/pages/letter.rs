@@ -126,10 +126,11 @@ fn field(visit: &Visit, one: &Written, wrong: Option<&Error>) -> Markup {
                 input id=(name) value=(shown) disabled;
             } @else if one.field.kind == Type::Bool {
                 select id=(name) name=(name) aria-invalid=[invalid] aria-describedby=[described] {
-                    @if !one.field.required { option value="" selected[value.is_empty()] { "none" } }
+                    // Where none is there yet, none is chosen: a browser would send the first one.
+                    @if !one.field.required || shown.is_empty() { option value="" selected[value.is_empty()] { "none" } }
                     @for word in ["true", "false"] { option value=(word) selected[value == word] { (word) } }
                 }
-            } @else if shown.contains('\n') {
+            } @else if shown.contains(['\n', '\r']) {
                 textarea id=(name) name=(name) aria-invalid=[invalid] aria-describedby=[described] { (value) }
             } @else {
                 input id=(name) name=(name) value=(value) autocomplete="off" aria-invalid=[invalid] aria-describedby=[described];
