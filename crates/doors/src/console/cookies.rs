@@ -67,10 +67,11 @@ pub(super) fn end() -> [String; 2] {
         .map(|(name, secure)| format!("{name}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}"))
 }
 
-/// The secret of a sign-in under way.
-pub(super) fn away<'h>(headers: &'h HeaderMap, state: &str) -> Option<&'h str> {
+/// The secret of a sign-in under way, and whether its name is one that another host of the same domain cannot set.
+pub(super) fn away<'h>(headers: &'h HeaderMap, state: &str) -> Option<(&'h str, bool)> {
     let name = format!("{AWAY}{}", state.get(..BEGINNING)?);
-    value(headers, &format!("__Host-{name}")).or_else(|| value(headers, &name))
+    let own = value(headers, &format!("__Host-{name}")).map(|secret| (secret, true));
+    own.or_else(|| value(headers, &name).map(|secret| (secret, false)))
 }
 
 /// The cookie that binds a sign-in to its browser, while it is under way. It is the only one that is not `Strict`: the provider's

@@ -86,7 +86,12 @@ async fn come(visit: &Visit) -> Reply {
     }
     let (state, console) = (visit.query.text("state").unwrap_or_default(), &visit.api.console);
     let now = visit.api.context.clock.monotonic();
-    let away = cookies::away(&visit.headers, state).and_then(|browser| console.pending.end(state, browser, now));
+    let away = cookies::away(&visit.headers, state).and_then(|(browser, own)| {
+        let away = console.pending.end(state, browser, now)?;
+        // Over TLS the cookie was set with the name that is this host's alone.
+        let plain = way(visit, &away.provider).is_ok_and(|way| way.origin.starts_with("http://"));
+        (own || plain).then_some(away)
+    });
     let Some(away) = away else {
         return refused(
             visit,

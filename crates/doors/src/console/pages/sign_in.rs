@@ -176,11 +176,15 @@ fn sign_out(visit: &Visit) -> Reply {
     }
 }
 
+/// Bytes of an address to go to; none of the console is so long.
+const LONGEST: usize = 2048;
+
 /// Where to go: a page of the console, nowhere else.
 pub(super) fn inside(next: Option<&str>) -> String {
     let next = next.unwrap_or_default();
     let own = next.strip_prefix("/console").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-    let own = own && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    // It is kept in memory while somebody signs in elsewhere.
+    let own = own && next.len() <= LONGEST && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     // Browsers follow dots upwards, and read them in either spelling.
     let path = next.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase().replace("%2e", ".");
     if own && !path.contains("/.") { next.to_owned() } else { "/console".to_owned() }
@@ -199,6 +203,7 @@ mod tests {
             "",
             "/",
             "//evil",
+            &format!("/console?{}", "x".repeat(2040)),
             "/consolex",
             "https://evil/",
             "/console\\evil",

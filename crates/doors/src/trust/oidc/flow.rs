@@ -77,7 +77,8 @@ pub(crate) struct Person {
     provider: Arc<str>,
     issuer: String,
     client: String,
-    /// What the claim with the grants said.
+    /// The claim with the grants, and what it said.
+    claim: Vec<String>,
     values: Vec<String>,
     /// The ID token, for signing out.
     token: Option<Secret>,
@@ -181,6 +182,7 @@ impl Oidc {
             provider: plan.name.clone(),
             issuer: plan.issuer.clone(),
             client: console.client.clone(),
+            claim: console.claim.clone(),
             values: granted(&console.claim, &claims).map(str::to_owned).collect(),
             token: Some(text).filter(|text| text.reveal().len() <= HINT),
         };
@@ -208,6 +210,7 @@ impl Oidc {
     fn of(&self, person: &Person) -> Option<(&OidcPlan, &SignInPlan)> {
         let (provider, console) = self.signs_in(&person.provider).ok()?;
         let same = provider.plan.issuer == person.issuer && console.client == person.client;
+        let same = same && console.claim == person.claim;
         same.then_some((&*provider.plan, console))
     }
 
@@ -217,8 +220,9 @@ impl Oidc {
     }
 
     /// Asks for the ID token of a code.
-    async fn exchange(&self, provider: &Provider, console: &SignInPlan, coming: &Coming<'_>) -> Result<Secret> {
-        let about = provider.known().unwrap_or_default();
+    async fn exchange(&self, provider: &Arc<Provider>, console: &SignInPlan, coming: &Coming<'_>) -> Result<Secret> {
+        // A reload may have forgotten it since somebody left.
+        let about = provider.about().await?;
         let to = about.token.as_deref().ok_or_else(|| wrong("the discovery document names no address for codes"))?;
         let back = format!("{}{RETURN}", console.origin);
         let mut form = vec![
