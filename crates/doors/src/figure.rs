@@ -88,12 +88,13 @@ pub fn limit(seconds: f64) -> String {
     if seconds < 1.0 { format!("{} ms", seconds * 1e3) } else { format!("{seconds} s") }
 }
 
-/// How long something lasts, in whole hours or days.
+/// How long something lasts, in minutes, hours or days.
 pub fn lasting(seconds: u64) -> String {
     match seconds {
         0..3600 => format!("{} min", seconds / 60),
         _ if seconds.is_multiple_of(86_400) => format!("{} d", seconds / 86_400),
-        _ => format!("{} h", seconds / 3600),
+        _ if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
 }
 
@@ -158,6 +159,7 @@ mod tests {
             [0.001, 0.005, 0.25, 0.5, 2.5, 30.0].map(limit),
             ["1 ms", "5 ms", "250 ms", "500 ms", "2.5 s", "30 s"]
         );
+        assert_eq!([lasting(5400), lasting(90_000)], ["1 h 30 min", "25 h"]);
         assert_eq!([lasting(2_592_000), lasting(45 * 3600), lasting(3600)], ["30 d", "45 h", "1 h"]);
         assert_eq!(
             [left(None), left(Some(0.314)), left(Some(0.0)), left(Some(-1.5)), left(Some(1.0))],

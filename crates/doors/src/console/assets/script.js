@@ -36,14 +36,17 @@ async function tail(rows) {
   const search = new URLSearchParams(location.search);
   search.set("from", rows.dataset.from);
   const fresh = (await now(`${location.pathname}?${search}`))?.getElementById("rows");
-  if (!fresh || paused) return;
+  // Another look may have been quicker.
+  if (!fresh || paused || rows.dataset.from !== search.get("from")) return;
   const added = [...document.importNode(fresh, true).children];
   const own = [...rows.children];
   // More than an answer holds: what is here does not follow on it any more, and goes altogether.
   const over = own.slice("more" in fresh.dataset ? 0 : Math.max(0, MOST - added.length));
   // Nothing that somebody looks at or stands in goes; the next look asks for all of it again.
   const seen = (row) => row.contains(document.activeElement) || (scrollY > 0 && row.getBoundingClientRect().top < innerHeight);
-  if (added.length && over.some(seen)) return;
+  if (over.some(seen)) return;
+  // So much is new that nothing which fits was found in what was looked at: the page itself knows how to go on from there.
+  if (!added.length && over.length) return location.reload();
   const stands = own.find((row) => row.contains(document.activeElement));
   const anchor = stands ?? (scrollY > 0 ? own.find((row) => row.getBoundingClientRect().bottom > 0) : undefined);
   const before = anchor?.getBoundingClientRect().top;
@@ -93,3 +96,11 @@ document.addEventListener("click", (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   }
 });
+
+// On a phone the pages are a line that scrolls: the one that is open stands in sight.
+const side = document.querySelector(".side");
+const here = side?.querySelector("[aria-current]");
+if (here) {
+  const [line, place] = [side, here].map((part) => part.getBoundingClientRect());
+  side.scrollLeft += place.left - line.left - (line.width - place.width) / 2;
+}
