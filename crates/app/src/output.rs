@@ -46,8 +46,11 @@ pub(crate) fn failure(format: Format, failure: &Failure) {
 /// A table of texts with a head, as wide as the window lets it be.
 pub(crate) fn table(head: &[&'static str], rows: &[Vec<String>]) -> String {
     // What comes first says what a row is about, and is what other commands are given.
-    let rank = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
-    let columns: Vec<Column> = head.iter().enumerate().map(|(at, head)| Column::text(head, rank(at))).collect();
+    let column = |(at, head): (usize, &&'static str)| match u8::try_from(at).unwrap_or(u8::MAX) {
+        0 => Column::whole(head, 0),
+        rank => Column::text(head, rank),
+    };
+    let columns: Vec<Column> = head.iter().enumerate().map(column).collect();
     let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(|text| text.as_str().into()).collect()).collect();
     table::table(&columns, &rows, Screen::of_stdout())
 }

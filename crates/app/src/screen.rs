@@ -61,8 +61,10 @@ impl Whole {
         if let Some(before) = &input {
             let mut keys = before.clone();
             keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-            // A view that was suspended would leave its screen to the shell.
-            keys.special_codes[SpecialCodeIndex::VSUSP] = 0;
+            // A view that was suspended, or killed by Ctrl-\, would leave its screen to the shell.
+            for code in [SpecialCodeIndex::VSUSP, SpecialCodeIndex::VQUIT] {
+                keys.special_codes[code] = 0;
+            }
             let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &keys);
         }
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Taken { input });
@@ -79,8 +81,9 @@ impl Whole {
         let mut frame = String::from("\x1b[H");
         for (at, line) in text.lines().enumerate() {
             frame.push_str(if at > 0 { "\n" } else { "" });
-            frame.push_str(line);
+            // Before the text: behind a full line the cursor still stands on its last cell.
             frame.push_str("\x1b[K");
+            frame.push_str(line);
         }
         frame.push_str("\x1b[J");
         write(&frame)

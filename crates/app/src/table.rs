@@ -70,6 +70,8 @@ pub(crate) struct Column {
     pub(crate) head: &'static str,
     /// Whether its cells stand at the right and are never cut: a number that lost a digit is another number.
     pub(crate) number: bool,
+    /// Whether its cells are not cut while they fit the window: a name that somebody has to type.
+    whole: bool,
     /// Which columns are left out first: those with the highest rank.
     pub(crate) rank: u8,
 }
@@ -77,12 +79,17 @@ pub(crate) struct Column {
 impl Column {
     /// Texts.
     pub(crate) const fn text(head: &'static str, rank: u8) -> Self {
-        Self { head, number: false, rank }
+        Self { head, number: false, whole: false, rank }
+    }
+
+    /// Names to be typed or copied.
+    pub(crate) const fn whole(head: &'static str, rank: u8) -> Self {
+        Self { head, number: false, whole: true, rank }
     }
 
     /// Numbers.
     pub(crate) const fn number(head: &'static str, rank: u8) -> Self {
-        Self { head, number: true, rank }
+        Self { head, number: true, whole: false, rank }
     }
 }
 
@@ -125,7 +132,7 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], screen: Screen) -> S
 fn fitted(columns: &[Column], natural: &[usize], window: usize) -> Vec<Option<usize>> {
     let least = |at: usize| {
         let (column, natural) = (columns.get(at), natural.get(at).copied().unwrap_or_default());
-        if column.is_some_and(|column| column.number) { natural } else { natural.min(SHORTEST) }
+        if column.is_some_and(|column| column.number || column.whole) { natural } else { natural.min(SHORTEST) }
     };
     let all = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
     let mut shown: Vec<usize> = (0..columns.len()).collect();
@@ -234,6 +241,21 @@ mod tests {
         assert_eq!(at(Some(30), &[LONG]), "NAME         PER S  WHY\nlead-scor…  12,345  the model…\n");
         assert_eq!(at(Some(12), &[LONG]), "NAME\nlead-score-…\n");
         assert_eq!(at(Some(3), &[LONG]), "NA…\nle…\n");
+    }
+
+    #[test]
+    fn a_name_to_be_typed_is_whole_while_the_window_holds_it() {
+        let columns = [Column::whole("ID", 0), Column::text("WHY", 1)];
+        let row = ["01a21831-e9a4-7ef7-9a00-225632242e5a", "too late"].map(Cell::from).to_vec();
+        for (width, shown) in [
+            (46, "01a21831-e9a4-7ef7-9a00-225632242e5a  too late"),
+            (45, "01a21831-e9a4-7ef7-9a00-225632242e5a"),
+            (36, "01a21831-e9a4-7ef7-9a00-225632242e5a"),
+            (10, "01a21831-…"),
+        ] {
+            let text = table(&columns, std::slice::from_ref(&row), Screen { width: Some(width), ..Screen::default() });
+            assert_eq!(text.lines().nth(1), Some(shown), "{width}");
+        }
     }
 
     #[test]

@@ -214,9 +214,11 @@ fn tables_fit_the_window_and_colours_are_for_terminals_that_want_them() {
     assert!(!shown(80, silent.env("NO_COLOR", "1")).contains('\x1b'));
     let mut dumb = in_terminal(&sandbox, &["status"]);
     assert!(!shown(80, dumb.env("TERM", "dumb")).contains('\x1b'));
-    // The tables of other commands, too.
-    let list = shown(40, &in_terminal(&sandbox, &["decisions", "list"]));
-    assert!(list.contains('…'), "{list}");
+    // The tables of other commands, too; but what they name can be typed.
+    let command = in_terminal(&sandbox, &["decisions", "list"]);
+    let [narrow, usual] = [30, 80].map(|columns| shown(columns, &command));
+    let whole = sandbox.decisions().iter().any(|decision| usual.contains(decision["id"].as_str().unwrap()));
+    assert!(narrow.contains('…') && whole, "{narrow} {usual}");
     drop(running);
 }
 
@@ -243,7 +245,8 @@ fn top_draws_in_place_follows_the_window_and_gives_the_terminal_back() {
     let fits = |lines: &[String]| lines.len() <= 10 && lines.iter().all(|line| line.chars().count() <= 40);
     let seen = terminal.until("a smaller drawing", |drawn| fits(&last(drawn)) && !last(drawn).is_empty());
     assert!(last(seen).last().unwrap().contains("more lines"), "{:?}", last(seen));
-    terminal.press("xq");
+    // A key that means nothing, the signs of Ctrl-\ and Ctrl-Z, and then the one that ends it.
+    terminal.press("x\x1c\x1aq");
     let (status, drawn) = terminal.end();
     assert!(status.success() && drawn.starts_with("\x1b[?1049h\x1b[?25l"), "{drawn:?}");
     assert!(drawn.ends_with("\x1b[?25h\x1b[?1049l"), "{drawn:?}");
