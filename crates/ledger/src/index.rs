@@ -4,7 +4,7 @@
 //! Rows hold tokens and ids, never a subject or an idempotency key; a subject's rows go when the subject is erased.
 //! Numbers in keys are big-endian, so that they sort; numbers in values are little-endian.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
@@ -17,7 +17,7 @@ use tendon_kernel::{
 use crate::{
     desk::{ClaimRow, Held, Item},
     format::{Fields, corrupt, sha256},
-    search,
+    search::TIMES,
     segment::{HEADER, Place},
     tokens::Token,
     tree::Hash,
@@ -31,7 +31,7 @@ const PLACES: Table = Table("ledger_places");
 const IDS: Table = Table("ledger_ids");
 /// Subject and position → kind, id, slot, claim.
 const SUBJECTS: Table = Table("ledger_subjects");
-/// Integration and block of 64 positions in which it has a decision.
+/// Integration, or outcome of all or of one (`search.rs`), and block of 64 positions in which there is such a decision.
 pub(crate) const BLOCKS: Table = Table("ledger_blocks");
 /// Claim → who holds it.
 const CLAIMS: Table = Table("ledger_claims");
@@ -42,8 +42,7 @@ const OWNERS: Table = Table("ledger_owners");
 /// Position of an erasure → slots.
 const ERASURES: Table = Table("ledger_erasures");
 
-const TABLES: [Table; 11] =
-    [POSITION, PLACES, IDS, SUBJECTS, BLOCKS, CLAIMS, SLOTS, OWNERS, ERASURES, search::OUTCOMES, search::TIMES];
+const TABLES: [Table; 10] = [POSITION, PLACES, IDS, SUBJECTS, BLOCKS, CLAIMS, SLOTS, OWNERS, ERASURES, TIMES];
 /// Raised when rows change their form: the projections are built anew then.
 const FORM: u32 = 3;
 /// Positions of a block of an integration's decisions.
@@ -166,8 +165,8 @@ impl Index {
         Ok(())
     }
 
-    /// Adds an entry's rows. `blocks` remembers the last block written for each integration.
-    pub(crate) fn project(&self, batch: &mut Batch, item: &Item, blocks: &mut BTreeMap<Arc<str>, u64>) {
+    /// Adds an entry's rows, but for those that searches take (`search.rs`).
+    pub(crate) fn project(&self, batch: &mut Batch, item: &Item) {
         let facts = &item.facts;
         if item.seq.is_multiple_of(EVERY) || item.place.offset == HEADER {
             batch.put(PLACES, item.seq.to_be_bytes(), place_bytes(item.place));
@@ -176,11 +175,6 @@ impl Index {
         let mut row = vec![decision];
         row.extend_from_slice(&place_bytes(item.place));
         batch.put(IDS, with_seq(&facts.id.0, item.seq), row);
-        let block = item.seq / BLOCK;
-        if decision == 1 && blocks.get(&facts.integration) != Some(&block) {
-            blocks.insert(Arc::clone(&facts.integration), block);
-            batch.put(BLOCKS, block_key(&facts.integration, block), []);
-        }
         if !item.erased.is_empty() {
             batch.put(
                 ERASURES,
@@ -322,11 +316,11 @@ impl Index {
         }
     }
 
-    /// Blocks below a position that a table lists under a head, newest first.
-    pub(crate) async fn blocks(&self, table: Table, head: &str, before: u64, most: usize) -> Result<Vec<u64>> {
+    /// Blocks below a position that are listed under a head, newest first.
+    pub(crate) async fn blocks(&self, head: &str, before: u64, most: usize) -> Result<Vec<u64>> {
         let to = Some(block_key(head, before.div_ceil(BLOCK)));
         let range = Range { from: block_key(head, 0), to, limit: most, descending: true };
-        let rows = self.store.range(table, range).await?;
+        let rows = self.store.range(BLOCKS, range).await?;
         rows.iter()
             .map(|(key, _)| Fields(key.get(head.len() + 1..).unwrap_or_default()).u64_key().ok_or_else(malformed))
             .collect()

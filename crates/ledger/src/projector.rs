@@ -1,7 +1,7 @@
 //! The task that writes projections behind the entries: in order, in batches, each with the position it leads to. A batch that
 //! the store refuses is tried again; the tail stays in memory until then, and commits wait when it grows too long.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tendon_kernel::{Result, sockets::store::Batch};
 
@@ -22,7 +22,6 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// What the projector knows between batches.
 pub(crate) struct Projector {
-    pub(crate) blocks: BTreeMap<Arc<str>, u64>,
     pub(crate) search: Search,
     pub(crate) next_slot: u64,
 }
@@ -49,7 +48,7 @@ impl Projector {
             if !item.erased.is_empty() {
                 erased.append(&mut base.index.erase(&mut batch, &item.erased).await?);
             }
-            base.index.project(&mut batch, item, &mut self.blocks);
+            base.index.project(&mut batch, item);
             self.search.add(&mut batch, item.seq, &item.facts);
             let entry = item.entry();
             for projection in base.projections {
@@ -107,7 +106,6 @@ pub(crate) async fn run(inner: Arc<Inner>, mut projector: Projector) {
         if let Err(error) = inner.project_some(&mut projector, urgent).await {
             tracing::error!(%error, detail = error.private_detail(), "projections are behind; trying again");
             // What was remembered of the batch that was not written is not true.
-            projector.blocks.clear();
             projector.search.forget();
             inner.context.clock.sleep(RETRY).await;
         }

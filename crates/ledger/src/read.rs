@@ -183,7 +183,7 @@ impl Inner {
         let listed = listed(query);
         while before > from {
             let blocks = match &listed {
-                Some((table, head)) => self.index.blocks(*table, head, before, PAGE).await?,
+                Some(head) => self.index.blocks(head, before, PAGE).await?,
                 None => vec![(before - 1) / BLOCK],
             };
             for block in &blocks {

@@ -2,7 +2,7 @@
 //! erasures, let the projections catch up. Entries under a signed checkpoint are never cut: damage there is an error.
 //! So is damage to entries that the projections prove were durable.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tendon_kernel::{
     Error, ErrorKind, Result,
@@ -80,7 +80,7 @@ pub async fn open(parts: Parts) -> Result<Arc<Book>> {
         uncovered: scanned.uncovered,
     };
     let (inner, jobs) = opened.share();
-    let mut projector = Projector { blocks: BTreeMap::new(), search: Search::default(), next_slot };
+    let mut projector = Projector { search: Search::default(), next_slot };
     inner.catch_up(&mut projector, position).await?;
     inner.remove_stale_tiles(head.size).await?;
     if !inner.index.erasures().await?.is_empty()

@@ -18,8 +18,6 @@ use crate::{
     index::{BLOCK, BLOCKS, Index, PAGE, block_key, malformed, with_seq},
 };
 
-/// An outcome, alone and with an integration, and block of 64 positions in which a decision ended so.
-pub(crate) const OUTCOMES: Table = Table("ledger_outcomes");
 /// Span, and position of the first entry that this process added to it → earliest and latest time. A span that was begun before a
 /// restart has a row of each process.
 pub(crate) const TIMES: Table = Table("ledger_times");
@@ -32,8 +30,8 @@ const COMMON: &str = Outcome::Ok.name();
 /// What is remembered between batches.
 #[derive(Default)]
 pub(crate) struct Search {
-    /// The last block written for each outcome.
-    blocks: BTreeMap<String, u64>,
+    /// The last block written under each head.
+    blocks: BTreeMap<Box<str>, u64>,
     span: Option<Span>,
 }
 
@@ -58,14 +56,18 @@ impl Search {
                 self.span = Some(Span { number: seq / SPAN, first: seq, earliest: at, latest: at });
             }
         }
+        self.list(batch, &facts.integration, seq / BLOCK);
         if &*facts.reason != COMMON {
-            for head in [head(&facts.reason, None), head(&facts.reason, Some(&facts.integration))] {
-                let block = seq / BLOCK;
-                if self.blocks.get(&head) != Some(&block) {
-                    batch.put(OUTCOMES, block_key(&head, block), []);
-                    self.blocks.insert(head, block);
-                }
-            }
+            self.list(batch, &ended(&facts.reason, None), seq / BLOCK);
+            self.list(batch, &ended(&facts.reason, Some(&facts.integration)), seq / BLOCK);
+        }
+    }
+
+    /// Lists a block under a head, once.
+    fn list(&mut self, batch: &mut Batch, head: &str, block: u64) {
+        if self.blocks.get(head) != Some(&block) {
+            batch.put(BLOCKS, block_key(head, block), []);
+            self.blocks.insert(head.into(), block);
         }
     }
 
@@ -83,18 +85,15 @@ impl Search {
     }
 }
 
-fn head(outcome: &str, integration: Option<&str>) -> String {
-    // Neither an outcome nor the name of an integration has this sign.
-    integration.map_or_else(|| outcome.to_owned(), |integration| format!("{outcome}\u{1}{integration}"))
+/// The head of an outcome, of all integrations or of one; no name of an integration has this sign.
+fn ended(outcome: &str, integration: Option<&str>) -> String {
+    format!("{outcome}\u{1}{}", integration.unwrap_or_default())
 }
 
-/// The list of the blocks that may hold what is asked for; `None`: all may.
-pub(crate) fn listed(query: &Query) -> Option<(Table, String)> {
-    match (query.outcome.map(Outcome::name).filter(|name| *name != COMMON), &query.integration) {
-        (Some(outcome), integration) => Some((OUTCOMES, head(outcome, integration.as_deref()))),
-        (None, Some(integration)) => Some((BLOCKS, integration.clone())),
-        (None, None) => None,
-    }
+/// The head under which the blocks that may hold what is asked for are listed; `None`: all may.
+pub(crate) fn listed(query: &Query) -> Option<String> {
+    let outcome = query.outcome.map(Outcome::name).filter(|name| *name != COMMON);
+    outcome.map(|outcome| ended(outcome, query.integration.as_deref())).or_else(|| query.integration.clone())
 }
 
 impl Index {
