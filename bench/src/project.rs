@@ -68,11 +68,7 @@ pub(crate) fn start(setting: &Setting, variant: Variant) -> Res<Started> {
     if !key_file.exists() {
         write(setting, &folder, variant)
             .map_err(|error| format!("{} could not be written: {error}", folder.display()))?;
-        let project = folder.to_string_lossy();
-        let made =
-            crate::lines_of(Command::new(&tendon).args(["keys", "create", "--name", "bench", "--project", &project]))?;
-        let key = made.iter().flat_map(|line| line.split_whitespace()).find(|word| word.starts_with("tdn_"));
-        let key = key.ok_or("`tendon keys create` printed no key")?;
+        let key = new_key(setting, &folder, &["--name", "bench"])?;
         fs::write(&key_file, key).map_err(|error| format!("{}: {error}", key_file.display()))?;
     }
     let key = fs::read_to_string(&key_file).map_err(|error| format!("{}: {error}", key_file.display()))?;
@@ -88,6 +84,14 @@ pub(crate) fn start(setting: &Setting, variant: Variant) -> Res<Started> {
     let grpc = fs::read_to_string(folder.join(GRPC)).ok().and_then(|address| address.parse().ok());
     let target = Target { address, request: Request::new(PATH, &key, 1, subjects) };
     Ok(Started { server, target, key, grpc })
+}
+
+/// Makes a key of the project in this folder.
+pub(crate) fn new_key(setting: &Setting, folder: &Path, options: &[&str]) -> Res<String> {
+    let mut command = Command::new(setting.target.join("release/tendon"));
+    let made = crate::lines_of(command.args(["keys", "create"]).args(options).arg("--project").arg(folder))?;
+    let key = made.iter().flat_map(|line| line.split_whitespace()).find(|word| word.starts_with("tdn_"));
+    Ok(key.ok_or("`tendon keys create` printed no key")?.to_owned())
 }
 
 fn write(setting: &Setting, folder: &Path, variant: Variant) -> std::io::Result<()> {

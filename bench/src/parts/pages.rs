@@ -16,12 +16,13 @@ use tendon_kernel::Timestamp;
 
 use super::{
     doors::{RECORDS, batch, block_on},
-    watch::{NUMBER, fill},
+    soak::decisions,
+    watch::{NUMBER, fill, follow},
 };
 use crate::{
     Res, Setting,
     histogram::Histogram,
-    into_page, lines_of, process,
+    into_page, lines_of,
     project::{self, Variant},
     table::Row,
 };
@@ -36,6 +37,8 @@ const LETTERS: i64 = 100_000;
 const ASKED: usize = 200;
 /// A page that takes so long hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A key that may see everything.
+const ADA: [&str; 4] = ["--name", "ada", "--scope", "admin"];
 /// Drives a real browser.
 const BROWSER: &str = "crates/app/tests/browser";
 
@@ -63,7 +66,7 @@ fn many_decisions(setting: &Setting, table: &mut String, rows: &mut Vec<Row>) ->
         block_on(batch(&started, RECORDS, PEOPLE, "\"outcome\":\"ok\""))?;
         eprintln!("bench: pages: {} of {} decisions", number * RECORDS, BATCHES * RECORDS);
     }
-    let key = admin(setting, "plain")?;
+    let key = project::new_key(setting, &setting.folder.join("plain"), &ADA)?;
     let mut reader = Reader::sign_in(started.target.address, &key)?;
     let (decision, subject) = reader.newest()?;
     let pages = [
@@ -99,36 +102,14 @@ fn many_letters(setting: &Setting, table: &mut String, rows: &mut Vec<Row>) -> R
         .and_then(|()| Connection::open(&crm)?.execute("UPDATE leads SET f00 = 'much'", []))
         .map_err(|error| format!("{} could not be filled: {error}", crm.display()))?;
     let started = project::start(setting, Variant::Watched)?;
-    let begun = Instant::now();
-    let mut dead = 0;
-    while dead < LETTERS {
-        std::thread::sleep(Duration::from_millis(500));
-        let text = process::get(started.target.address, "/metrics").ok_or("the metrics could not be read")?;
-        let line = text.lines().find(|line| line.contains("outcome=\"rejected\""));
-        dead = line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0);
-        eprintln!("bench: pages: {dead} of {LETTERS} letters");
-        if begun.elapsed() > Duration::from_secs(120) {
-            return Err(format!("{dead} of {LETTERS} letters after two minutes"));
-        }
-    }
-    let key = admin(setting, "watched")?;
+    follow(&started.server, LETTERS, || Ok(decisions(&started, "outcome=\"rejected\"")? as i64))?;
+    let key = project::new_key(setting, &folder, &ADA)?;
     let mut reader = Reader::sign_in(started.target.address, &key)?;
     let pages = [
         ("overview, 100,000 dead letters", "/console".to_owned(), true),
         ("dead letters, 100,000", "/console/letters".to_owned(), false),
     ];
     look(&mut reader, &key, &pages, table, rows)
-}
-
-/// A key that may see everything.
-fn admin(setting: &Setting, folder: &str) -> Res<String> {
-    let made = lines_of(
-        Command::new(setting.target.join("release/tendon"))
-            .args(["keys", "create", "--name", "ada", "--scope", "admin", "--project"])
-            .arg(setting.folder.join(folder)),
-    )?;
-    let key = made.iter().flat_map(|line| line.split_whitespace()).find(|word| word.starts_with("tdn_"));
-    Ok(key.ok_or("`tendon keys create` printed no key")?.to_owned())
 }
 
 /// Asks each page again and again, and has a browser paint it; those that have to be quick are held against the aim.

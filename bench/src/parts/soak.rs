@@ -224,7 +224,7 @@ fn sample(started: &Started, folder: &Path, begun: Instant) -> Res<Sample> {
     };
     Ok(Sample {
         hours: begun.elapsed().as_secs_f64() / 3600.0,
-        decisions: decisions(started)?,
+        decisions: decisions(started, "")?,
         memory: started.server.memory()? as f64,
         files: entries("fd")?,
         threads: entries("task")?,
@@ -232,10 +232,10 @@ fn sample(started: &Started, folder: &Path, begun: Instant) -> Res<Sample> {
     })
 }
 
-/// Decisions recorded so far, as the process counts them.
-fn decisions(started: &Started) -> Res<f64> {
+/// Decisions recorded so far, as the process counts them; of lines with these words.
+pub(super) fn decisions(started: &Started, of: &str) -> Res<f64> {
     let text = crate::process::get(started.target.address, "/metrics").ok_or("the metrics could not be read")?;
-    let lines = text.lines().filter(|line| line.starts_with("tendon_decisions_total"));
+    let lines = text.lines().filter(|line| line.starts_with("tendon_decisions_total") && line.contains(of));
     Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.trim().parse::<f64>().ok()).sum())
 }
 

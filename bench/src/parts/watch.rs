@@ -57,7 +57,7 @@ pub(crate) struct Followed {
     most: u64,
 }
 
-/// Looks on until `count` says that all `wanted` rows hold their score.
+/// Looks on until `count` says that all `wanted` rows are done (hold their score, say).
 pub(crate) fn follow(server: &Server, wanted: i64, mut count: impl FnMut() -> Res<i64>) -> Res<Followed> {
     let begun = Instant::now();
     let (mut scored, mut progress) = (0, Instant::now());
@@ -70,11 +70,11 @@ pub(crate) fn follow(server: &Server, wanted: i64, mut count: impl FnMut() -> Re
         if now * 4 <= wanted || early == 0 {
             early = early.max(memory);
         }
-        eprintln!("bench: {now} rows scored, {} MB", memory / 1_000_000);
+        eprintln!("bench: {now} rows done, {} MB", memory / 1_000_000);
         if now > scored {
             (scored, progress) = (now, Instant::now());
         } else if progress.elapsed() > PATIENCE {
-            return Err(format!("{scored} of {wanted} rows were scored, then none for {} s", PATIENCE.as_secs()));
+            return Err(format!("{scored} of {wanted} rows were done, then none for {} s", PATIENCE.as_secs()));
         }
     }
     Ok(Followed { rate: wanted as f64 / begun.elapsed().as_secs_f64(), early, most })
