@@ -209,8 +209,8 @@ impl Oidc {
 
     fn of(&self, person: &Person) -> Option<(&OidcPlan, &SignInPlan)> {
         let (provider, console) = self.signs_in(&person.provider).ok()?;
-        let same = provider.plan.issuer == person.issuer && console.client == person.client;
-        let same = same && console.claim == person.claim;
+        let same =
+            provider.plan.issuer == person.issuer && console.client == person.client && console.claim == person.claim;
         same.then_some((&*provider.plan, console))
     }
 
