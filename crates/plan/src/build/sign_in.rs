@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{api::referenced, trust::exact_origin};
 use crate::{
+    callback::is_here,
     finding::{Findings, plain},
     raw::{OidcRaw, SignInRaw, Span},
     scope::Scope,
@@ -100,7 +101,7 @@ fn doors(
 /// What somebody in between could read and change is no way to sign in, unless there is nobody in between.
 fn good_origin(text: &str) -> bool {
     let host = text.strip_prefix("http://").map(|rest| rest.split(':').next().unwrap_or_default());
-    exact_origin(text) && host.is_none_or(|host| ["127.0.0.1", "localhost"].contains(&host))
+    exact_origin(text) && host.is_none_or(is_here)
 }
 
 /// RFC 6749, 3.3.

@@ -7,6 +7,7 @@ use super::{
     sign_in::{sign_in, steps},
 };
 use crate::{
+    callback::is_here,
     finding::{Findings, Mark, plain},
     raw::{AuthRaw, CallerLimitsRaw, ClientModeRaw, ClientRaw, CorsRaw, OidcRaw, ServerRaw, Span, TlsRaw},
     scope::Scope,
@@ -296,7 +297,7 @@ fn good_issuer(text: &str) -> bool {
     let host = |rest: &str| rest.split(['/', ':']).next().unwrap_or_default().to_owned();
     match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
         (Some(rest), _) => plain && !host(rest).is_empty(),
-        (_, Some(rest)) => plain && ["127.0.0.1", "localhost"].contains(&host(rest).as_str()),
+        (_, Some(rest)) => plain && is_here(&host(rest)),
         _ => false,
     }
 }
