@@ -116,6 +116,7 @@ pub fn burn(value: Option<f64>) -> String {
 pub fn seconds(value: Option<f64>) -> String {
     match value {
         None => NONE.to_owned(),
+        Some(value) if value < 1e-5 => format!("{:.1} µs", value * 1e6),
         Some(value) if value < 0.001 => format!("{:.0} µs", value * 1e6),
         Some(value) if value < 0.01 => format!("{:.1} ms", value * 1e3),
         Some(value) if value < 1.0 => format!("{:.0} ms", value * 1e3),

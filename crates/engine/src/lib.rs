@@ -25,9 +25,11 @@ mod shadow;
 mod stages;
 pub mod stored;
 pub mod systems;
+mod took;
 mod trail;
 pub mod wire;
 
 pub use engine::{DeliverySink, Engine, Parts};
 pub use explaining::effect_in_words;
 pub use runtime::{Runtime, Slot};
+pub use took::Took;

@@ -8,12 +8,10 @@ use tendon_kernel::{
     metrics::{Counter, Exemplar, Histogram, Registry, SECONDS},
 };
 
-use crate::{ask::Timing, recalling::RecallMeters, shadow::ShadowMeters};
+use crate::{ask::Timing, recalling::RecallMeters, shadow::ShadowMeters, took::STAGES};
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
-const STAGES: [&str; 11] =
-    ["admit", "dedupe", "validate", "route", "recall", "enrich", "infer", "judge", "explain", "record", "deliver"];
 
 /// Counters of one integration.
 pub(crate) struct Meters {

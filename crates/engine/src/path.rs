@@ -19,6 +19,7 @@ use crate::{
     runtime::Ready,
     shadow,
     stages::{admit, dedupe, deliver, enrich, explain, fall_back, infer, judge, recall, record, route, validate},
+    took::Took,
     trail::Trail,
 };
 
@@ -34,7 +35,7 @@ pub(crate) struct Admitted {
 /// cannot cancel a commit half way.
 pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask, how: Use) -> Result<Answers> {
     let mut trail = Trail::begin(engine);
-    let mut laps = Laps::start(&engine.context.clock, trail.stages());
+    let mut laps = Laps::start(&engine.context.clock, trail.stages(), ask.items.len());
     // First, and outside the task: who may not ask, or comes too late, costs nothing and leaves no decision.
     let admitted = match admit::run(engine, &ask).await {
         Ok(admitted) => admitted,
@@ -121,7 +122,7 @@ async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Opt
     // The deliveries are made before record, because they stand in the entry: recording them is accepting them.
     deliver::prepare(batch);
     // Before anything leaves: no answer and no delivery without its entry.
-    record::run(engine, batch).await;
+    record::run(engine, batch, &laps.so_far()).await;
     laps.end("record");
     // Last: what is handed over here is durable already, so a crash loses nothing (the outbox finds it in the ledger).
     deliver::run(engine, batch);
@@ -179,7 +180,7 @@ async fn travel(engine: &Arc<Engine>, ask: Ask, admitted: Admitted, mut laps: La
 /// Takes accepted requests through all stages, as one batch.
 pub(crate) async fn carry(engine: &Arc<Engine>, batch: &mut Batch) {
     let mut trail = Trail::begin(engine);
-    let mut laps = Laps::start(&engine.context.clock, trail.stages());
+    let mut laps = Laps::start(&engine.context.clock, trail.stages(), batch.cases.len());
     trail.admitted(&batch.ready, batch.door, batch.cases.len());
     trace::within(trail.scope(), pass(engine, batch, &mut laps, &Use::Fully)).await;
     let answers = batch.cases.iter().map(|case| match &case.state {
@@ -231,13 +232,20 @@ pub(crate) struct Laps {
     clock: Arc<dyn Clock>,
     last: Duration,
     times: Vec<Timing>,
+    /// How many cases take this time together.
+    cases: usize,
     /// The same for a trace, where one is kept.
     stages: Option<Stages>,
 }
 
 impl Laps {
-    fn start(clock: &Arc<dyn Clock>, stages: Option<Stages>) -> Self {
-        Self { clock: Arc::clone(clock), last: clock.monotonic(), times: Vec::with_capacity(12), stages }
+    fn start(clock: &Arc<dyn Clock>, stages: Option<Stages>, cases: usize) -> Self {
+        Self { clock: Arc::clone(clock), last: clock.monotonic(), times: Vec::with_capacity(12), cases, stages }
+    }
+
+    /// For the record.
+    fn so_far(&self) -> Took {
+        Took::so_far(self.cases, &self.times)
     }
 
     fn end(&mut self, stage: &'static str) {

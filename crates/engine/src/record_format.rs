@@ -17,11 +17,12 @@ use tendon_kernel::{
 use crate::{
     ask::{Input, SourceRow},
     lookup::LookedUp,
+    took::Took,
     wire,
 };
 
 /// The rest of a decision's entry (`request` first, where it answers an accepted one):
-/// `{"row":{"key":[7],"mark":{"time":1}},"deliveries":[…],"letter":{…},"why":"…","mark":{"time":1}}`, each part only when there is one.
+/// `{"row":{"key":[7],"mark":{"time":1}},"deliveries":[…],"letter":{…},"why":"…","mark":{"time":1},"took":{"ns":[…]}}`, each part only when there is one.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct More {
     /// Position of the accepted request that this decision answers. First, so that [`More::answers_request`] need not look
@@ -50,6 +51,9 @@ pub struct More {
     /// Watermark of the row whose answer this decision renews in the cache; it comes from no row itself.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "wire::maybe")]
     pub mark: Option<Value>,
+    /// How long the stages took. Last, so that [`More::is_plain`] need not look further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<Took>,
 }
 
 /// What a decision that waits for a person keeps for the time after.
@@ -85,14 +89,12 @@ pub struct Letter {
 impl More {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.request.is_none()
-            && self.review.is_none()
-            && self.reviewed.is_none()
-            && self.row.is_none()
-            && self.deliveries.is_empty()
-            && self.letter.is_none()
-            && self.why.is_none()
-            && self.mark.is_none()
+        *self == Self::default()
+    }
+
+    /// Whether these bytes are of a decision that causes nothing: what most of them are.
+    pub fn is_plain(bytes: &[u8]) -> bool {
+        bytes.is_empty() || bytes.starts_with(b"{\"took\":")
     }
 
     /// Whether these bytes are of a decision that answers an accepted request.

@@ -13,6 +13,7 @@ use crate::{
     engine::Engine,
     explaining,
     record_format::{More, Snapshot, corrupt},
+    took::Took,
 };
 
 /// The decision that an entry records, with its explanation when one was made with it.
@@ -47,6 +48,14 @@ pub fn explain(entry: &Entry, model: Option<&dyn Model>) -> Result<Explanation> 
     let model = model.ok_or_else(|| model_needed(entry))?;
     let snapshot = Snapshot::parse(&body.input)?;
     explaining::of_model(model, &snapshot.features, decision.classes.as_deref())
+}
+
+/// How long the stages of its path took; `None`: it was recorded before that was kept.
+///
+/// # Errors
+/// As [`decision`].
+pub fn took(entry: &Entry) -> Result<Option<Took>> {
+    Ok(More::parse(&opened(entry)?.more)?.took)
 }
 
 impl Engine {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tendon_engine::{
+    Took,
     ask::{Input, SourceRow},
     lookup::{FoundRow, LookedUp},
     record_format::{Awaited, Letter, More, Raw, Snapshot},
@@ -59,7 +60,7 @@ proptest! {
         let row = SourceRow { key: vec![mark.clone()], mark: mark.clone(), digest: [7; 16] };
         let review = due.map(|due| Awaited { due, callback: Some("https://a".into()), system: Some("crm".into()), resource: None });
         let more =
-            More { request, review, reviewed: due.and(request), row: Some(row), deliveries, letter: Some(letter), why: Some("because".into()), mark: Some(mark.clone()) };
+            More { request, review, reviewed: due.and(request), row: Some(row), deliveries, letter: Some(letter), why: Some("because".into()), mark: Some(mark.clone()), took: Some(Took::default()) };
         let back = More::parse(&more.to_bytes()).unwrap();
         prop_assert!(back == more);
         prop_assert_eq!(More::answers_request(&more.to_bytes()), request.is_some());
@@ -102,6 +103,23 @@ proptest! {
         let snapshot = Snapshot::write(&Input::Json(bytes.clone().into()), false, Timestamp(0), &[]);
         let Raw::Json(read) = Snapshot::parse(&snapshot).unwrap().raw else { panic!("another kind of input") };
         prop_assert_eq!(read, bytes);
+    }
+}
+
+#[test]
+fn what_causes_nothing_is_told_by_its_first_bytes() {
+    let took: Took = serde_json::from_str(r#"{"of":2,"ns":[1,2,3]}"#).unwrap();
+    let plain = More { took: Some(took), ..More::default() };
+    for (more, is_plain) in [
+        (More::default(), true),
+        (plain.clone(), true),
+        (More { why: Some("because".into()), ..plain.clone() }, false),
+        (More { mark: Some(Value::Int(1)), ..plain.clone() }, false),
+        (More { request: Some(7), ..plain }, false),
+    ] {
+        let bytes = more.to_bytes();
+        assert_eq!(More::is_plain(&bytes), is_plain);
+        assert!(More::parse(&bytes).unwrap() == more);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Orders about decisions: what the ledger keeps of them, why they are what they are, and whether they come out again.
 
 use serde_json::{Map, Value as Json, json};
-use tendon_engine::{lookup::LookedUp, outbox, record_format::Snapshot};
+use tendon_engine::{lookup::LookedUp, outbox, record_format::Snapshot, stored};
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp,
     sockets::ledger::{Entry, EntryKind, Query},
@@ -18,6 +18,10 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
     let looked_up = looked_up(&body.input)?;
     if !looked_up.is_empty() {
         shown["looked_up"] = looked_up.into();
+    }
+    if let Some(took) = stored::took(&entry)? {
+        let stages = took.stages().map(|(stage, spent)| (stage.to_owned(), (spent.as_secs_f64() * 1e3).into()));
+        shown["timings"] = json!({ "decisions": took.of, "milliseconds": stages.collect::<Map<_, _>>() });
     }
     if let Some(verdict) = parts.engine.review_of(entry.facts.id, false).await.ok().and_then(|review| review.verdict) {
         shown["verdict"] = serde_json::to_value(verdict).unwrap_or_default();

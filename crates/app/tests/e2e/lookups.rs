@@ -144,6 +144,13 @@ fn a_recalled_answer_asks_no_second_system_and_each_door_says_on_which_rows_it_s
     assert_eq!((state(&first), state(&second)), (("fresh", None), ("fresh", Some("recalled"))));
     let shown = sandbox.json(&["decisions", "show", second["id"].as_str().unwrap()]);
     assert_eq!(shown["looked_up"][0]["row"]["credit"], 100, "{shown}");
+    let took = |id: &Json, stage: &str| {
+        let shown = sandbox.json(&["decisions", "show", id.as_str().unwrap()]);
+        assert_eq!(shown["timings"]["decisions"], 1, "{shown}");
+        shown["timings"]["milliseconds"][stage].as_f64().unwrap()
+    };
+    assert!(took(&first["id"], "enrich") > 0.0, "it asked the books");
+    assert!(took(&second["id"], "recall") > 0.0, "it was recalled");
     let replay = sandbox.json(&["decisions", "replay", second["id"].as_str().unwrap()]);
     assert_eq!(replay["same"], true, "{replay}");
     let query =

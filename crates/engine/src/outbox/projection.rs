@@ -95,7 +95,7 @@ impl Projection for OutboxProjection {
         let Some(body) = &entry.body else { return Ok(()) };
         match entry.facts.kind {
             EntryKind::Decision | EntryKind::Review => {
-                if body.more.is_empty() {
+                if More::is_plain(&body.more) {
                     return Ok(());
                 }
                 project_decision(entry, &More::parse(&body.more)?, batch)

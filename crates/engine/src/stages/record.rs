@@ -18,6 +18,7 @@ use crate::{
     engine::Engine,
     lookup::{self, LookedUp},
     record_format::{Awaited, More, Snapshot, write_json},
+    took::Took,
 };
 
 static ROUTES: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
@@ -34,15 +35,15 @@ struct Written {
     decision: Decision,
 }
 
-/// Writes all cases down that are not answered yet and answers them.
-pub(crate) async fn run(engine: &Engine, batch: &mut Batch) {
+/// Writes all cases down that are not answered yet and answers them; `took` is what the stages before needed.
+pub(crate) async fn run(engine: &Engine, batch: &mut Batch, took: &Took) {
     let (mut durable, mut drafts) = (Vec::with_capacity(batch.cases.len()), Vec::with_capacity(batch.cases.len()));
     let (mut behind, mut behind_drafts) = (Vec::new(), Vec::new());
     for index in 0..batch.cases.len() {
         if matches!(batch.cases[index].state, State::Answered(_)) {
             continue;
         }
-        let (written, draft) = write(batch, index);
+        let (written, draft) = write(batch, index, took);
         if written.decision.durable {
             durable.push(written);
             drafts.push(draft);
@@ -113,7 +114,7 @@ fn answer(case: &mut Case, mut decision: Decision, seq: u64) -> Answer {
     Answer { decision: Arc::new(decision), seq, replayed: false }
 }
 
-fn write(batch: &mut Batch, index: usize) -> (Written, Draft) {
+fn write(batch: &mut Batch, index: usize, took: &Took) -> (Written, Draft) {
     let decision = decision(batch, index);
     let facts = facts(batch, &batch.cases[index], &decision);
     let case = &batch.cases[index];
@@ -149,6 +150,7 @@ fn write(batch: &mut Batch, index: usize) -> (Written, Draft) {
             resource: events.map(|events| Arc::clone(&events.resource)),
         }),
         reviewed: None,
+        took: Some(took.clone()),
     };
     let body = Body { subject: case.subject.clone(), input, output, explanation, more: more.to_bytes() };
     case.deliveries = more.deliveries;

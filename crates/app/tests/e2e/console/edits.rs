@@ -98,7 +98,9 @@ fn what_a_person_puts_right_is_written_once_and_tells_who() {
     assert_eq!(sandbox.json(&["decisions", "show", &decision])["decision"]["band"], *band);
     let ada = Visitor::new(&running, &key);
     let page = ada.page(&format!("/console/decisions/{decision}?check=replay"));
-    for part in ["changed by ada", "the decision said", "The same, bit for bit."] {
+    for part in
+        ["changed by ada", "the decision said", "The same, bit for bit.", "before it was written down", ">infer<"]
+    {
         assert!(page.contains(part), "{part}: {page}");
     }
     let undone = sandbox.json(&["deliveries", "undo", &decision]);

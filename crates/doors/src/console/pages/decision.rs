@@ -3,6 +3,7 @@
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use serde_json::Value as Json;
+use tendon_engine::{Took, stored};
 use tendon_kernel::{
     Error, ErrorKind, Result,
     decision::{Decision, DeliveryState, Explanation},
@@ -18,6 +19,7 @@ use crate::{
             chart::{bar, spark},
             empty,
             figure::{NONE, moment, number},
+            laps::laps,
         },
     },
     service::{Filter, Recorded, Row},
@@ -48,6 +50,8 @@ const OTHERS: usize = 20;
 struct Seen {
     decision: Decision,
     recorded: Recorded,
+    /// How long its stages took; `None` for one that was recorded before that was kept.
+    took: Option<Took>,
     /// The input, for those who may see it.
     input: Option<Json>,
     /// Deliveries with their values, for the same.
@@ -68,7 +72,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
         }
         (checked(&seen))
         div.two { (answer(&seen)) (record(&seen, visit)) }
-        div.two.lean { (input(&seen)) (why(seen.recorded.explanation.as_ref())) }
+        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref())) @if let Some(took) = &seen.took { (laps(took)) } }
         (deliveries(&seen))
         (others(&seen))
     };
@@ -87,6 +91,7 @@ async fn look(visit: &Visit) -> Result<Seen> {
     } else {
         Vec::new()
     };
+    let took = stored::took(&recorded.entry)?;
     let asked = |name: &str| visit.query.text("check") == Some(name);
     let replayed = if asked("replay") { Some(visit.order(Order::Replay(id.to_owned())).await) } else { None };
     let proved = if asked("proof") { Some(visit.order(Order::Proof(id.to_owned())).await) } else { None };
@@ -99,7 +104,7 @@ async fn look(visit: &Visit) -> Result<Seen> {
         }
         None => Vec::new(),
     };
-    Ok(Seen { decision, recorded, input, values, others, replayed, proved })
+    Ok(Seen { decision, recorded, took, input, values, others, replayed, proved })
 }
 
 async fn proof(visit: &Visit) -> Result<Reply> {

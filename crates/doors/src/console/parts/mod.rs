@@ -3,6 +3,7 @@
 pub(super) mod chart;
 pub(super) mod diagram;
 pub(super) mod figure;
+pub(super) mod laps;
 pub(super) mod noted;
 
 use maud::{Markup, html};

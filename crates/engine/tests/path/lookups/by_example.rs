@@ -1,8 +1,8 @@
 //! Each promise by an example.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tendon_engine::ask::Ask;
+use tendon_engine::{ask::Ask, stored::took};
 use tendon_kernel::{
     Value,
     decision::{LookupState, Outcome, Rung},
@@ -43,6 +43,28 @@ fn lookups_that_need_nothing_of_each_other_are_asked_at_the_same_time() {
     shop.one("3");
     assert_eq!(shop.books.most_at_once(), 2);
     assert!(shop.sim.now() - before < Duration::from_millis(100), "one wait, not two");
+}
+
+#[test]
+fn the_record_says_how_long_each_stage_took() {
+    let shop = shop(1, &usual("", ""));
+    shop.books.faults(Faults { latency: (Duration::from_millis(50), Duration::from_millis(50)), ..Faults::default() });
+    let engine = Arc::clone(&shop.engine);
+    let answers =
+        shop.sim.run(async move { engine.decide(ask(vec![about(1, "3"), about(2, "4")])).await }).done().unwrap();
+    let entries = shop.ledger.decisions();
+    assert_eq!((answers.items.len(), entries.len()), (2, 2));
+    for entry in &entries {
+        let took = took(entry).unwrap().unwrap();
+        assert_eq!(took.of, 2, "both went the way together");
+        // The customer first, then its region. Nothing else waits in a simulation but the ledger, which comes after.
+        let waited = took.stages().filter(|(_, spent)| *spent >= Duration::from_millis(1));
+        assert_eq!(waited.map(|(stage, spent)| (stage, spent.as_millis())).collect::<Vec<_>>(), [("enrich", 100)]);
+        let kept = |stage: &str| took.stages().find(|(name, _)| *name == stage).map(|(_, spent)| spent);
+        for (stage, spent) in answers.timings.iter().filter(|(stage, _)| !["record", "deliver"].contains(stage)) {
+            assert_eq!(kept(stage), Some(*spent), "{stage}: the caller was told the same");
+        }
+    }
 }
 
 #[test]

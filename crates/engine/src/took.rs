@@ -1,0 +1,86 @@
+//! How long the stages of the path took, as the record of a decision keeps it: up to `explain`, because the entry is
+//! written by the stage after it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ask::Timing;
+
+/// The stages whose time is told, in the path's order. Entries keep times by their place in this list: it may only grow,
+/// and what is recorded ([`RECORDED`]) comes first.
+pub(crate) const STAGES: [&str; 11] =
+    ["admit", "dedupe", "validate", "route", "recall", "enrich", "infer", "judge", "explain", "record", "deliver"];
+
+/// How many of [`STAGES`] have ended when an entry is written.
+const RECORDED: usize = 9;
+
+/// Times of the batch that a decision was in: `{"of":40,"ns":[2100,800,…]}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// How many decisions the batch had; each stage takes all of them at once.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub of: u64,
+    /// Nanoseconds in each stage, in the order of the path; 0 for one that was not passed.
+    ns: Vec<u64>,
+}
+
+impl Took {
+    /// What a batch of `of` took so far.
+    pub(crate) fn so_far(of: usize, times: &[Timing]) -> Self {
+        let mut ns = vec![0; RECORDED];
+        for (stage, spent) in times {
+            if let Some(at) = STAGES[..RECORDED].iter().position(|known| known == stage) {
+                ns[at] = spent.as_nanos().try_into().unwrap_or(u64::MAX);
+            }
+        }
+        Self { of: of as u64, ns }
+    }
+
+    /// Each stage with its time.
+    pub fn stages(&self) -> impl Iterator<Item = Timing> + '_ {
+        STAGES.into_iter().zip(self.ns.iter().copied().map(Duration::from_nanos))
+    }
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` calls it so")]
+fn is_one(of: &u64) -> bool {
+    *of == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_stand_at_the_place_of_their_stage() {
+        let times = [
+            ("admit", Duration::from_nanos(2100)),
+            ("infer", Duration::from_micros(40)),
+            ("record", Duration::from_millis(1)),
+            ("a stage of another day", Duration::from_secs(1)),
+        ];
+        let took = Took::so_far(1, &times);
+        let text = serde_json::to_string(&took).unwrap();
+        assert_eq!(text, r#"{"ns":[2100,0,0,0,0,0,40000,0,0]}"#);
+        assert_eq!(serde_json::from_str::<Took>(&text).unwrap(), took);
+        let passed: Vec<_> = took.stages().filter(|(_, spent)| !spent.is_zero()).collect();
+        assert_eq!(passed, times[..2]);
+        assert!(serde_json::to_string(&Took::so_far(40, &times)).unwrap().starts_with(r#"{"of":40,"#));
+    }
+
+    #[test]
+    fn what_other_versions_wrote_is_read() {
+        let fewer: Took = serde_json::from_str(r#"{"of":3,"ns":[5,6]}"#).unwrap();
+        assert_eq!(
+            fewer.stages().collect::<Vec<_>>(),
+            [("admit", Duration::from_nanos(5)), ("dedupe", Duration::from_nanos(6))]
+        );
+        let more: Took = serde_json::from_str(r#"{"ns":[1,1,1,1,1,1,1,1,1,1,1,1,1]}"#).unwrap();
+        assert_eq!(more.stages().count(), STAGES.len());
+    }
+}
