@@ -12,10 +12,11 @@ import contextlib
 import os
 import re
 import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from strict import PRELUDE, commands, watched
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -53,21 +54,6 @@ def blocks(page):
         elif line.startswith("## "):
             heading = line[3:]
     return found
-
-
-def commands(text):
-    """The commands of a script: lines are taken together until the shell itself finds them whole."""
-    whole, part = [], ""
-    for line in text.splitlines(keepends=True):
-        if not part and (not line.strip() or line.lstrip().startswith("#")):
-            continue
-        part += line
-        finds = subprocess.run(["bash", "-n"], input=part, text=True, capture_output=True)
-        if finds.returncode == 0 and not finds.stderr and not line.rstrip("\n").endswith("\\"):
-            whole.append(part)
-            part = ""
-    assert not part, f"a command has no end: {part}"
-    return whole
 
 
 def record(page, line, count):
@@ -127,9 +113,10 @@ def tour(page, heading=None):
     """A script of the page's `sh` blocks."""
     taken = [one for one in blocks(page) if one.language == "sh" and heading in (None, one.heading)]
     assert taken, f"{page} has no block of shell"
-    script = ['set -euo pipefail\nran() { [[ -z ${SNIPPETS:-} ]] || echo "$*" >>"$SNIPPETS"; }']
+    script = [PRELUDE, '__ran() { [[ -z ${SNIPPETS:-} ]] || echo "$*" >>"$SNIPPETS"; }']
     for block in taken:
-        script.append(f"echo {shlex.quote('--- ' + block.place)}\n{block.text}\necho\nran {block.page} {block.line} {block.count()}")
+        place = f"{shlex.quote(block.page)} {block.line} {block.count()}"
+        script.append(f"echo {shlex.quote('--- ' + block.place)}\n{watched(block.text)}echo\n__ran {place}")
     return "\n".join(script)
 
 

@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import strict
+
 TENDON = os.environ["TENDON"]
 #: The address that the pages print. Others may run something there, so each project gets its own.
 PRINTED = ("http://127.0.0.1:8400", "localhost:8400")
@@ -89,8 +91,8 @@ class Project:
 
     def shell(self, text, **env):
         """Runs a block as it is printed, but for the address."""
-        script = self.addressed(text)
-        ran = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=self.folder, env={**self.env, **env}, text=True, capture_output=True)
+        script = strict.script(self.addressed(text))
+        ran = subprocess.run(["bash", "-c", script], cwd=self.folder, env={**self.env, **env}, text=True, capture_output=True)
         assert ran.returncode == 0, f"ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}"
         return ran.stdout
 
@@ -118,7 +120,7 @@ class Project:
     def beside(self, text, **env):
         """A block that goes on running: it and what it started end together."""
         with open(self.folder / "beside.log", "w") as log:
-            process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", self.addressed(text)], cwd=self.folder,
+            process = subprocess.Popen(["bash", "-c", strict.script(self.addressed(text))], cwd=self.folder,
                                        env={**self.env, **env}, stdout=log, stderr=log, start_new_session=True)
         try:
             yield lambda: (process.poll(), (self.folder / "beside.log").read_text())
