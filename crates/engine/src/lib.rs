@@ -4,6 +4,7 @@ pub mod allowance;
 pub mod ask;
 mod batch;
 mod engine;
+mod erasing;
 mod explaining;
 mod form;
 pub mod lookup;

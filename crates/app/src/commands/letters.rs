@@ -1,10 +1,12 @@
 //! `tendon letters`: dead letters, their causes, and another try.
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 
 use crate::{
     cli::Format,
-    failure::Outcome,
+    failure::{Failure, Outcome},
     orders::Order,
     output::{self, cell, lines},
     project::Project,
@@ -24,10 +26,17 @@ pub(crate) enum Command {
         /// Its id.
         id: String,
     },
-    /// Put one back into the outbox.
+    /// Put one back into the outbox, as it is or with other values.
     Retry {
         /// Its id.
         id: String,
+        /// Write this value in place of the decision's, read by the field's type; nothing after `=`: no value. May be given for
+        /// several fields. `tendon letters show` has what would be written.
+        #[arg(long, value_name = "FIELD=VALUE", value_parser = assignment)]
+        set: Vec<(String, String)>,
+        /// Who says so, for the record (sealed with it).
+        #[arg(long, env = "USER", default_value = "somebody at the command line")]
+        by: String,
     },
 }
 
@@ -47,10 +56,30 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
         Command::Show { id } => {
             super::show(project, format, Order::LettersShow { id }, |letter| lines(letter, 0)).await
         }
-        Command::Retry { id } => {
-            super::show(project, format, Order::LettersRetry { id }, |letter| lines(letter, 0)).await
+        Command::Retry { id, set: given, by } => {
+            let set = once(given)?;
+            super::show(project, format, Order::LettersRetry { id, set, by }, |letter| lines(letter, 0)).await
         }
     }
+}
+
+/// Reads `FIELD=VALUE`.
+fn assignment(text: &str) -> Result<(String, String), &'static str> {
+    let (field, value) = text.split_once('=').filter(|(field, _)| !field.is_empty()).ok_or("write FIELD=VALUE")?;
+    Ok((field.to_owned(), value.to_owned()))
+}
+
+/// Each field once: of two values for one nobody knows which is meant.
+fn once(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut set = BTreeMap::new();
+    for (field, value) in given {
+        if set.contains_key(&field) {
+            let what = format!("`--set` gives {field} two values");
+            return Err(Failure::new("set_twice", what, "give each field once").could_not_run());
+        }
+        set.insert(field, value);
+    }
+    Ok(set)
 }
 
 fn row(letter: &serde_json::Value) -> Vec<String> {

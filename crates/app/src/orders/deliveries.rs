@@ -156,7 +156,7 @@ fn shown(decision: &Entry, report: &DeliveryReport) -> Json {
     row
 }
 
-fn fields(fields: &[(String, Value)]) -> Json {
+pub(super) fn fields(fields: &[(String, Value)]) -> Json {
     fields.iter().map(|(name, value)| (name.clone(), value.to_json())).collect::<Map<_, _>>().into()
 }
 

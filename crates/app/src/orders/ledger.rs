@@ -15,19 +15,7 @@ pub(super) async fn proof(parts: &Parts, id: &str, opening: Opening) -> Result<J
 
 pub(super) async fn erase(parts: &Parts, subject: &str) -> Result<Json> {
     let facts = checkpoints::erasure(&parts.context, &parts.engine.runtime().plan().digest);
-    // No accepted request about the subject is decided from what was read before.
-    let held = parts.engine.requests().hold().await;
-    // And no verdict about the subject is recorded from what was read before.
-    let reviews = parts.engine.reviews().hold().await;
-    // And no letter about the subject is tried again, or delivery undone, from what was read before.
-    let outbox = parts.deliveries.current();
-    let by_hand = outbox.hold().await;
-    let erased = parts.engine.erase(subject, facts).await;
-    drop(by_hand);
-    drop(held);
-    let erased = erased?;
-    parts.engine.reviews_erased(&erased).await;
-    drop(reviews);
+    let erased = parts.engine.erase_alone(&parts.deliveries.current(), subject, facts).await?;
     // After the ledger: what waits for this subject ends, recorded as erased.
     parts.deliveries.current().erased(subject, erased.seq).await;
     Ok(json!({ "seq": erased.seq, "decisions": erased.decisions }))

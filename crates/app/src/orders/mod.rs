@@ -11,7 +11,7 @@ mod models;
 mod reviews;
 pub(crate) mod status;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value as Json;
 use tendon_doors::keys::{NewKey, Scope};
@@ -63,8 +63,8 @@ pub(crate) enum Order {
     LettersList { limit: usize },
     /// Shows a dead letter.
     LettersShow { id: String },
-    /// Tries a dead letter again.
-    LettersRetry { id: String },
+    /// Tries a dead letter again, with these texts in place of the values of its fields.
+    LettersRetry { id: String, set: BTreeMap<String, String>, by: String },
     /// Lists what waits for a person.
     ReviewsList { integration: Option<String>, limit: usize },
     /// Shows one review with its input.
@@ -129,7 +129,7 @@ async fn other(parts: &Parts, order: Order) -> Result<Json> {
         Order::DecisionsReplay { id } => decisions::replay(parts, &id).await,
         Order::LettersList { limit } => letters::list(parts, limit).await,
         Order::LettersShow { id } => letters::show(parts, &id).await,
-        Order::LettersRetry { id } => letters::retry(parts, &id).await,
+        Order::LettersRetry { id, set, by } => letters::retry(parts, &id, &set, &by).await,
         Order::ReviewsList { integration, limit } => reviews::list(parts, integration.as_deref(), limit).await,
         Order::ReviewsShow { id } => reviews::show(parts, &id).await,
         Order::ReviewsGive { id, verdict, by, note } => reviews::give(parts, &id, verdict, by, note).await,

@@ -166,8 +166,11 @@ impl Recorded {
 async fn exchange(parts: &Parts, installed: &Installed, runtime: Runtime, outbox: outbox::Parts) {
     runtime.lend(&outbox.systems);
     parts.flows.stop().await;
+    let before = parts.deliveries.current();
+    // A letter that is tried again is given to this one before it stops, or to the next one.
+    let _by_hand = before.hold().await;
     parts.deliveries.pause();
-    parts.deliveries.current().stop().await;
+    before.stop().await;
     parts.engine.install(runtime);
     // What the old outbox had accepted is found in the projection by the new one, less what it has ended: how its last deliveries
     // ended is perhaps not recorded yet, and they would end a second time. A ledger that cannot write does not hold this up.

@@ -31,6 +31,7 @@ mod oidc;
 mod planted;
 mod registry;
 mod reload;
+mod retries;
 mod reviews;
 mod rules;
 mod standing;

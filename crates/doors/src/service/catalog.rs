@@ -148,11 +148,7 @@ impl Service {
     pub async fn letter(&self, known: &Known, id: &str) -> Result<(Payload, Result<Vec<Written>>)> {
         operator(known)?;
         let payload = self.desk.payload(id).await?;
-        let plan = self.engine.runtime().plan().integrations.get(&payload.letter.row.integration).cloned();
-        let written = match &payload.delivery {
-            Some(delivery) => edit::written(delivery, plan.as_deref()),
-            None => Ok(Vec::new()),
-        };
+        let written = payload.written(self.engine.runtime().plan());
         Ok((payload, written))
     }
 

@@ -143,6 +143,10 @@ impl Desk {
         self.wake.notify_one();
     }
 
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     pub(super) async fn stopped(&self) {
         // An error means that the desk is gone, which is what we wait for.
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;

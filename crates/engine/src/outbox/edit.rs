@@ -31,6 +31,20 @@ pub fn written(delivery: &Delivery, plan: Option<&IntegrationPlan>) -> Result<Ve
     delivery.set.iter().map(one).collect()
 }
 
+/// Refuses a name that is no value which may be changed, and says which are.
+///
+/// # Errors
+/// `Invalid` at the first of them.
+pub fn open<'n>(written: &[Written], mut names: impl Iterator<Item = &'n str>) -> Result<()> {
+    let open: Vec<&str> = written.iter().filter(|one| one.open).map(|one| &*one.field.name).collect();
+    let Some(name) = names.find(|name| !open.contains(name)) else { return Ok(()) };
+    Err(fixed(name).hint(if open.is_empty() {
+        "nothing of this letter can be changed: put its row right in its own system, then retry it as it is".to_owned()
+    } else {
+        format!("these can be changed: {}", open.join(", "))
+    }))
+}
+
 /// A value as a person edits it; `read` gives the same back.
 pub fn text(value: &Value) -> String {
     if *value == Value::Null { String::new() } else { value.to_string() }
@@ -105,6 +119,12 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
+pub(super) fn fixed(name: &str) -> Error {
+    Error::new(ErrorKind::Invalid, "field_fixed", format!("{name} is no field of the delivery that can be changed"))
+        .at(name)
+        .hint("only values that the decision writes can be changed, and not the time by which it goes before or after others")
+}
+
 fn unknown() -> Error {
     Error::new(
         ErrorKind::Unsupported,
@@ -166,6 +186,19 @@ mod tests {
         let other = " one\ntwo\nthree";
         let changed = ("x".to_owned(), Value::Text(other.into()));
         assert_eq!(read(&[written], |_| Some(other.to_owned())).unwrap(), [changed]);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_changed_is_refused_with_those_that_can() {
+        let mut stamp = one(Type::Time, true, Value::Null);
+        (stamp.field.name, stamp.open) = ("at".into(), false);
+        let written = [one(Type::Int, true, Value::Int(1)), stamp];
+        assert!(open(&written, ["x"].into_iter()).is_ok());
+        for wrong in ["at", "y", ""] {
+            let error = open(&written, ["x", wrong].into_iter()).unwrap_err();
+            assert_eq!((error.code(), error.hint_text()), ("field_fixed", Some("these can be changed: x")), "{wrong}");
+        }
+        assert!(open(&[], ["x"].into_iter()).unwrap_err().hint_text().unwrap().contains("as it is"));
     }
 
     proptest! {

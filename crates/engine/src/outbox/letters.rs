@@ -6,9 +6,12 @@ use tendon_kernel::{
     Error, ErrorKind, Result, Value,
     sockets::ledger::{Committed, Entry, EntryKind},
 };
+use tendon_plan::Plan;
 
 use super::{
-    DeadLetter, Outbox, RECORD_INDEX, gone, letter_place, no_letter,
+    DeadLetter, Outbox, RECORD_INDEX,
+    edit::{Written, fixed, written},
+    gone, letter_place, no_letter,
     outcome::{self, Ending, OutcomeForm},
     pendings_of,
     queue::{Pending, Place},
@@ -30,7 +33,20 @@ pub struct Payload {
     pub edited_by: Option<String>,
 }
 
+impl Payload {
+    /// What would be written, field by field; nothing where the record itself could not go on.
+    ///
+    /// # Errors
+    /// As [`written`].
+    pub fn written(&self, plan: &Plan) -> Result<Vec<Written>> {
+        let integration = plan.integrations.get(&self.letter.row.integration);
+        let Some(delivery) = &self.delivery else { return Ok(Vec::new()) };
+        written(delivery, integration.map(|integration| &**integration))
+    }
+}
+
 /// What a person changes.
+#[derive(Clone)]
 pub struct Edit {
     /// The entry by which the letter died that they saw.
     pub seen: u64,
@@ -88,13 +104,17 @@ impl Outbox {
     ///
     /// # Errors
     /// `NotFound` when there is no such letter; `Conflict` when it was tried again meanwhile, or died of something else since
-    /// it was seen; `Gone` when its subject was erased; the ledger's.
+    /// it was seen; `Gone` when its subject was erased; `Unavailable` when another outbox takes the place of this one, which is
+    /// to be asked; the ledger's.
     pub async fn retry(&self, id: &str, by: &str, edit: Option<Edit>) -> Result<Entry> {
         if edit.is_none() {
             self.letter(id).await?;
         }
         // The second one of the same letter sees the first one's entry.
         let _one_at_a_time = self.shared.by_hand.lock().await;
+        if self.is_over() {
+            return Err(over());
+        }
         let Dead { entry, mut pending, seen, mut edited, .. } = self.dead(id).await?;
         if let Some(edit) = edit {
             if edit.seen != seen {
@@ -178,12 +198,6 @@ fn apply(pending: &mut Pending, values: Fields) -> Result<Option<Edited>> {
     Ok((!was.is_empty()).then(|| Edited { set: pending.delivery.set.clone(), was }))
 }
 
-fn fixed(name: &str) -> Error {
-    Error::new(ErrorKind::Invalid, "field_fixed", format!("{name} is no field of the delivery that can be changed"))
-        .at(name)
-        .hint("only values that the decision writes can be changed, and not the time by which it goes before or after others")
-}
-
 fn retried(id: &str, by: Option<&str>) -> Error {
     let who = by.unwrap_or("somebody");
     Error::new(
@@ -193,6 +207,11 @@ fn retried(id: &str, by: Option<&str>) -> Error {
     )
     .with("letter", id)
     .hint("look at its decision; if the letter dies again it is listed again")
+}
+
+fn over() -> Error {
+    Error::new(ErrorKind::Unavailable, "outbox_over", "the outbox ends: the project changes, or the process stops")
+        .hint("try again")
 }
 
 fn moved(id: &str) -> Error {

@@ -186,9 +186,15 @@ impl Outbox {
     }
 
     /// Waits until no delivery is undone or tried again by hand, and lets none begin while the guard lives: whoever erases a
-    /// subject holds it, so that nothing is recorded about somebody who was erased after the look at the entries.
+    /// subject holds it, so that nothing is recorded about somebody who was erased after the look at the entries; and whoever puts
+    /// another outbox in its place, so that no letter is given to one that has ended.
     pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.shared.by_hand.lock().await
+    }
+
+    /// Whether it was stopped: nobody writes what is given to it.
+    fn is_over(&self) -> bool {
+        self.shared.desks.values().any(Desk::is_stopped)
     }
 
     /// State of each system's desk, by system.

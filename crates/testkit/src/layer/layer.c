@@ -3,8 +3,9 @@
  *
  * Environment: LAYER_FOLDER  the guarded folder, an absolute path without links
  *              LAYER_JOURNAL a folder on the same file system, outside of the guarded one
- *              LAYER_CONTROL a file of three 64-bit numbers, read at each call: nanoseconds added to the wall clock; bytes by
- *                            which files may still grow (negative: no limit); whether syncs lie (1: they do nothing) or fail (2)
+ *              LAYER_CONTROL a file of four 64-bit numbers, read at each call: nanoseconds added to the wall clock; bytes by
+ *                            which files may still grow (negative: no limit); whether syncs lie (1: they do nothing), fail (2),
+ *                            or those of the ledger wait until this changes (3). The last one is written: how many waited
  *
  * The journal, read by `cut.rs`: a file per inode with each write since its last sync (what stood there, what was written),
  * emptied by a sync; and `names` with each new, renamed and removed name, and each sync of a folder. A record is written before
@@ -47,9 +48,9 @@ static pthread_mutex_t stripes[STRIPES], naming = PTHREAD_MUTEX_INITIALIZER;
 __attribute__((constructor)) static void begin(void) {
     for (int at = 0; at < STRIPES; at++) pthread_mutex_init(&stripes[at], NULL);
     const char *text = getenv("LAYER_CONTROL");
-    int file = text ? (int)syscall(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC) : -1;
+    int file = text ? (int)syscall(SYS_openat, AT_FDCWD, text, O_RDWR | O_CLOEXEC) : -1;
     if (file >= 0) {
-        void *page = mmap(NULL, 24, PROT_READ, MAP_SHARED, file, 0);
+        void *page = mmap(NULL, 32, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (page != MAP_FAILED) control = page;
         syscall(SYS_close, file);
     }
@@ -218,6 +219,11 @@ static int sync_file(int number, int file) {
     if (!is_guarded(file) || syscall(SYS_fstat, file, &about) < 0) return (int)syscall(number, file);
     if (control && control[2] == 1) return 0;
     if (control && control[2] == 2) return errno = EIO, -1;
+    char held[PATH_MAX];
+    if (control && control[2] == 3 && path_of(file, held) && strstr(held, "/ledger/")) {
+        __atomic_add_fetch(&control[3], 1, __ATOMIC_SEQ_CST);
+        for (struct timespec pause = {0, 1000000}; control[2] == 3;) syscall(SYS_nanosleep, &pause, NULL);
+    }
     pthread_mutex_t *stripe = &stripes[about.st_ino % STRIPES];
     pthread_mutex_lock(stripe);
     int done = (int)syscall(number, file);

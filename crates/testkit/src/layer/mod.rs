@@ -1,5 +1,5 @@
 //! A layer below a real program (`layer.c`, put in front of the C library): it takes away what a program wrote and did not
-//! sync, as a power cut does, bends its wall clock, lets its disk become full, and makes syncs lie or fail. The program is not
+//! sync, as a power cut does, bends its wall clock, lets its disk become full, and makes syncs lie, fail or wait. The program is not
 //! changed and knows nothing of it.
 //!
 //! The source is compiled into `target/` when it is first asked for; a C compiler is part of the set-up anyway.
@@ -54,6 +54,7 @@ impl Layer {
         layer.switch(0, 0)?;
         layer.room(None)?;
         layer.lie(false)?;
+        layer.switch(3, 0)?;
         Ok(layer)
     }
 
@@ -101,6 +102,25 @@ impl Layer {
     /// When the switch cannot be written.
     pub fn fail(&self, fail: bool) -> Result<(), String> {
         self.switch(2, if fail { 2 } else { 0 })
+    }
+
+    /// Lets syncs of the ledger's files wait until this is taken back.
+    ///
+    /// # Errors
+    /// When the switch cannot be written.
+    pub fn hold(&self, hold: bool) -> Result<(), String> {
+        self.switch(2, if hold { 3 } else { 0 })
+    }
+
+    /// How many syncs had to wait so far.
+    ///
+    /// # Errors
+    /// When the count cannot be read.
+    pub fn held(&self) -> Result<i64, String> {
+        let mut count = [0; 8];
+        let read = self.control.read_exact_at(&mut count, 3 * 8);
+        read.map_err(|error| failed("how many syncs wait could not be read", &error))?;
+        Ok(i64::from_ne_bytes(count))
     }
 
     /// After the program was killed: makes the folder what a disk may hold after a power cut at that moment. What was
