@@ -1,7 +1,10 @@
-//! The list of decisions asks for what is newer than it shows, and gets that and nothing else.
+//! The list of decisions asks for what is newer than it shows, and gets that and nothing else; a browser shows each row once, keeps
+//! those it has, and no more than it can hold.
+
+use serde_json::json;
 
 use super::Visitor;
-use crate::support::{Sandbox, body, desk};
+use crate::support::{Sandbox, body, browse, desk};
 
 /// Where the next look begins, and the rows of a page.
 fn read(page: &str) -> (String, Vec<String>) {
@@ -47,4 +50,23 @@ fn a_look_asks_for_what_is_newer_than_the_newest_row() {
     for wrong in ["from=x", "before=-1"] {
         assert_eq!(ada.get(&format!("/console/decisions?{wrong}")).status, 400);
     }
+}
+
+#[test]
+fn a_list_that_lives_shows_each_row_once_and_keeps_what_it_has() {
+    let sandbox = Sandbox::new(0);
+    sandbox.write("integrations/desk.yaml", &desk());
+    let key = sandbox.key("ada", &["admin"]);
+    let running = sandbox.up();
+    let seen = browse(&running, "tail.mjs", &key, "console-pictures", &[&body(7)]);
+    let wanted = json!({
+        // Two looks at once, and the later one is answered first.
+        "overtaken": { "first": 5, "then": 5, "different": 5 },
+        // A look that found nothing which fits, and did not get to the end.
+        "emptied": { "before": 5, "after": 5 },
+        // All stay while there is room, then the newest do.
+        "few": [50, false],
+        "most": { "rows": 200, "newest": true, "different": true, "older": true },
+    });
+    assert_eq!(seen, wanted);
 }
