@@ -82,6 +82,8 @@ pub(crate) struct Parts {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) deliveries: Arc<Deliveries>,
+    /// When dead letters last changed.
+    pub(crate) letters: OutboxProjection,
     pub(crate) flows: Flows,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) gate: Arc<Gate>,
@@ -93,9 +95,9 @@ pub(crate) struct Parts {
 }
 
 /// What other rooms derive from the ledger.
-fn projections() -> Vec<Arc<dyn Projection>> {
+fn projections(outbox: &OutboxProjection) -> Vec<Arc<dyn Projection>> {
     vec![
-        Arc::new(OutboxProjection),
+        Arc::new(outbox.clone()),
         Arc::new(WatchProjection),
         Arc::new(RequestsProjection),
         Arc::new(ReviewsProjection),
@@ -127,7 +129,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let sealed = sealed_keys(&state)?;
     let projected = open_projections(project)?;
     let checkpoints = Arc::new(Checkpoints::of(project, &context, &http, &secrets));
-    let book = open_book(&projected, &sealed, project, &installed, &checkpoints).await?;
+    let (book, letters) = open_book(&projected, &sealed, project, &installed, &checkpoints).await?;
     let ledger: Arc<dyn Ledger> = book.clone();
     if registry::finish(&project.folder, &*records, &*ledger, &context, &installed.plan.digest).await? {
         installed = judged(project, &context, &secrets, &*records).await?;
@@ -158,10 +160,9 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     let keys = Arc::new(KeyRing::open(records.clone(), ledger.clone(), context.clone()).await?);
     let served = (purpose == Purpose::Serve).then_some(&*installed.plan);
     let gate = Arc::new(gate(&keys, &context, &http, sealed, &secrets, served)?);
-    let (project, tls) = (project.clone(), tls.map(Arc::new));
     tracing::debug!(kinds = SYSTEM_KINDS.len(), plan = %installed.plan.digest, "the project is open");
     Ok(Parts {
-        project,
+        project: project.clone(),
         purpose,
         installing: tokio::sync::Mutex::default(),
         in_force: Mutex::new(installed.digest()),
@@ -174,10 +175,11 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         ledger,
         engine,
         deliveries,
+        letters,
         flows,
         keys,
         gate,
-        tls,
+        tls: tls.map(Arc::new),
         telemetry,
         _lock: lock,
     })
@@ -219,12 +221,13 @@ async fn open_book(
     project: &Project,
     installed: &Installed,
     known: &Checkpoints,
-) -> Result<Arc<Book>> {
+) -> Result<(Arc<Book>, OutboxProjection)> {
+    let letters = OutboxProjection::default();
     let book = tendon_ledger::open(tendon_ledger::Parts {
         context: known.context().clone(),
         store: store.clone(),
         keys: keys.clone(),
-        projections: projections(),
+        projections: projections(&letters),
         origin: format!("tendon.local/{}/main", installed.plan.project),
         folder: LEDGER.to_owned(),
         settings: tendon_ledger::Settings::default(),
@@ -236,7 +239,7 @@ async fn open_book(
         drop(book.close().await);
         return Err(error);
     }
-    Ok(book)
+    Ok((book, letters))
 }
 
 /// Reads and judges a project with its aliases; keeps plan and models by digest.

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{id::Id, sockets::ledger::ModelRef, time::Timestamp, value::Value};
+use crate::{
+    id::Id,
+    sockets::{http::origin_of, ledger::ModelRef},
+    time::Timestamp,
+    value::Value,
+};
 
 /// Through which door a decision was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -313,6 +318,11 @@ impl Delivery {
     /// Whether it is a call to a receiver, not a write to a system.
     pub fn is_callback(&self) -> bool {
         self.system.starts_with(CALLBACK)
+    }
+
+    /// What it writes to, as it may be shown to anybody: of a receiver's address its origin, because the path may hold a key.
+    pub fn shown(&self) -> Arc<str> {
+        if self.is_callback() { origin_of(&self.resource).into() } else { self.resource.clone() }
     }
 }
 

@@ -133,6 +133,10 @@ impl Desk for Nothing {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn letters_changed(&self) -> u64 {
+        0
+    }
+
     fn retry<'a>(&'a self, _: &'a str, _: &'a str, _: Option<Edit>) -> BoxFuture<'a, Told<Id>> {
         Box::pin(async { Err(Error::new(ErrorKind::NotFound, "no_letter", "there is no such letter")) })
     }

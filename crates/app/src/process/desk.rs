@@ -60,6 +60,10 @@ impl Desk for ProcessDesk {
         .boxed()
     }
 
+    fn letters_changed(&self) -> u64 {
+        self.parts.letters.letters_changed()
+    }
+
     fn retry<'a>(&'a self, id: &'a str, by: &'a str, edit: Option<Edit>) -> BoxFuture<'a, Result<Id>> {
         let (parts, id, by) = (Arc::clone(&self.parts), id.to_owned(), by.to_owned());
         let (tell, told) = oneshot::channel();

@@ -4,9 +4,12 @@
 use std::{net::SocketAddr, process::Command};
 
 use serde_json::{Value as Json, json};
-use tendon_testkit::peer::Peer;
+use tendon_testkit::peer::{Peer, free_port};
 
-use crate::support::{Answer, PYTHON, Running, Sandbox, eventually, exchange, input, request};
+use crate::{
+    console::Visitor,
+    support::{Answer, PYTHON, Running, Sandbox, eventually, exchange, input, request},
+};
 
 const SECRET: &str = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVz";
 const OLD_SECRET: &str = "whsec_d2hhdCB3YXMgdGhlIHNlY3JldCBiZWZvcmUsIG9sZA==";
@@ -260,4 +263,24 @@ fn a_slow_receiver_holds_up_nobody_else() {
         delivery(&running, &key, id, "delivered");
         assert_eq!(slow.calls(id).len(), 1, "called again while it was still answering");
     }
+}
+
+/// Where a call goes is shown by its host: the path of an address may hold a key, and what stands behind it more so.
+#[test]
+fn pages_show_the_host_of_a_receiver_and_its_path_to_operators_only() {
+    let port = free_port();
+    let away = format!("http://127.0.0.1:{port}");
+    let sandbox = project(&[format!("{away}/hooks")], "");
+    let keys = ["read", "operate"].map(|scope| sandbox.key(scope, &["decide:*", "read", scope]));
+    let running = sandbox.up();
+    ask(&running, &keys[0], 7, &format!("{away}/hooks/T0K3N?token=s3cret-token"));
+    let [viewer, operator] = keys.each_ref().map(|key| Visitor::new(&running, key));
+    let waits = |page: &str| page.contains("data-of=\"Next try\"");
+    eventually("the call waits", || waits(&viewer.page("/console/deliveries")));
+    let host = format!("127.0.0.1:{port}");
+    let seen = viewer.page("/console/deliveries");
+    assert!(waits(&seen) && seen.contains(&format!("data-of=\"Into\">{host}<")) && !seen.contains("T0K3N"), "{seen}");
+    let seen = operator.page("/console/deliveries");
+    assert!(seen.contains(&format!(">{host}</summary>")) && seen.contains("/hooks/T0K3N<"), "{seen}");
+    assert!(!seen.contains("s3cret"), "{seen}");
 }

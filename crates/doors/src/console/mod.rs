@@ -23,6 +23,8 @@ use pending::Pending;
 use session::Sessions;
 use tokio::sync::Semaphore;
 
+use crate::overview::Tally;
+
 pub use office::{Office, Order, Slot, Span};
 pub use record::{Chapter, Checkpoint, Files, LedgerView, Noted, Published, Verdict, Verification};
 pub(crate) use routes::router;
@@ -36,6 +38,7 @@ pub struct Console {
     attempts: Attempts,
     pending: Pending,
     asked: Semaphore,
+    pub(crate) tally: Tally,
     pub(crate) office: Arc<dyn Office>,
 }
 
@@ -43,6 +46,6 @@ impl Console {
     /// A console with nobody signed in.
     pub fn new(office: Arc<dyn Office>) -> Self {
         let (sessions, attempts, pending) = (Sessions::default(), Attempts::default(), Pending::default());
-        Self { sessions, attempts, pending, asked: Semaphore::new(ASKED), office }
+        Self { sessions, attempts, pending, asked: Semaphore::new(ASKED), tally: Tally::default(), office }
     }
 }

@@ -10,9 +10,10 @@ use tendon_plan::{
     objectives::{ObjectiveKind, ObjectivePlan},
 };
 
+use super::words;
 use crate::{
     console::Slot,
-    figure::{lasting, limit, percent, portion},
+    figure::{lasting, portion},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -71,12 +72,7 @@ impl Budget {
 impl Budget {
     /// What is to be reached.
     pub fn title(&self) -> String {
-        let target = percent(self.target * 100.0);
-        match (self.objective, self.within) {
-            (_, Some(within)) => format!("{target} within {}", limit(within)),
-            ("by_model", _) => format!("{target} by the model"),
-            _ => format!("{target} answered"),
-        }
+        words::objective(self.objective, self.target, self.within)
     }
 
     /// What is to be reached, and what was.

@@ -1,15 +1,13 @@
 //! Makes the overview: asks the parts, the trends and the outbox, and adds up.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value as Json;
-use tendon_engine::outbox::DeadLetter;
 use tendon_kernel::{Result, Timestamp};
 use tendon_plan::IntegrationPlan;
 
 use super::{
-    Budget, Cause, Doing, Figures, Health, IntegrationView, Letters, Overview, Refusal, SystemRow, Trouble, Waiting,
-    Watch, budgets,
+    Budget, Doing, Figures, Health, IntegrationView, Overview, Refusal, SystemRow, Trouble, Waiting, Watch, budgets,
 };
 use crate::{
     api::{Api, PartHealth, health},
@@ -18,14 +16,10 @@ use crate::{
     trust::Known,
 };
 
-/// Dead letters looked at to count them by cause.
-const LETTERS: usize = 500;
-/// Longest wait for them.
-const LETTERS_WAIT: Duration = Duration::from_secs(2);
 /// What counts as now.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Causes and reasons that are listed.
-const LISTED: usize = 8;
+pub(super) const LISTED: usize = 8;
 
 /// The document, and what is drawn beside it: a slot per step of the span.
 pub(crate) struct Look {
@@ -43,17 +37,15 @@ pub(crate) struct Look {
 pub(crate) async fn look(api: &Api, known: &Known, span: Span) -> Result<Look> {
     let (ready, stopping, parts) = health::is_ready(api).await;
     let systems = systems(&parts, api.service.systems(known)?);
-    // A ledger or store in trouble is what this has to tell of: it does not wait for them.
-    let letters = tokio::time::timeout(LETTERS_WAIT, api.service.letters(known, Some(LETTERS), None)).await;
-    let (letters, by_integration) =
-        counted(letters.ok().and_then(Result::ok).map(|page| (page.letters, page.next.is_some())));
+    let tally = api.console.tally.now(api, known).await;
+    let letters = &tally.letters;
     let mut seen = Integrations::default();
     for plan in api.service.integrations(known) {
-        seen.add(api, &plan, span, &parts, by_integration.get(&plan.name).copied().unwrap_or_default());
+        seen.add(api, &plan, span, &parts, tally.by_integration.get(&plan.name).copied().unwrap_or_default());
     }
     let (runtime, office) = (api.engine.runtime(), &api.console.office);
     let trouble: Vec<Trouble> =
-        parts.iter().filter_map(Trouble::of).chain(seen.failing()).chain(seen.spent()).collect();
+        parts.iter().filter_map(Trouble::of).chain(seen.failing()).chain(seen.falling()).chain(seen.spent()).collect();
     let well = trouble.is_empty() && letters.count == Some(0);
     let overview = Overview {
         project: runtime.plan().project.clone(),
@@ -78,7 +70,7 @@ pub(crate) async fn look(api: &Api, known: &Known, span: Span) -> Result<Look> {
             more: systems.iter().any(|system| system.view.more),
         },
         systems,
-        letters,
+        letters: letters.clone(),
         refusals: refusals(api),
         models: api.service.models(known)?,
     };
@@ -133,6 +125,18 @@ impl Integrations {
             why: format!(
                 "{} of {} decisions of the last minute found no answer",
                 one.minute.failed, one.minute.decisions
+            ),
+            vital: false,
+        })
+    }
+
+    /// Those that a fallback answers for: their callers are served, and somebody should know that it is not the model that serves them.
+    fn falling(&self) -> impl Iterator<Item = Trouble> {
+        self.views.iter().filter(|one| one.minute.fallback > 0).map(|one| Trouble {
+            part: format!("integration:{}", one.name),
+            why: format!(
+                "{} of {} decisions of the last minute were answered by a fallback",
+                one.minute.fallback, one.minute.decisions
             ),
             vital: false,
         })
@@ -195,23 +199,6 @@ fn systems(parts: &[PartHealth], views: Vec<SystemView>) -> Vec<SystemRow> {
         SystemRow { view, under_way, concurrency, queued }
     };
     views.into_iter().map(row).collect()
-}
-
-/// Letters by cause, and how many each integration has.
-fn counted(looked: Option<(Vec<DeadLetter>, bool)>) -> (Letters, BTreeMap<Arc<str>, usize>) {
-    let count = looked.as_ref().map(|(letters, _)| letters.len());
-    let (letters, more) = looked.unwrap_or_default();
-    let mut by_integration = BTreeMap::<Arc<str>, usize>::new();
-    let mut causes = BTreeMap::<(String, String), usize>::new();
-    for letter in letters {
-        *by_integration.entry(letter.row.integration).or_default() += 1;
-        *causes.entry((letter.row.code, letter.row.message)).or_default() += 1;
-    }
-    let mut causes: Vec<_> =
-        causes.into_iter().map(|((code, message), times)| Cause { code, message, times }).collect();
-    causes.sort_by_key(|cause| std::cmp::Reverse(cause.times));
-    causes.truncate(LISTED);
-    (Letters { count, more, causes }, by_integration)
 }
 
 /// Requests refused before a decision, by reason, since the start.

@@ -3,10 +3,12 @@
 
 mod budget;
 mod look;
+mod tally;
+pub mod words;
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tendon_kernel::{Result, Timestamp};
 
 use crate::{
@@ -17,6 +19,7 @@ use crate::{
 };
 pub use budget::{Budget, budgets};
 pub(crate) use look::{Look, MINUTE, look};
+pub(crate) use tally::Tally;
 
 /// Looks at everything.
 ///
@@ -66,10 +69,10 @@ pub struct Overview {
 }
 
 /// Whether all is well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
-    /// Every part does its work, and there is no dead letter.
+    /// Every part does its work, models answer what is asked, and there is no dead letter.
     Healthy,
     /// Decisions are answered, and something is to be looked at.
     Degraded,
@@ -164,7 +167,7 @@ pub struct Watch {
 }
 
 /// How an integration does, by its model, its watch, what the last minute counted, and what it is to reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doing {
     /// No version of its model is loaded.

@@ -58,6 +58,8 @@ pub trait Desk: Send + Sync {
     fn systems(&self) -> Vec<SystemView>;
     /// Dead letters, oldest first, after a place.
     fn letters(&self, after: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>>>;
+    /// How many entries there were when a dead letter last came or went.
+    fn letters_changed(&self) -> u64;
     /// Puts a dead letter back to work, for somebody, with the values that they changed; gives the decision it belongs to.
     fn retry<'a>(&'a self, id: &'a str, by: &'a str, edit: Option<Edit>) -> BoxFuture<'a, Result<tendon_kernel::Id>>;
     /// A dead letter with what it would write.

@@ -1,6 +1,9 @@
 //! What waits and what died, as projections of the ledger: rows name a place in the ledger and never hold what is sealed.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use serde::{Deserialize, Serialize};
 use tendon_kernel::{
@@ -79,8 +82,19 @@ pub(super) fn place_of(key: &[u8]) -> Result<Place> {
     }
 }
 
-/// The outbox and the dead letters, folded out of decisions and delivery outcomes.
-pub struct OutboxProjection;
+/// The outbox and the dead letters, folded out of decisions and delivery outcomes. Clones share what they know.
+#[derive(Clone, Default)]
+pub struct OutboxProjection {
+    changed: Arc<AtomicU64>,
+}
+
+impl OutboxProjection {
+    /// How many entries there were when a dead letter last came or went, as far as this process has projected it: while that is the
+    /// same, and as many entries are in all projections, the letters are the same.
+    pub fn letters_changed(&self) -> u64 {
+        self.changed.load(Ordering::Acquire)
+    }
+}
 
 impl Projection for OutboxProjection {
     fn name(&self) -> &'static str {
@@ -98,11 +112,23 @@ impl Projection for OutboxProjection {
                 if More::is_plain(&body.more) {
                     return Ok(());
                 }
-                project_decision(entry, &More::parse(&body.more)?, batch)
+                let more = More::parse(&body.more)?;
+                project_decision(entry, &more, batch)?;
+                if more.letter.is_none() {
+                    return Ok(());
+                }
             }
-            EntryKind::Delivery => project_outcome(entry, &OutcomeForm::decode(&body.more)?, batch),
-            _ => Ok(()),
+            EntryKind::Delivery => {
+                project_outcome(entry, &OutcomeForm::decode(&body.more)?, batch)?;
+                // No letter ends like that: its retry took it off the list.
+                if ["delivered", "superseded"].contains(&&*entry.facts.reason) {
+                    return Ok(());
+                }
+            }
+            _ => return Ok(()),
         }
+        self.changed.fetch_max(entry.seq.saturating_add(1), Ordering::AcqRel);
+        Ok(())
     }
 }
 

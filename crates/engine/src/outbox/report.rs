@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tendon_kernel::{
     Result, Value,
     decision::{Delivery, DeliveryState},
-    sockets::{
-        http::origin_of,
-        ledger::{Entry, EntryKind},
-    },
+    sockets::ledger::{Entry, EntryKind},
 };
 
 use super::{letters::Edited, outcome::OutcomeForm};
@@ -71,9 +68,7 @@ pub fn report(entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
 }
 
 fn report_pending(id: String, delivery: Delivery) -> DeliveryReport {
-    // The path of a receiver's address may hold a key.
-    let called = delivery.is_callback().then(|| origin_of(&delivery.resource).into());
-    let resource = called.unwrap_or(delivery.resource);
+    let resource = delivery.shown();
     DeliveryReport {
         id,
         system: delivery.system,

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tendon_kernel::{Id, Timestamp};
+use tendon_kernel::{Id, Timestamp, sockets::http::path_of};
 
 use super::{Outbox, desk::Desk, queue::Lane};
 
@@ -16,8 +16,12 @@ pub struct Waits {
     pub decision: Id,
     /// The decision's integration.
     pub integration: Arc<str>,
-    /// What is to be written to.
+    /// The system.
+    pub system: Arc<str>,
+    /// What is to be written to; of a receiver's address nothing but its origin.
     pub resource: Arc<str>,
+    /// The path of a receiver's address, which may hold a key; never what stands behind its `?`.
+    pub path: Option<Arc<str>>,
     /// Time of the decision.
     pub at: Timestamp,
     /// Attempts of this process.
@@ -45,7 +49,9 @@ impl Desk {
             id: format!("{}-{}", pending.place.0, pending.place.1),
             decision: pending.id,
             integration: pending.integration.clone(),
-            resource: pending.delivery.resource.clone(),
+            system: pending.delivery.system.clone(),
+            resource: pending.delivery.shown(),
+            path: pending.delivery.is_callback().then(|| path_of(&pending.delivery.resource).into()),
             at: pending.at,
             attempts: pending.attempts,
             wait: pending.not_before.max(state.pause_until).saturating_sub(now),

@@ -140,7 +140,7 @@ impl Start {
             store: self.store.clone(),
             keys: self.keys.clone(),
             projections: vec![
-                Arc::new(OutboxProjection),
+                Arc::new(OutboxProjection::default()),
                 Arc::new(WatchProjection),
                 Arc::new(RequestsProjection),
                 Arc::new(ReviewsProjection),

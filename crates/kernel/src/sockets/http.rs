@@ -84,6 +84,12 @@ pub fn origin_of(url: &str) -> &str {
     if origin.contains('@') { "(address with user information)" } else { origin }
 }
 
+/// The path of an address, which may hold a key; never what stands behind its `?` or `#`, and nothing where the origin is not told.
+pub fn path_of(url: &str) -> &str {
+    let path = url.strip_prefix(origin_of(url)).unwrap_or_default();
+    path.split(['?', '#']).next().unwrap_or_default()
+}
+
 /// An answer, whatever its status: also a redirect and an error are answers.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpResponse {
@@ -153,6 +159,8 @@ mod tests {
         assert!(text.contains("https://hooks.example:8443") && text.contains("authorization"), "{text}");
         assert!(!text.contains("s3cret"), "{text}");
         assert_eq!(origin_of("http://a?x=1"), "http://a");
+        let paths = ["http://a:1/x/y?key=1#z", "http://a", "http://a?x=1", "http://a/#z", "https://me:s3cret@host/x"];
+        assert_eq!(paths.map(path_of), ["/x/y", "", "", "/", ""]);
         assert!(!origin_of("https://me:s3cret@host/x").contains("s3cret"));
         let response = HttpResponse { status: 200, headers: Vec::new(), body: b"s3cret".to_vec() };
         assert!(!format!("{response:?}").contains("s3cret"));

@@ -1,7 +1,10 @@
 //! How everything does, as text for a window: the figures of the console's overview, in its words.
 
 use serde_json::Value as Json;
-use tendon_doors::figure::{NONE, ago, burn, count, lasting, left, limit, number, percent, portion, seconds, share};
+use tendon_doors::{
+    figure::{NONE, ago, burn, count, lasting, left, number, portion, seconds, share},
+    overview::{Doing, Health, words},
+};
 use tendon_kernel::Timestamp;
 
 use crate::{
@@ -105,7 +108,7 @@ fn integrations(document: &Json, screen: Screen) -> String {
     let row = |one: &Json| {
         let figures = &one["figures"];
         let part = |name: &str| share(whole_number(figures, name), whole_number(figures, "decisions"));
-        let (tone, state) = doing(&cell(one, "state"));
+        let (tone, state) = doing(one);
         let letters = whole_number(one, "letters");
         vec![
             cell(one, "name").into(),
@@ -137,11 +140,11 @@ fn objectives(document: &Json, screen: Screen) -> String {
         Column::number("OVER", 6),
     ];
     let row = |of: &Json, one: &Json| {
-        let target = percent(one["target"].as_f64().unwrap_or_default() * 100.0);
-        let within = one["within"].as_f64().map_or_else(String::new, |within| format!(" within {}", limit(within)));
+        let target = one["target"].as_f64().unwrap_or_default();
+        let wanted = words::objective(&cell(one, "objective"), target, one["within"].as_f64());
         let tone = if one["spent"] == true { Tone::Warn } else { Tone::Plain };
         vec![
-            format!("{} {target}{within}", cell(one, "objective").replace('_', " ")).into(),
+            wanted.into(),
             cell(of, "name").into(),
             portion(one["reached"].as_f64()).into(),
             Cell::new(left(one["left"].as_f64()), tone),
@@ -222,32 +225,35 @@ fn listed(columns: &[Column], rows: Vec<Vec<Cell>>, screen: Screen) -> String {
     if rows.is_empty() { String::new() } else { table(columns, &rows, screen) }
 }
 
-fn health(document: &Json) -> (Tone, &'static str) {
-    match document["state"].as_str() {
-        Some("healthy") => (Tone::Good, "healthy"),
-        Some("degraded") => (Tone::Warn, "degraded"),
-        Some("stopping") => (Tone::Warn, "stopping"),
-        _ => (Tone::Bad, "not ready"),
-    }
+/// The state of the whole, in the words of the page; one that this version does not know, as it is called.
+fn health(document: &Json) -> (Tone, String) {
+    told(&document["state"], |health: Health| health.told())
 }
 
-fn doing(state: &str) -> (Tone, String) {
-    let tone = match state {
-        "no_model" | "failing" => Tone::Bad,
-        "watch_held_up" | "fallback" | "budget_spent" => Tone::Warn,
-        "deciding" => Tone::Good,
-        _ => Tone::Plain,
+fn doing(one: &Json) -> (Tone, String) {
+    told(&one["state"], |doing: Doing| doing.told())
+}
+
+fn system(one: &Json) -> (Tone, String) {
+    told(&one["breaker"], |breaker| words::system(breaker, one["last_failure"].is_string()))
+}
+
+/// A state in words.
+fn told<T: serde::de::DeserializeOwned>(
+    state: &Json,
+    words: impl FnOnce(T) -> (words::Tone, &'static str),
+) -> (Tone, String) {
+    let Ok(known) = serde_json::from_value(state.clone()) else {
+        return (Tone::Warn, state.as_str().unwrap_or(NONE).replace('_', " "));
     };
-    (tone, state.replace('_', " "))
-}
-
-fn system(one: &Json) -> (Tone, &'static str) {
-    match one["breaker"].as_str() {
-        Some("open") => (Tone::Bad, "left alone"),
-        Some("half_open") => (Tone::Warn, "tried again"),
-        _ if one["last_failure"].is_string() => (Tone::Warn, "failing"),
-        _ => (Tone::Good, "answers"),
-    }
+    let (tone, word) = words(known);
+    let tone = match tone {
+        words::Tone::Good => Tone::Good,
+        words::Tone::Warn => Tone::Warn,
+        words::Tone::Bad => Tone::Bad,
+        words::Tone::Calm => Tone::Plain,
+    };
+    (tone, word.to_lowercase())
 }
 
 /// How long ago the watch had seen everything.

@@ -5,6 +5,39 @@ use serde_json::json;
 use super::Visitor;
 use crate::support::{Sandbox, desk, eventually, input};
 
+/// Callers who are answered by a fallback are answered; that it is not the model's answer is told all the same.
+#[test]
+fn a_fallback_in_use_is_told_where_people_look() {
+    let sandbox = Sandbox::new(0);
+    // The model's answers lie outside of the range.
+    let falling = desk().replace("fallback: {", "output: { range: [0.9, 1] }\nfallback: {").replace("0.05 }", "0.95 }");
+    let falling = falling.replace(">= 0.1", ">= 0.93").replace(">= 0.055", ">= 0.905");
+    sandbox.write("integrations/desk.yaml", &falling);
+    let key = sandbox.key("ada", &["admin"]);
+    let running = sandbox.up();
+    let status = || {
+        let output = sandbox.run(&["status", "--output", "json"]);
+        (output.status.code(), serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap())
+    };
+    let (code, document) = status();
+    assert_eq!((code, &document["state"]), (Some(0), &json!("healthy")), "{document}");
+    let bearer = format!("Bearer {key}");
+    let asked = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let question = json!({ "input": input(7) }).to_string();
+    let answer = running.request("POST", "/v1/integrations/desk/decisions", &asked, &question);
+    assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("degraded")), "{}", answer.json());
+    eventually("it is degraded", || status().1["state"] == "degraded");
+    let (code, document) = status();
+    let why = "1 of 1 decisions of the last minute were answered by a fallback";
+    let trouble = json!([{ "part": "integration:desk", "why": why, "vital": false }]);
+    assert_eq!((code, &document["trouble"]), (Some(1), &trouble), "{document}");
+    let text = String::from_utf8(sandbox.run(&["status"]).stdout).unwrap();
+    let page = Visitor::new(&running, &key).page("/console");
+    for told in [why, "integration:desk"] {
+        assert!(text.contains(told) && page.contains(told), "{told}: {text}");
+    }
+}
+
 #[test]
 fn a_known_share_of_failures_is_what_every_place_tells() {
     let sandbox = Sandbox::new(0);
@@ -60,7 +93,9 @@ fn a_known_share_of_failures_is_what_every_place_tells() {
     let page = Visitor::new(&running, &key).page("/console");
     let trouble = "the error budget of its objective is spent: 99.5 % by the model in 12 h, 0 % reached";
     assert!(said.contains(trouble) && page.contains(trouble), "{said}");
-    for figure in ["by model 99.5 %", "fast 95 % within 30 s", "spent 200 times over", "50.0 %", "0.50×", "12 h"] {
+    for figure in
+        ["99.5 % by the model", "95 % within 30 s", "90 % answered", "spent 200 times over", "50.0 %", "0.50×", "12 h"]
+    {
         assert!(said.contains(figure), "{figure}: {said}");
     }
     for figure in ["90 % answered", "1 of 20 wrong", "95 % within 30 s", "spent 200 times over", "200×"] {

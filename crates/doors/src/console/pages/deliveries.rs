@@ -11,17 +11,20 @@ use tendon_kernel::{
     decision::{CALLBACK, DeliveryState},
 };
 
-use super::{decision, systems};
-use crate::console::{
-    layout,
-    office::Order,
-    page::{Change, May, Page, Reply, View, Visit},
-    parts::{
-        Tone, badge, empty,
-        figure::{ago, count, moment, seconds},
-        live, pager,
+use super::decision;
+use crate::{
+    console::{
+        layout,
+        office::Order,
+        page::{Change, May, Page, Reply, View, Visit},
+        parts::{
+            Tone, badge, empty,
+            figure::{ago, count, moment, seconds},
+            live, pager,
+        },
+        session::Notice,
     },
-    session::Notice,
+    overview::words,
 };
 
 /// The page.
@@ -55,7 +58,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
         @if outbox.is_empty() {
             section.card aria-label="Waiting" { (empty("Nothing is written", "`doors.events.set` of an integration names what is written back.")) }
         }
-        @for (system, state, waits) in &outbox { (desk(system, state, waits, now)) }
+        @for (system, state, waits) in &outbox { (desk(visit, system, state, waits, now)) }
         section.card aria-labelledby="of-outcomes" {
             header { h2 id="of-outcomes" { "Last outcomes" } span.soft { "of the newest decisions first" } }
             @match &recent {
@@ -67,10 +70,13 @@ async fn show(visit: &Visit) -> Result<Reply> {
     Ok(View::reply("Deliveries", body))
 }
 
-fn desk(system: &Arc<str>, state: &DeskState, waits: &[Waits], now: Timestamp) -> Markup {
+fn desk(visit: &Visit, system: &Arc<str>, state: &DeskState, waits: &[Waits], now: Timestamp) -> Markup {
     let id = format!("waiting-{system}");
-    let well = if state.waiting == 0 { (Tone::Good, "Nothing waits") } else { (Tone::Calm, "Writing") };
-    let (tone, word) = systems::trouble(state.breaker, state.failures > 0).unwrap_or(well);
+    let (tone, word) = match words::system(state.breaker, state.failures > 0) {
+        (Tone::Good, _) if state.waiting == 0 => (Tone::Good, "Nothing waits"),
+        (Tone::Good, _) => (Tone::Calm, "Writing"),
+        trouble => trouble,
+    };
     let writing = state.unfinished.saturating_sub(state.waiting);
     let ended = &state.ended;
     html! {
@@ -86,14 +92,14 @@ fn desk(system: &Arc<str>, state: &DeskState, waits: &[Waits], now: Timestamp) -
                     }
                     dt { "Ended" } dd { (count(ended.delivered)) " delivered, " (count(ended.superseded)) " passed over, " (count(ended.dead)) " dead since the start" }
                 }
-                @if !waits.is_empty() { (queue(waits, now)) }
+                @if !waits.is_empty() { (queue(visit, waits, now)) }
                 @if state.waiting > waits.len() { p.inner.soft.small { "The first " (waits.len()) " are shown, in the order of their turns." } }
             }
         }
     }
 }
 
-fn queue(waits: &[Waits], now: Timestamp) -> Markup {
+fn queue(visit: &Visit, waits: &[Waits], now: Timestamp) -> Markup {
     html! {
         div.scroll { table.stack {
             thead { tr { th scope="col" { "Delivery" } th scope="col" { "Decision" } th scope="col" { "Into" } th.number scope="col" { "Age" } th.number scope="col" { "Attempts" } th scope="col" { "Next try" } } }
@@ -102,7 +108,7 @@ fn queue(waits: &[Waits], now: Timestamp) -> Markup {
                     tr {
                         th scope="row" { (one.id) @if one.backfill { span.sub { "backfill" } } }
                         td data-of="Decision" { a href={ "/console/decisions/" (one.decision) } { code { (one.decision) } } span.sub { (one.integration) } }
-                        td data-of="Into" { (one.resource) }
+                        td data-of="Into" { (into(visit, &one.system, &one.resource, one.path.as_deref())) }
                         td.number data-of="Age" { (ago(one.at, now)) }
                         td.number data-of="Attempts" { (one.attempts) }
                         td data-of="Next try" {
@@ -114,6 +120,21 @@ fn queue(waits: &[Waits], now: Timestamp) -> Markup {
                 }
             }
         } }
+    }
+}
+
+/// What is written to. A receiver is told by its host; who may see what is written sees the path of its address, too.
+fn into(visit: &Visit, system: &str, resource: &str, path: Option<&str>) -> Markup {
+    if !system.starts_with(CALLBACK) {
+        return html! { (system) "." (resource) };
+    }
+    let host = resource.split_once("://").map_or(resource, |(_, host)| host);
+    let path = path.filter(|path| path.len() > 1 && visit.who.as_ref().is_some_and(|who| who.known.operate));
+    html! {
+        @match path {
+            Some(path) => details.more { summary title=(path) { (host) } code { (path) } },
+            None => (host),
+        }
     }
 }
 
@@ -147,7 +168,7 @@ fn outcome(visit: &Visit, row: &Json) -> Markup {
             td data-of="State" { @if let Some(state) = state { (decision::delivery(state)) } @if let Some(cause) = row["cause"].as_str() { span.sub { (cause) } } @if let Some(by) = row["undone_by"].as_str() { span.sub { "by " (by) } } }
             td data-of="Decided" { @if let Ok(at) = Timestamp::parse(text("at")) { (moment(at)) } }
             td data-of="Decision" { a href={ "/console/decisions/" (text("decision")) } { code { (text("decision")) } } span.sub { (text("integration")) } }
-            td data-of="Into" { (text("system")) "." (text("resource")) }
+            td data-of="Into" { (into(visit, text("system"), text("resource"), None)) }
             td.number data-of="Attempts" { (count(row["attempts"].as_u64().unwrap_or_default())) }
             td.number {
                 @if let Some(who) = admin {

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use tendon_kernel::Result;
 use tendon_plan::plan::IntegrationPlan;
 
-use super::{overview, systems};
+use super::systems;
 use crate::{
     console::{
         page::{May, Page, Reply, View, Visit},
@@ -89,7 +89,7 @@ async fn flows(visit: &Visit) -> Result<Vec<Flow>> {
         let past = |time| api.console.office.past(name, time);
         let (minute, budgets) = (past(MINUTE), budgets(&plan, past));
         let doing = Doing::of(wrong(format!("model:{name}")), wrong(format!("watch:{name}")), &minute, &budgets);
-        let state = overview::told(doing);
+        let state = doing.told();
         let place = |system: &str, resource: &str| (system.to_owned(), resource.to_owned());
         let watched = plan.events.iter().map(|events| place(&events.system, &events.resource));
         let looked_up = plan.lookups.list.iter().map(|lookup| place(&lookup.system, &lookup.resource));

@@ -3,7 +3,6 @@
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use serde_json::Value as Json;
-use tendon_engine::systems::BreakerState;
 use tendon_kernel::{Result, metrics::Point};
 use tendon_plan::plan::SystemPlan;
 
@@ -15,6 +14,7 @@ use crate::{
             figure::{NONE, count, moment, number, seconds, share},
         },
     },
+    overview::words,
     service::SystemView,
 };
 
@@ -53,16 +53,7 @@ pub(super) fn state(system: &SystemView) -> Markup {
 
 /// How a system does.
 pub(super) fn doing(system: &SystemView) -> (Tone, &'static str) {
-    trouble(system.breaker, system.last_failure.is_some()).unwrap_or((Tone::Good, "Answers"))
-}
-
-/// What is wrong with a system, by its breaker and whether its last calls failed.
-pub(super) fn trouble(breaker: BreakerState, failing: bool) -> Option<(Tone, &'static str)> {
-    match breaker {
-        BreakerState::Open => Some((Tone::Bad, "Left alone")),
-        BreakerState::HalfOpen => Some((Tone::Warn, "Tried again")),
-        BreakerState::Closed => failing.then_some((Tone::Warn, "Failing")),
-    }
+    words::system(system.breaker, system.last_failure.is_some())
 }
 
 fn one(points: &[Point<f64>], system: &SystemView, plan: &SystemPlan, detail: Option<&Json>) -> Markup {

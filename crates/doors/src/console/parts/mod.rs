@@ -8,33 +8,20 @@ pub(super) mod noted;
 
 use maud::{Markup, html};
 
-/// How something does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    /// As it should be.
-    Good,
-    /// To be looked at.
-    Warn,
-    /// Wrong.
-    Bad,
-    /// Neither.
-    Calm,
-}
+pub(super) use crate::overview::words::Tone;
 
-impl Tone {
-    fn class(self) -> &'static str {
-        match self {
-            Self::Good => "badge good",
-            Self::Warn => "badge warn",
-            Self::Bad => "badge bad",
-            Self::Calm => "badge",
-        }
+fn class(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => "badge good",
+        Tone::Warn => "badge warn",
+        Tone::Bad => "badge bad",
+        Tone::Calm => "badge",
     }
 }
 
 /// A word with its tone; the shape of its mark tells it without colours, too.
 pub(super) fn badge(tone: Tone, text: &str) -> Markup {
-    html! { span class=(tone.class()) { (text) } }
+    html! { span class=(class(tone)) { (text) } }
 }
 
 /// A figure with its name.

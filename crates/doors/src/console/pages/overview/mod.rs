@@ -4,8 +4,6 @@ mod charts;
 mod objectives;
 mod tables;
 
-pub(super) use tables::told;
-
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use tendon_kernel::Result;

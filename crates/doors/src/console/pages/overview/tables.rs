@@ -9,13 +9,13 @@ use crate::{
         office::Slot,
         pages::systems,
         parts::{
-            Tone, badge,
+            badge,
             chart::spark,
             empty,
             figure::{NONE, ago, count, moment, number, seconds, share},
         },
     },
-    overview::{Doing, IntegrationView, Overview, SystemRow, Watch},
+    overview::{IntegrationView, Overview, SystemRow, Watch},
 };
 
 pub(super) fn integrations(seen: &Seen) -> Markup {
@@ -43,7 +43,7 @@ pub(super) fn integrations(seen: &Seen) -> Markup {
 
 fn integration(seen: &Seen, row: &IntegrationView, trend: &[Option<Slot>]) -> Markup {
     let (figures, all) = (&row.figures, row.figures.decisions);
-    let (tone, state) = told(row.state);
+    let (tone, state) = row.state.told();
     let rates: Vec<_> = points(trend).iter().map(|slot| slot.as_ref().and_then(Slot::rate)).collect();
     let rate = row.minute.per_second.map_or_else(|| NONE.to_owned(), number);
     let figures = [
@@ -64,19 +64,6 @@ fn integration(seen: &Seen, row: &IntegrationView, trend: &[Option<Slot>]) -> Ma
             td data-of="Watch" { (freshness(row.watch.as_ref(), seen.of.at)) }
             td.number data-of="Dead letters" { (row.letters) @if seen.of.letters.more { "+" } }
         }
-    }
-}
-
-/// How an integration does, in a word.
-pub(in crate::console::pages) fn told(doing: Doing) -> (Tone, &'static str) {
-    match doing {
-        Doing::NoModel => (Tone::Bad, "No model"),
-        Doing::Failing => (Tone::Bad, "Failing"),
-        Doing::WatchHeldUp => (Tone::Warn, "Watch held up"),
-        Doing::Fallback => (Tone::Warn, "Fallback"),
-        Doing::BudgetSpent => (Tone::Warn, "Budget spent"),
-        Doing::Deciding => (Tone::Good, "Deciding"),
-        Doing::Idle => (Tone::Calm, "Idle"),
     }
 }
 
