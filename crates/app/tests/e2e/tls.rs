@@ -73,6 +73,22 @@ fn only_tls_1_3_is_spoken_and_the_whole_interface_works_through_it() {
 }
 
 #[test]
+fn over_tls_no_session_is_found_by_the_name_that_other_hosts_can_set() {
+    let (sandbox, authority) = project("", Wanted::default());
+    let key = sandbox.key("ada", &["read"]);
+    let running = sandbox.up();
+    let origin = format!("origin: https://localhost:{}", running.address.port());
+    let form = format!("key={key}");
+    let begun = curl(&running, &authority.ca(), &["-D", "-", "-H", &origin, "--data", &form], "/console/sign-in");
+    let begun = told(&begun);
+    let secret = begun.split_once("__Host-tendon_session=").unwrap().1.split(';').next().unwrap();
+    for (name, status) in [("__Host-tendon_session", "200"), ("tendon_session", "303")] {
+        let page = curl(&running, &authority.ca(), &["-b", &format!("{name}={secret}")], "/console");
+        assert!(told(&page).ends_with(status), "{name}: {}", told(&page));
+    }
+}
+
+#[test]
 fn a_renewed_certificate_is_used_at_once_and_a_bad_one_is_refused() {
     let (sandbox, authority) = project("", Wanted::default());
     let running = sandbox.up();

@@ -46,6 +46,7 @@ pub use brake::Brake;
 pub use counters::Counters;
 pub use openapi::document as openapi;
 pub use problem::{Problem, status};
+pub(crate) use serve::OverTls;
 pub use serve::{Http, Speaks, converse, serve};
 
 /// How one part of the process does.

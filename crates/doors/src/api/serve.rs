@@ -115,7 +115,13 @@ pub async fn serve(
                 continue;
             }
         };
-        let open = Open { speaks: speaks.clone(), http, watcher: graceful.watcher(), ending: ending.clone() };
+        let open = Open {
+            speaks: speaks.clone(),
+            http,
+            watcher: graceful.watcher(),
+            ending: ending.clone(),
+            over_tls: tls.is_some(),
+        };
         let task = connection(api.clone(), stream, tls.clone(), open).map(|()| drop(permit));
         api.context.spawn.spawn("http connection", task.boxed());
     }
@@ -136,6 +142,7 @@ struct Open {
     http: Http,
     watcher: Watcher,
     ending: watch::Receiver<bool>,
+    over_tls: bool,
 }
 
 /// Answers what comes over a stream that is there already, until either side ends it: a listener's connection without the
@@ -147,7 +154,7 @@ where
     // Dropping either would tell the connection to end.
     let (_end, ending) = watch::channel(false);
     let graceful = GracefulShutdown::new();
-    let open = Open { speaks: speaks.clone(), http, watcher: graceful.watcher(), ending };
+    let open = Open { speaks: speaks.clone(), http, watcher: graceful.watcher(), ending, over_tls: false };
     speak(api, stream, open, None).await;
 }
 
@@ -175,17 +182,24 @@ async fn connection(api: Arc<Api>, stream: TcpStream, tls: Option<Tls>, mut open
     }
 }
 
+/// Stands in the extensions of a request whose connection is one of TLS.
+#[derive(Clone, Copy)]
+pub(crate) struct OverTls;
+
 async fn speak<S>(api: &Api, stream: S, open: Open, peer: Option<Peer>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Open { speaks, http, watcher, .. } = open;
+    let Open { speaks, http, watcher, over_tls, .. } = open;
     let ended = match speaks.0 {
         Language::Http(service) => {
             let service = TowerToHyperService::new(service);
             let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
                 if let Some(peer) = &peer {
                     request.extensions_mut().insert(peer.clone());
+                }
+                if over_tls {
+                    request.extensions_mut().insert(OverTls);
                 }
                 service.call(request)
             });

@@ -18,7 +18,7 @@ use super::{
     page::{Change, May, Page, Reply, Visit, Who},
 };
 use crate::{
-    api::{Api, answer as http, body, counters::Route, fresh, query::encoded, status},
+    api::{Api, OverTls, answer as http, body, counters::Route, fresh, query::encoded, status},
     trust,
 };
 
@@ -106,7 +106,7 @@ async fn enter(wanted: Wanted, visit: &mut Visit, head: &Parts, body: Body) -> s
         let text = body::read(body, FORM, api.body_timeout).await?;
         visit.form = Form::read(&String::from_utf8_lossy(&text))?;
     }
-    visit.who = who(&api, &head.headers);
+    visit.who = who(&api, head);
     if may == May::Anyone {
         return Ok(());
     }
@@ -119,9 +119,10 @@ async fn enter(wanted: Wanted, visit: &mut Visit, head: &Parts, body: Body) -> s
 }
 
 /// Who is signed in, with what that one may do now.
-fn who(api: &Api, headers: &HeaderMap) -> Option<Who> {
-    let sessions = &api.console.sessions;
-    let open = sessions.find(&*api.context.clock, cookies::session(headers)?, !headers.contains_key(REFRESH))?;
+fn who(api: &Api, head: &Parts) -> Option<Who> {
+    let (sessions, headers) = (&api.console.sessions, &head.headers);
+    let secret = cookies::session(headers, head.extensions.get::<OverTls>().is_some())?;
+    let open = sessions.find(&*api.context.clock, secret, !headers.contains_key(REFRESH))?;
     let known = open.whose.standing(&api.gate);
     if known.is_none() {
         // The key was revoked or has ended; the plan has changed.

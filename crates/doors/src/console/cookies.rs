@@ -1,7 +1,12 @@
 //! The cookies: the session, which no script can read and no other site's page brings along; a sign-in under way, which a provider's
 //! page has to bring along; and how the pages look.
 
-use axum::http::{HeaderMap, header::COOKIE};
+use std::net::IpAddr;
+
+use axum::http::{
+    HeaderMap,
+    header::{COOKIE, HOST},
+};
 
 /// Where there is no TLS: for this machine, or behind somebody who ends TLS before it.
 const PLAIN: &str = "tendon_session";
@@ -45,9 +50,31 @@ impl Theme {
     }
 }
 
-/// The session's secret. Which of the two names counts does not depend on the request: the secret is the same kind of thing.
-pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
-    value(headers, SECURE).or_else(|| value(headers, PLAIN))
+/// The session's secret. Over TLS only the name counts that no other host of the same domain can set: it could begin a session of its
+/// own, and have somebody else work in it. `tls`: whether the connection itself is one.
+pub(super) fn session(headers: &HeaderMap, tls: bool) -> Option<&str> {
+    let plain = || (!tls && !behind_tls(headers)).then(|| value(headers, PLAIN)).flatten();
+    value(headers, SECURE).or_else(plain)
+}
+
+/// Whether somebody ends TLS before this process. Browsers say where a request comes from over TLS only, and to their own machine; no
+/// page can make them say it, or keep them from it.
+fn behind_tls(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    headers.contains_key("sec-fetch-site") && !is_own_machine(host)
+}
+
+/// Whether a host, perhaps with a port, is what browsers trust without TLS.
+fn is_own_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let name = name.to_ascii_lowercase();
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => name == "localhost" || name.ends_with(".localhost"),
+    }
 }
 
 /// How the pages are to look.
@@ -91,4 +118,37 @@ fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
+        of.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn over_tls_the_cookie_of_another_host_is_none() {
+        let (plain, both) =
+            (("cookie", "tendon_session=eve"), ("cookie", "tendon_session=eve; __Host-tendon_session=ada"));
+        let (host, said) = (("host", "tendon.acme.example"), ("sec-fetch-site", "none"));
+        // This process ends TLS, or somebody before it.
+        assert_eq!(session(&headers(&[host, plain]), true), None);
+        assert_eq!(session(&headers(&[host, plain, said]), false), None);
+        assert_eq!(session(&headers(&[plain, said]), false), None);
+        for (tls, more) in [(true, &[host, both][..]), (false, &[host, both, said]), (false, &[host, both])] {
+            assert_eq!(session(&headers(more), tls), Some("ada"));
+        }
+        // No TLS: nobody else's cookie is kept away by it.
+        assert_eq!(session(&headers(&[("host", "10.0.0.7:8080"), plain]), false), Some("eve"));
+        for own in ["localhost", "LOCALHOST:8080", "a.localhost", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080"] {
+            assert_eq!(session(&headers(&[("host", own), plain, said]), false), Some("eve"), "{own}");
+        }
+        for other in ["localhost.evil.example", "notlocalhost", "[fe80::1]:80", "128.0.0.1"] {
+            assert_eq!(session(&headers(&[("host", other), plain, said]), false), None, "{other}");
+        }
+    }
 }

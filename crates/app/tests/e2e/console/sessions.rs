@@ -17,6 +17,16 @@ fn a_session_is_its_keys_and_no_longer() {
     let secure = answer.header("set-cookie").unwrap();
     assert!(secure.starts_with("__Host-tendon_session=") && secure.ends_with("; Secure"), "{secure}");
 
+    // There only the name counts that no other host of the domain can set: not that of a session which somebody else began.
+    let secret = secure.split(['=', ';']).nth(1).unwrap();
+    let asked = |name: &str, more: &[(&str, &str)]| {
+        let cookie = format!("{name}={secret}");
+        running.request("GET", "/console", &[more, &[("cookie", cookie.as_str())]].concat(), "").status
+    };
+    let over_tls = [("sec-fetch-site", "none")];
+    assert_eq!((asked("__Host-tendon_session", &over_tls), asked("tendon_session", &over_tls)), (200, 303));
+    assert_eq!(asked("tendon_session", &[]), 200, "without TLS there is no other name");
+
     let (ada, other) = (Visitor::new(&running, &key), Visitor::new(&running, &key));
     assert!(ada.page("/console").contains("viewer"));
     assert_eq!(ada.get("/console").header("cache-control"), Some("no-store"));
@@ -49,6 +59,11 @@ fn wrong_keys_are_few_and_keep_nobody_out() {
     let statuses: Vec<u16> = (0..12).map(|_| sign_in(&running, &wrong("aaaaaaaaaaaa")).status).collect();
     assert_eq!(statuses, [[401; 10].as_slice(), &[429; 2]].concat());
     assert_eq!(sign_in(&running, &key).status, 303, "a stranger who guesses keeps nobody out");
+    // Nor does one who knows the id of a key, which is no secret.
+    let id = key.split('_').nth(1).unwrap();
+    let statuses: Vec<u16> = (0..12).map(|_| sign_in(&running, &wrong(id)).status).collect();
+    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 2]].concat());
+    assert_eq!(sign_in(&running, &key).status, 303, "whoever knows an id locks its person out");
     let answer = sign_in(&running, "<script>alert(1)</script>");
     assert!(!String::from_utf8_lossy(&answer.body).contains("alert(1)"), "what was typed is not repeated");
     for (next, goes) in [
