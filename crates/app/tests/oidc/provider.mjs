@@ -21,6 +21,11 @@ const people = { ada: ["staff", "operators"], vera: ["viewers"], rita: ["reviewe
 let methods = ["client_secret_basic", "client_secret_post", "none"];
 let issuer, handler, signing, spoiled = "", fetched = 0;
 
+/** What somebody is, where providers write it: as here, as Keycloak does for its realm and for a client, as Auth0 does. */
+function roles(groups) {
+  return { groups, realm_access: { roles: groups }, resource_access: { "my.client": { roles: groups } }, "https://acme.example/roles": groups };
+}
+
 function key(name) {
   const [type, options] = kinds[name];
   const jwk = generateKeyPairSync(type, options).privateKey.export({ format: "jwk" });
@@ -43,9 +48,9 @@ function renew() {
     }))],
     clientAuthMethods: methods,
     pkce: { required: () => true },
-    claims: { openid: ["sub"], profile: ["name"], groups: ["groups"] },
+    claims: { openid: ["sub"], profile: ["name"], groups: ["groups", "realm_access", "resource_access", "https://acme.example/roles"] },
     conformIdTokenClaims: false,
-    findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, name: `${id[0].toUpperCase()}${id.slice(1)} <b>Lovelace</b>`, groups: people[id] ?? [] }) }),
+    findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, name: `${id[0].toUpperCase()}${id.slice(1)} <b>Lovelace</b>`, ...roles(people[id] ?? []) }) }),
     scopes: ["leads.score", "leads.read", "nothing"],
     features: {
       // Pages that let in whoever says who they are.

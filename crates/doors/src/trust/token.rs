@@ -95,6 +95,12 @@ impl Claims {
         self.0.get(name)
     }
 
+    /// The claim at the end of these steps. A name may have dots of its own, as those of Auth0 (`https://acme.example/roles`) and the
+    /// clients of Keycloak (`resource_access.my.client.roles`) have: at each step the longest name that is there counts.
+    pub(super) fn place(&self, steps: &[String]) -> Option<&Value> {
+        within(&self.0, steps)
+    }
+
     /// A claim that is a text.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Value::as_str)
@@ -133,7 +139,51 @@ impl Claims {
     }
 }
 
+fn within<'v>(claims: &'v Map<String, Value>, steps: &[String]) -> Option<&'v Value> {
+    (1..=steps.len()).rev().find_map(|count| {
+        let (name, rest) = steps.split_at_checked(count)?;
+        let value = claims.get(&name.join("."))?;
+        if rest.is_empty() { Some(value) } else { within(value.as_object()?, rest) }
+    })
+}
+
 fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed())?;
     serde_json::from_slice(&bytes).map_err(|_| malformed())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_is_found_whatever_dots_its_name_has() {
+        let claims = Claims(
+            json!({
+                "realm_access": { "roles": [1] },
+                "https://acme.example/roles": [2],
+                "resource_access": { "my.client": { "roles": [3] }, "my": { "other": 4 } },
+                "a.b": 5, "a": { "b": 6, "c": 7 },
+            })
+            .as_object()
+            .unwrap()
+            .clone(),
+        );
+        let found = |claim: &str| claims.place(&claim.split('.').map(str::to_owned).collect::<Vec<_>>()).cloned();
+        for (claim, value) in [
+            ("realm_access.roles", json!([1])),
+            ("https://acme.example/roles", json!([2])),
+            ("resource_access.my.client.roles", json!([3])),
+            ("resource_access.my.other", json!(4)),
+            ("a.b", json!(5)),
+            ("a.c", json!(7)),
+        ] {
+            assert_eq!(found(claim), Some(value), "{claim}");
+        }
+        for none in ["realm_access.roles.x", "realm_access.x", "roles", "", "https://acme"] {
+            assert_eq!(found(none), None, "{none}");
+        }
+    }
 }

@@ -80,6 +80,7 @@ pub(crate) struct OidcRaw {
     /// Accepted signature algorithms (default: all below; `none` and shared secrets never are).
     pub(crate) algorithms: Option<Vec<At<AlgorithmRaw>>>,
     /// The claim that holds the grants: a list, or words in one text; steps with dots, as in `realm_access.roles` (default `scope`).
+    /// Names may have dots of their own: `resource_access.my.client.roles`, `https://acme.example/roles`.
     pub(crate) claim: Option<At<String>>,
     /// What each value of that claim allows: `{ leads.score: [decide:lead-score], auditors: [read] }`.
     #[schemars(required)]

@@ -154,3 +154,17 @@ fn a_session_ends_with_what_it_stands_on() {
     assert_eq!(vera.page("/console").status, 200);
     assert!(company.running.stop().success());
 }
+
+/// Where providers write what somebody is: a list within a claim, also of a client whose name has dots, and a claim whose name is an
+/// address.
+#[test]
+fn roles_are_found_where_providers_write_them() {
+    for claim in ["realm_access.roles", "resource_access.my.client.roles", "https://acme.example/roles"] {
+        let company = Company::with(SECRET, |text| text.replace("claim: groups", &format!("claim: \"{claim}\"")));
+        let (mut ada, met) = company.signed_in("ada");
+        assert_eq!(met.status, 200, "{claim}: {}", told(&met));
+        assert!(page(&ada.page("/console")).contains(">operator<"), "{claim}");
+        let (_, met) = company.signed_in("nora");
+        assert_eq!(met.status, 403, "{claim}: {}", told(&met));
+    }
+}

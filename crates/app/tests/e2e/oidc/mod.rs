@@ -6,10 +6,8 @@ mod browser;
 mod flow;
 mod walker;
 
-use tendon_testkit::peer::free_port;
-
 use crate::{
-    support::{Answer, Running, Sandbox, tendon},
+    support::{Answer, Running, Sandbox, eventually, tendon},
     tokens::Issuer,
 };
 use walker::Walker;
@@ -33,13 +31,19 @@ impl Company {
 
     /// One whose secret is another, or whose configuration says something else than the page shows.
     fn with(secret: &str, other: impl Fn(String) -> String) -> Self {
-        let home = format!("http://127.0.0.1:{}", free_port());
-        let issuer = Issuer::of_people(0, &home);
-        let shown = other(shown(&issuer, &home));
-        let sandbox = Sandbox::with(2, &shown);
-        let listen = home.trim_start_matches("http://");
-        let mut command = tendon(&["up", "--listen", listen, "--project"]);
+        // Both have to know the other's address: the console has its own before anybody is told of it.
+        let sandbox = Sandbox::new(2);
+        let mut command = tendon(&["up", "--listen", "127.0.0.1:0", "--project"]);
         let running = Running::of(command.arg(sandbox.path("")).env("OIDC_SECRET", secret));
+        let home = format!("http://{}", running.address);
+        let issuer = Issuer::of_people(0, &home);
+        let project = std::fs::read_to_string(sandbox.path("tendon.yaml")).unwrap();
+        sandbox.write("tendon.yaml", &format!("{project}{}", other(shown(&issuer, &home))));
+        running.signal("-HUP");
+        eventually("the provider is offered", || {
+            let door = running.request("GET", "/console/sign-in", &[], "");
+            String::from_utf8_lossy(&door.body).contains("Sign in with Acme")
+        });
         Self { issuer, sandbox, running, home }
     }
 

@@ -131,11 +131,7 @@ fn without_grants(claim: &[String]) -> Error {
 
 /// The values of the claim with the grants: a list, or words in one text.
 fn granted<'c>(claim: &[String], claims: &'c Claims) -> impl Iterator<Item = &'c str> + use<'c> {
-    let mut steps = claim.iter();
-    let mut place = steps.next().and_then(|step| claims.get(step));
-    for step in steps {
-        place = place.and_then(|value| value.get(step));
-    }
+    let place = claims.place(claim);
     let (list, words) = match place {
         Some(Value::Array(list)) => (list.as_slice(), ""),
         Some(Value::String(words)) => (&[][..], words.as_str()),
