@@ -102,6 +102,10 @@ fn bench(options: &[&str]) -> Res<()> {
             Err(error) => Err(format!("`taskset` (of util-linux) could not be started: {error}")),
         };
     }
+    if let Some(word) = stray(options) {
+        let parts: Vec<&str> = PARTS.iter().map(|(part, _)| *part).collect();
+        return Err(format!("there is no part `{word}`; there are {}", parts.join(", ")));
+    }
     let setting = setting(program, options)?;
     if options.contains(&"--peers") {
         return peers::run(&setting);
@@ -151,6 +155,20 @@ pub(crate) fn into_page(page: &str, mark: &str, shown: &str) -> Res<()> {
     let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
     let (before, after) = parts.ok_or_else(|| format!("{page} has no `{begin}` with `{end}` behind it"))?;
     fs::write(page, format!("{before}{begin}\n{shown}\n{end}{after}")).map_err(failed)
+}
+
+/// A word that is no part, no option, and no number of one: not what everything is measured for.
+fn stray<'a>(options: &[&'a str]) -> Option<&'a str> {
+    let mut words = options.iter().copied();
+    while let Some(word) = words.next() {
+        match word {
+            "--minutes" | "--seconds" => drop(words.next()),
+            "--long" | "--peers" | "--readme" | "--write" => {}
+            word if PARTS.iter().any(|(part, _)| *part == word) => {}
+            word => return Some(word),
+        }
+    }
+    None
 }
 
 fn wanted(part: &str, options: &[&str]) -> bool {
