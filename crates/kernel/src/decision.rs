@@ -122,6 +122,11 @@ impl Outcome {
             Self::Failed => "failed",
         }
     }
+
+    /// Whether there was an answer, or a person was asked for one: all others have no output, and never will.
+    pub const fn answered(self) -> bool {
+        matches!(self, Self::Ok | Self::Degraded)
+    }
 }
 
 /// One reason in words, from the explanation.

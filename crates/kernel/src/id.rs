@@ -23,6 +23,11 @@ impl Id {
         Self(bytes)
     }
 
+    /// When it was made, in milliseconds since 1970; of an id that is not of ours, any number.
+    pub fn millis(self) -> i64 {
+        self.0[..6].iter().fold(0, |millis, byte| (millis << 8) | i64::from(*byte))
+    }
+
     /// Parses the usual 36-character form.
     ///
     /// # Errors

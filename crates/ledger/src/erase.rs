@@ -33,7 +33,7 @@ impl Inner {
             )
             .hint("subjects are compared exactly; it may have been erased before"));
         }
-        let ids: Vec<_> = rows.iter().rev().filter(|row| row.decision).map(|row| row.id).collect();
+        let ids: Vec<_> = rows.iter().rev().filter(|row| row.sort.decision()).map(|row| row.id).collect();
         facts.kind = EntryKind::Erasure;
         // Ids and slot numbers are no personal data; the entry is sealed with the day's key, so it stays readable.
         let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();

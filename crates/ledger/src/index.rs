@@ -17,7 +17,7 @@ use tendon_kernel::{
 use crate::{
     desk::{ClaimRow, Held, Item},
     format::{Fields, corrupt, sha256},
-    search::TIMES,
+    search::{Sort, TIMES},
     segment::{HEADER, Place},
     tokens::Token,
     tree::Hash,
@@ -29,7 +29,7 @@ const POSITION: Table = Table("ledger_position");
 const PLACES: Table = Table("ledger_places");
 /// Id and position → kind and place.
 const IDS: Table = Table("ledger_ids");
-/// Subject and position → kind, id, slot, claim.
+/// Subject and position → sort (`search.rs`), id, slot, claim.
 const SUBJECTS: Table = Table("ledger_subjects");
 /// Integration, or outcome of all or of one (`search.rs`), and block of 64 positions in which there is such a decision.
 pub(crate) const BLOCKS: Table = Table("ledger_blocks");
@@ -44,7 +44,7 @@ const ERASURES: Table = Table("ledger_erasures");
 
 const TABLES: [Table; 10] = [POSITION, PLACES, IDS, SUBJECTS, BLOCKS, CLAIMS, SLOTS, OWNERS, ERASURES, TIMES];
 /// Raised when rows change their form: the projections are built anew then.
-const FORM: u32 = 3;
+const FORM: u32 = 4;
 /// Positions of a block of an integration's decisions.
 pub(crate) const BLOCK: u64 = 64;
 const EVERY: u64 = 32;
@@ -67,7 +67,7 @@ pub(crate) struct Position {
 pub(crate) struct SubjectRow {
     pub(crate) seq: u64,
     pub(crate) id: Id,
-    pub(crate) decision: bool,
+    pub(crate) sort: Sort,
     pub(crate) slot: u64,
     pub(crate) claim: Option<Token>,
 }
@@ -184,7 +184,7 @@ impl Index {
         }
         let (Some(owner), Some(_)) = (item.owner, &item.body) else { return };
         if let Some(subject) = item.subject() {
-            let mut row = vec![decision];
+            let mut row = Sort::of(facts).0.to_vec();
             row.extend_from_slice(&facts.id.0);
             row.extend_from_slice(&item.slot.to_le_bytes());
             if let Some(ClaimRow { token, .. }) = item.claim {
@@ -304,10 +304,10 @@ impl Index {
             for (key, value) in &rows {
                 let seq = Fields(key.get(16..).unwrap_or_default()).u64_key().ok_or_else(malformed)?;
                 let mut fields = Fields(value);
-                let decision = fields.byte().ok_or_else(malformed)? == 1;
+                let sort = Sort(fields.array().ok_or_else(malformed)?);
                 let id = Id(fields.array().ok_or_else(malformed)?);
                 let slot = fields.u64().ok_or_else(malformed)?;
-                out.push(SubjectRow { seq, id, decision, slot, claim: fields.array() });
+                out.push(SubjectRow { seq, id, sort, slot, claim: fields.array() });
                 before = seq;
             }
             if rows.len() < limit || out.len() >= most {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tendon_kernel::{
-    Id, Result,
+    Id, Result, Timestamp,
+    decision::Outcome,
     sockets::ledger::{Entry, EntryKind, Query},
 };
 
@@ -11,7 +12,7 @@ use crate::{
     book::Inner,
     desk::Item,
     format::{corrupt, sha256},
-    index::BLOCK,
+    index::{self, BLOCK},
     leaf::Leaf,
     seal::{Binding, Opened, open},
     search::listed,
@@ -139,28 +140,33 @@ impl Inner {
         mut before: u64,
         out: &mut Vec<Entry>,
     ) -> Result<()> {
-        const PAGE: usize = 64;
+        // Nearly always the first few are what is asked for; whoever has to look far takes more at once.
+        let mut page = 64;
         while out.len() < query.limit {
-            let rows = self.index.subject(subject, before, PAGE).await?;
+            let rows = self.index.subject(subject, before, page).await?;
             for row in &rows {
                 before = row.seq;
-                if row.seq < query.from {
+                if row.seq < query.from || out.len() >= query.limit {
                     return Ok(());
                 }
-                if !row.decision || out.len() >= query.limit {
+                // By its id one is too old: whether it is, and looking further back ends, its own time says.
+                let old = query.since.is_some_and(|since| too_old(since, Timestamp(row.id.millis() * 1000)));
+                let wanted = row.sort.may(query) || (old && row.sort.decision());
+                if !wanted {
                     continue;
                 }
                 if let Some(entry) = self.read(row.seq).await? {
                     if fits(query, &entry.facts) {
                         out.push(entry);
-                    } else if ended(query, &entry) {
+                    } else if query.since.is_some_and(|since| too_old(since, entry.facts.at)) {
                         return Ok(());
                     }
                 }
             }
-            if rows.len() < PAGE {
+            if rows.len() < page {
                 break;
             }
+            page = (4 * page).min(index::PAGE);
         }
         Ok(())
     }
@@ -239,10 +245,12 @@ fn fits(query: &Query, facts: &tendon_kernel::sockets::ledger::Facts) -> bool {
         && query.since.is_none_or(|since| facts.at >= since)
         && query.until.is_none_or(|until| facts.at < until)
         && query.outcome.is_none_or(|outcome| outcome.name() == &*facts.reason)
+        && (!query.answered || [Outcome::Ok, Outcome::Degraded].iter().any(|one| one.name() == &*facts.reason))
 }
 
-fn ended(query: &Query, entry: &Entry) -> bool {
-    query.since.is_some_and(|since| entry.facts.at < since.plus_micros(-SLACK_MICROS))
+/// Whether nothing of the wanted time lies behind an entry of a subject with this time.
+fn too_old(since: Timestamp, at: Timestamp) -> bool {
+    at < since.plus_micros(-SLACK_MICROS)
 }
 
 /// Decodes a leaf, checks that the payload is the one it names, and opens it unless its slot was erased.

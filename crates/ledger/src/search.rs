@@ -1,6 +1,6 @@
-//! What lets a search pass over entries unread: in which blocks decisions ended in an uncommon way, and between which times the decisions of
-//! each span of positions were made. Times are nearly in the order of positions, not exactly (wall clocks jump), so a span keeps its
-//! earliest and its latest, and none is left out by its place.
+//! What lets a search pass over entries unread: in which blocks decisions ended in an uncommon way, between which times the decisions of
+//! each span of positions were made, and of what sort each entry about a subject is. Times are nearly in the order of positions, not
+//! exactly (wall clocks jump), so a span keeps its earliest and its latest, and none is left out by its place.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,52 @@ pub(crate) const TIMES: Table = Table("ledger_times");
 const SPAN: u64 = 1024;
 /// How most decisions end: no list of their blocks is shorter than all blocks.
 const COMMON: &str = Outcome::Ok.name();
+
+/// What each integration's name is shortened to in a subject's row: others with the same letters are read in vain.
+const SHORT: usize = 3;
+/// The first byte of a sort: no decision; one that ended in a way of its own, which nothing is known of; then by [`ENDS`].
+const NO_DECISION: u8 = 0;
+const OWN: u8 = 1;
+const ENDS: [Outcome; 5] = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
+
+/// Of what sort an entry about a subject is, as its row says it: how it ended, and of which integration it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sort(pub(crate) [u8; 1 + SHORT]);
+
+impl Sort {
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let place = (OWN + 1..).zip(ENDS).find(|(_, outcome)| outcome.name() == &*facts.reason);
+        let ended = match facts.kind {
+            EntryKind::Decision => place.map_or(OWN, |(number, _)| number),
+            _ => NO_DECISION,
+        };
+        let [a, b, c] = short(&facts.integration);
+        Self([ended, a, b, c])
+    }
+
+    pub(crate) fn decision(self) -> bool {
+        self.0[0] != NO_DECISION
+    }
+
+    /// Whether the entry may be one that is asked for: others need not be read.
+    pub(crate) fn may(self, query: &Query) -> bool {
+        let [ended, integration @ ..] = self.0;
+        let outcome = (OWN + 1..).zip(ENDS).find(|(number, _)| *number == ended).map(|(_, outcome)| outcome);
+        let as_asked = |outcome: Outcome| {
+            query.outcome.is_none_or(|wanted| wanted == outcome) && (!query.answered || outcome.answered())
+        };
+        self.decision()
+            && outcome.is_none_or(as_asked)
+            && query.integration.as_deref().is_none_or(|name| short(name) == integration)
+    }
+}
+
+/// A name, shortened (FNV-1a, folded).
+fn short(name: &str) -> [u8; SHORT] {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let [a, b, c, d] = hash.to_le_bytes();
+    [a ^ d, b, c]
+}
 
 /// What is remembered between batches.
 #[derive(Default)]

@@ -12,10 +12,10 @@ use tendon_kernel::{
 };
 use tendon_plan::embed::EmbedPlan;
 
-use super::{Filter, MOST_LISTED, Service};
+use super::{Filter, MOST_LISTED, Service, list::Found};
 use crate::trust::{Holder, no_badge};
 
-/// Decisions that are looked at for the last one with an output.
+/// Decisions that are looked at, however old, for the last one with an output.
 const LOOK_BACK: usize = 20;
 
 /// How a score stands.
@@ -111,14 +111,22 @@ struct Last {
     since: Option<Outcome>,
 }
 
+impl Last {
+    /// Whether there is something to show, or to wait for.
+    fn shows(&self) -> bool {
+        self.decision.output.is_some() || self.decision.awaits_review()
+    }
+}
+
 impl Service {
     /// The score of the holder's subject.
     ///
     /// # Errors
     /// `NotFound` when the badge is gone; the ledger's.
     pub async fn score(&self, holder: &Holder, context: &Context) -> Result<Score> {
-        let last = self.last(holder).await?;
-        let shown = self.shown(holder, last.as_ref(), context.clock.now())?;
+        let now = context.clock.now();
+        let last = self.last(holder, now).await?;
+        let shown = self.shown(holder, last.as_ref(), now)?;
         self.seen(holder, last.as_ref(), context, "score")?;
         Ok(shown)
     }
@@ -128,8 +136,9 @@ impl Service {
     /// # Errors
     /// As [`Service::score`].
     pub async fn breakdown(&self, holder: &Holder, context: &Context) -> Result<Breakdown> {
-        let last = self.last(holder).await?;
-        let score = self.shown(holder, last.as_ref(), context.clock.now())?;
+        let until = context.clock.now();
+        let last = self.last(holder, until).await?;
+        let score = self.shown(holder, last.as_ref(), until)?;
         let explained = match &last {
             Some(last) if score.output.is_some() => self.explained(&last.entry).await?,
             _ => None,
@@ -139,7 +148,6 @@ impl Service {
             Part { feature: reason.feature, contribution: reason.contribution, text }
         };
         let parts = explained.into_iter().flat_map(|found| found.reasons).map(part).collect();
-        let until = context.clock.now();
         let from = before(until, self.badge(holder)?.0.trend);
         let (trend, more) = self.trend(holder, from).await?;
         self.seen(holder, last.as_ref(), context, "breakdown")?;
@@ -153,28 +161,32 @@ impl Service {
         plan.and_then(|plan| plan.embed.clone().map(|embed| (embed, plan.purpose.clone()))).ok_or_else(no_badge)
     }
 
-    /// The last decision that has an output or waits for a person.
-    async fn last(&self, holder: &Holder) -> Result<Option<Last>> {
-        let (mut since, mut before) = (None, None);
-        // Nearly always the last one has an output.
-        for limit in [1, LOOK_BACK - 1] {
-            let (found, next) = self.collect(&about(holder), before, limit).await?;
-            for (entry, standing) in found {
-                if entry.body.is_none() {
-                    continue;
-                }
-                let decision = standing.map_or_else(|| stored::decision(&entry), Ok)?;
-                if decision.output.is_some() || decision.awaits_review() {
-                    return Ok(Some(Last { entry, decision, since }));
-                }
-                since.get_or_insert(decision.outcome);
+    /// The last decision that has an output or waits for a person: however many without one were made since, where it lies within the
+    /// time that the badge shows; else among the last ones.
+    async fn last(&self, holder: &Holder, now: Timestamp) -> Result<Option<Last>> {
+        let about = about(holder);
+        let (found, next) = self.collect(&about, None, 1).await?;
+        let since = match standing(found)?.pop() {
+            Some(last) if last.shows() => return Ok(Some(last)),
+            Some(Last { decision, .. }) => Some(decision.outcome),
+            None => None,
+        };
+        // What nobody answered is passed over unread.
+        let from = before(now, self.badge(holder)?.0.trend);
+        let answered = Filter { answered: true, since: Some(from), ..about.clone() };
+        let mut place = next;
+        while place.is_some() {
+            let (found, further) = self.collect(&answered, place, LOOK_BACK).await?;
+            if let Some(last) = standing(found)?.into_iter().find(Last::shows) {
+                return Ok(Some(Last { since, ..last }));
             }
-            if next.is_none() {
-                break;
-            }
-            before = next;
+            place = further;
         }
-        Ok(None)
+        let (found, _) = match next {
+            Some(_) => self.collect(&about, next, LOOK_BACK - 1).await?,
+            None => return Ok(None),
+        };
+        Ok(standing(found)?.into_iter().find(Last::shows).map(|last| Last { since, ..last }))
     }
 
     fn shown(&self, holder: &Holder, last: Option<&Last>, now: Timestamp) -> Result<Score> {
@@ -208,16 +220,13 @@ impl Service {
 
     /// Outputs since then, oldest first, and whether there were more.
     async fn trend(&self, holder: &Holder, from: Timestamp) -> Result<(Vec<Point>, bool)> {
-        let filter = Filter { since: Some(from), ..about(holder) };
+        let filter = Filter { answered: true, since: Some(from), ..about(holder) };
         let (found, next) = self.collect(&filter, None, MOST_LISTED).await?;
-        let mut points = Vec::with_capacity(found.len());
-        for (entry, standing) in found.into_iter().rev().filter(|(entry, _)| entry.body.is_some()) {
-            let decision = standing.map_or_else(|| stored::decision(&entry), Ok)?;
-            if let Some(output) = decision.output.filter(|_| !decision.awaits_review()) {
-                points.push(Point { at: decision.at, output, band: decision.band });
-            }
-        }
-        Ok((points, next.is_some()))
+        let point = |Last { decision, .. }: Last| {
+            let output = decision.output.filter(|_| !decision.awaits_review())?;
+            Some(Point { at: decision.at, output, band: decision.band })
+        };
+        Ok((standing(found)?.into_iter().rev().filter_map(point).collect(), next.is_some()))
     }
 
     /// Records that somebody was shown it: sealed with the subject's key, as the decision is.
@@ -245,6 +254,16 @@ fn about(holder: &Holder) -> Filter {
         subject: Some(holder.subject.to_string()),
         ..Filter::default()
     }
+}
+
+/// Decisions as they stand; without those whose subject was erased.
+fn standing(found: Vec<Found>) -> Result<Vec<Last>> {
+    let open = found.into_iter().filter(|(entry, _)| entry.body.is_some());
+    let last = |(entry, standing): Found| {
+        let decision = standing.map_or_else(|| stored::decision(&entry), Ok)?;
+        Ok(Last { entry, decision, since: None })
+    };
+    open.map(last).collect()
 }
 
 fn before(now: Timestamp, span: Duration) -> Timestamp {

@@ -40,6 +40,8 @@ pub struct Filter {
     pub version: Option<String>,
     /// Only that ended so.
     pub outcome: Option<Outcome>,
+    /// Only those that a model or a fallback answered.
+    pub answered: bool,
     /// At most so many (default 50, at most [`MOST_LISTED`]).
     pub limit: Option<usize>,
     /// Where the page before ended.
@@ -96,13 +98,13 @@ pub struct Row {
 }
 
 /// An entry, and the decision as it stands where a person was asked.
-type Found = (Entry, Option<Decision>);
+pub(super) type Found = (Entry, Option<Decision>);
 
 impl Filter {
     /// All that a cursor holds for, in one text that no other filters give.
     fn text(&self) -> String {
-        let Self { integration, subject, since, until, band, version, outcome, .. } = self;
-        format!("{integration:?} {subject:?} {since:?} {until:?} {band:?} {version:?} {outcome:?}")
+        let Self { integration, subject, since, until, band, version, outcome, answered, .. } = self;
+        format!("{integration:?} {subject:?} {since:?} {until:?} {band:?} {version:?} {outcome:?} {answered:?}")
     }
 }
 
@@ -150,6 +152,7 @@ impl Service {
                 since: filter.since,
                 until: filter.until,
                 outcome: filter.outcome,
+                answered: filter.answered,
                 before,
                 from: filter.from,
                 limit: step,

@@ -169,6 +169,8 @@ pub struct Query {
     pub until: Option<Timestamp>,
     /// Only decisions that ended so.
     pub outcome: Option<Outcome>,
+    /// Only those that a model or a fallback answered ([`Outcome::answered`]).
+    pub answered: bool,
     /// Only before this position (for paging).
     pub before: Option<u64>,
     /// Only at or behind this position: what is older is not looked at.

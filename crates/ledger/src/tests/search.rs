@@ -13,10 +13,14 @@ use crate::Parts;
 const INTEGRATIONS: [&str; 3] = ["lead-score", "churn", "fraud"];
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
+const UNLUCKY: u64 = 3;
 const HOUR: i64 = 3_600_000_000;
 
-/// All but a few end well, and one time is long without anything else.
+/// All but a few end well, and one time is long without anything else; but one subject's hardly ever do.
 fn outcome(rng: &mut Rng, number: u64) -> Outcome {
+    if number % 7 == UNLUCKY && rng.below(60) > 0 {
+        return OUTCOMES[2 + rng.below(3) as usize];
+    }
     if (700..1900).contains(&number) || rng.below(20) > 0 {
         return Outcome::Ok;
     }
@@ -31,9 +35,20 @@ fn query(rng: &mut Rng, now: i64, size: u64) -> Query {
     let (since, until) = (time(4), time(4));
     let integration = (rng.below(2) == 0).then(|| INTEGRATIONS[rng.below(3) as usize].to_owned());
     let outcome = (rng.below(2) == 0).then(|| OUTCOMES[rng.below(5) as usize]);
-    let subject = (rng.below(5) == 0).then(|| format!("subject {}", rng.below(7)));
+    let subject = (rng.below(3) == 0).then(|| format!("subject {}", [UNLUCKY, rng.below(7)][rng.below(2) as usize]));
+    let answered = rng.below(3) == 0;
     let from = if rng.below(5) == 0 { rng.below(size) } else { 0 };
-    Query { integration, subject, since, until, outcome, before: None, from, limit: 1 + rng.below(300) as usize }
+    Query {
+        integration,
+        subject,
+        since,
+        until,
+        outcome,
+        answered,
+        before: None,
+        from,
+        limit: 1 + rng.below(300) as usize,
+    }
 }
 
 /// Whether the query means it, read off its fields one by one.
@@ -46,6 +61,7 @@ fn means(query: &Query, entry: &Entry) -> bool {
         && query.since.is_none_or(|since| facts.at >= since)
         && query.until.is_none_or(|until| facts.at < until)
         && query.outcome.is_none_or(|outcome| outcome.name() == &*facts.reason)
+        && (!query.answered || matches!(&*facts.reason, "ok" | "degraded"))
 }
 
 fn search(seed: u64) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value as Json, json};
+use tendon_testkit::Rng;
 
 use super::{ask, more, sandbox, token};
 use crate::planted::files_with;
@@ -76,6 +77,57 @@ fn the_badge_shows_the_last_decision_in_every_state() {
     sandbox.json(&["ledger", "erase", "--subject", "7"]);
     assert_eq!(score(&running, "lead-score", "7")["state"], "none");
     assert_eq!(breakdown(&running, "lead-score", "7")["trend"], json!([]));
+}
+
+/// The score and the trend that whoever looks at every decision of a subject finds: of the list, which nothing is left out of.
+fn looked(running: &Running, key: &str, integration: &str, subject: &str) -> (Json, Vec<Json>) {
+    let bearer = format!("Bearer {key}");
+    let (mut outputs, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/decisions?subject={subject}&integration={integration}&limit=7{cursor}");
+        let page = running.request("GET", &path, &[("authorization", &bearer)], "").json();
+        outputs.extend(page["decisions"].as_array().unwrap().iter().map(|row| row["decision"].clone()));
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    outputs.retain(|decision| decision["output"].is_number());
+    let last = outputs.first().map_or(Json::Null, |decision| decision["id"].clone());
+    (last, outputs.iter().rev().map(|decision| decision["output"].clone()).collect())
+}
+
+#[test]
+fn a_score_is_found_behind_any_number_of_attempts_without_one() {
+    let sandbox = sandbox(0, PAGE);
+    more(&sandbox, &format!("origins: [\"{PAGE}\"]"));
+    let key = sandbox.key("admin", &["admin"]);
+    let running = sandbox.up();
+    let mut rng = Rng::stream(7, "attempts");
+    let mut wrong = input(7);
+    wrong["age"] = "forty".into();
+    // Runs of attempts that fail, between them a score, some of them of other integrations about the same subject.
+    for run in [25, 0, 70, 1, 90] {
+        for integration in ["lead-score", "fallen"] {
+            let mut asked = input(7);
+            asked["balance"] = rng.below(5000).into();
+            decide(&running, &key, integration, &json!({ "input": asked }).to_string());
+        }
+        for _ in 0..run {
+            let integration = ["lead-score", "lead-score", "fallen", "desk"][usize::try_from(rng.below(4)).unwrap()];
+            decide(&running, &key, integration, &json!({ "input": wrong }).to_string());
+        }
+        for integration in ["lead-score", "fallen", "desk"] {
+            let told = breakdown(&running, integration, "7");
+            let (last, outputs) = looked(&running, &key, integration, "7");
+            assert_eq!(told["score"]["decision"], last, "{integration} after {run}: {told}");
+            let trend: Vec<&Json> = told["trend"].as_array().unwrap().iter().map(|point| &point["output"]).collect();
+            assert_eq!(trend, outputs.iter().collect::<Vec<_>>(), "{integration} after {run}");
+        }
+    }
+    assert_eq!(score(&running, "desk", "7")["state"], "none", "nothing but attempts that failed");
+    let shown = score(&running, "lead-score", "7");
+    assert_eq!((&shown["state"], &shown["since"]), (&json!("stale"), &json!("rejected")));
 }
 
 #[test]

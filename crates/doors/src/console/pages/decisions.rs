@@ -113,6 +113,7 @@ fn filter(visit: &Visit) -> Result<Filter> {
         band: own("band"),
         version: own("version"),
         outcome,
+        answered: false,
         limit: Some(LISTED),
         cursor: own("cursor"),
         before: visit.position("before")?,
