@@ -1,15 +1,19 @@
 // What a page has to do: fetch a token from its own server when the badge asks for one.
 "use strict";
 const tokenOf = async (integration, subject) => {
-  const asked = await fetch(`/token?${new URLSearchParams({ integration, subject })}`);
-  return (await asked.json()).token;
+  try {
+    const asked = await fetch(`/token?${new URLSearchParams({ integration, subject })}`);
+    return (await asked.json()).token;
+  } catch {
+    return null; // the badge says then that it has none
+  }
 };
 
 // A badge has no token yet, or its token has ended.
 addEventListener("tendon-token", (event) => {
   const { integration, subject, give } = event.detail;
   event.preventDefault();
-  tokenOf(integration, subject).then(give, () => give(null));
+  tokenOf(integration, subject).then(give);
 });
 
 // The same for a badge in a frame: by messages, and only to and from Tendon's own page.

@@ -3,10 +3,11 @@
 // [name, attributes] that the page gets beside its own.
 
 import { audit, browser } from "./browser.mjs";
+import { settled } from "./shown.mjs";
 
 const [tendon, , folder, host, list] = process.argv.slice(2);
 const badges = JSON.parse(list);
-const seen = { console: [], outside: [], axe: [], wide: [], shifted: [], refused: [], states: {}, visible: [], keyboard: [] };
+const seen = { console: [], outside: [], axe: [], wide: [], cut: [], shifted: [], refused: [], states: {}, visible: [], keyboard: [] };
 
 /** The host's page; notes every message of the console, every request to somewhere else, and what moves by itself. */
 async function open(width, colorScheme) {
@@ -31,32 +32,31 @@ async function open(width, colorScheme) {
   return page;
 }
 
-/** Waits until every badge of a sort, and its panel where that is open, shows what it was told. (The page's policy forbids the driver's own way.) */
-const settled = (page, selector) => page.evaluate((selector) => new Promise((done) => {
-  const busy = (badge) => {
-    const [button, panel] = ["button", "[role=dialog]"].map((one) => badge.shadowRoot?.querySelector(one));
-    return button?.getAttribute("aria-busy") !== "false" || (button.getAttribute("aria-expanded") === "true" && panel.getAttribute("aria-busy") !== "false");
-  };
-  const look = () => {
-    const all = [...document.querySelectorAll(selector)];
-    return all.length && !all.some(busy) ? done() : requestAnimationFrame(look);
-  };
-  look();
-}), selector);
-
-/** Adds badges to the page, each in a row of its own; gives what each says. */
+/** Adds badges to the page, each in a row of its own with a compact one beside it; notes what each says. */
 async function add(page, scheme) {
   await page.evaluate((badges) => {
     for (const [name, attributes] of badges) {
       const badge = document.createElement("tendon-badge");
       for (const [key, value] of Object.entries(attributes)) badge.setAttribute(key, value);
+      const compact = badge.cloneNode();
+      compact.setAttribute("compact", "");
       badge.id = name;
       const row = document.createElement("p");
-      row.append(badge);
+      row.append(badge, " ", compact);
       document.querySelector("main").append(row);
     }
   }, badges);
   await settled(page, "tendon-badge");
+  // What a badge says has room in it, and a page that is written from right to left changes nothing of that.
+  for (const dir of ["rtl", "ltr"]) {
+    const cut = await page.evaluate((dir) => {
+      document.documentElement.dir = dir;
+      const buttons = [...document.querySelectorAll("tendon-badge")].map((badge) => badge.shadowRoot.querySelector("button"));
+      return buttons.filter((button) => button.scrollWidth > button.clientWidth).map((button) => `${dir}: ${button.innerText}`);
+    }, dir);
+    seen.cut.push(...cut);
+    if (dir === "rtl") await page.screenshot({ path: `${folder}/badge-${page.viewportSize().width}-${scheme}-rtl.png`, fullPage: true });
+  }
   if (scheme !== "light") return;
   for (const [name] of badges) {
     const button = page.locator(`#${name}`).getByRole("button").first();

@@ -2,7 +2,7 @@
 //! are parts of the program; what they show is asked for with a token that the page's server signed for that subject, from pages of
 //! the declared origins. The gate looks at both before anything here is called. Decides nothing: it shows what is recorded.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     extract::{Request, State},
@@ -21,7 +21,9 @@ use crate::{
     trust::Holder,
 };
 
-const SCRIPT: &str = include_str!("assets/badge.js");
+/// One file, so that a page has to allow and fetch one.
+static SCRIPT: LazyLock<String> =
+    LazyLock::new(|| include_str!("assets/badge.js").replacen("{STYLE}", include_str!("assets/badge.css"), 1));
 const FRAME: &str = include_str!("assets/frame.html");
 const FRAME_SCRIPT: &str = include_str!("assets/frame.js");
 
@@ -35,7 +37,7 @@ const CROSS_ORIGIN: HeaderValue = HeaderValue::from_static("cross-origin");
 
 /// The web component.
 pub(crate) async fn script(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let mut response = file(&api, request.headers(), "text/javascript; charset=utf-8", SCRIPT);
+    let mut response = file(&api, request.headers(), "text/javascript; charset=utf-8", &SCRIPT);
     // It is the same for everybody: a page may check its digest (`integrity`).
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response

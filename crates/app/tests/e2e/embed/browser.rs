@@ -15,9 +15,9 @@ use crate::support::{Running, Sandbox, body, browse, desk, eventually, input};
 const HOSTILE: &str = "<img src=x onerror=alert(1)><script>alert(2)</script>";
 
 /// The example's server; ends with the test.
-struct Host {
+pub(super) struct Host {
     child: Child,
-    origin: String,
+    pub(super) origin: String,
 }
 
 impl Drop for Host {
@@ -27,7 +27,7 @@ impl Drop for Host {
     }
 }
 
-fn host(running: &Running) -> Host {
+pub(super) fn host(running: &Running) -> Host {
     let mut command = Command::new("python3");
     command.arg("-B").arg(workspace().join("examples/badge/host.py")).stdout(Stdio::piped());
     command.env("TENDON", format!("http://{}", running.address)).env("BADGE_SECRET", SECRET).env("PORT", "0");
@@ -39,7 +39,7 @@ fn host(running: &Running) -> Host {
 }
 
 /// Integrations whose badges are in every state, for pages of this origin.
-fn write(sandbox: &Sandbox, origin: &str) {
+pub(super) fn write(sandbox: &Sandbox, origin: &str) {
     let origins = format!("origins: [\"{origin}\"]");
     let watched = include_str!("../support/lead-score.yaml");
     sandbox.write("integrations/lead-score.yaml", &with_badge(watched, &origins));
@@ -47,6 +47,8 @@ fn write(sandbox: &Sandbox, origin: &str) {
     more(sandbox, &origins);
     let hostile = named("hostile").replace("rank leads by their probability to subscribe", &format!("'{HOSTILE}'"));
     sandbox.write("integrations/hostile.yaml", &with_badge(&hostile, &origins));
+    let tiny = named("tiny").replace("fallback: {", "review: { when: output < 2.0, hold: true }\nfallback: {");
+    sandbox.write("integrations/tiny.yaml", &with_badge(&tiny, &origins));
     let elsewhere = with_badge(&named("elsewhere"), "origins: [\"https://other.example\"]");
     sandbox.write("integrations/elsewhere.yaml", &elsewhere);
 }
@@ -71,6 +73,9 @@ fn a_page_of_somebody_else_shows_every_state_in_a_real_browser() {
     eventually("the page may ask", || {
         super::ask(&running, "lead-score/score", &one, &[("origin", &host.origin)]).status == 200
     });
+    // A number that is long when it is written out.
+    let made = decide(&running, &key, "tiny", &body(7));
+    sandbox.json(&["reviews", "override", made["id"].as_str().unwrap(), "--to", "0.0000123"]);
     let mut wrong = input(7);
     wrong["age"] = "forty".into();
     decide(&running, &key, "desk", &json!({ "input": wrong }).to_string());
@@ -83,13 +88,14 @@ fn a_page_of_somebody_else_shows_every_state_in_a_real_browser() {
         badge("waiting", "held", "7"),
         badge("none", "desk", "nobody"),
         badge("hostile", "hostile", "7"),
+        badge("tiny", "tiny", "7"),
         badge("wrong-origin", "elsewhere", "7"),
         ["forged", { "integration": "desk", "subject": "7", "token": forged }],
         // A token of somebody else is no end: the page is asked for another one.
         ["renewed", { "integration": "desk", "subject": "7", "token": super::token("desk", "8") }],
     ]);
     let seen = browse(&running, "badge.mjs", &key, "badge-pictures", &[&host.origin, &badges.to_string()]);
-    for nothing in ["console", "outside", "axe", "wide", "shifted"] {
+    for nothing in ["console", "outside", "axe", "wide", "cut", "shifted"] {
         assert_eq!(seen[nothing], json!([]), "{nothing}");
     }
     judge(&seen);
@@ -111,6 +117,7 @@ fn judge(seen: &Json) {
     says("waiting", "waiting", "A person looks at it before it is shown.");
     says("none", "none", "Nothing has been decided about this subject that has a score.");
     says("hostile", "fresh", HOSTILE);
+    says("tiny", "fresh", "1.23E-5");
     says("wrong-origin", "error", "cannot be reached from this page");
     says("forged", "error", "token_signature");
     says("renewed", "stale", "What was asked since has no score (rejected).");

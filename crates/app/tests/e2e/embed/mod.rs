@@ -2,6 +2,7 @@
 
 mod answers;
 mod browser;
+mod renewal;
 mod tokens;
 
 use std::process::Command;

@@ -3,63 +3,20 @@
 // Attributes: integration, subject, token (signed by the page's server), src (Tendon's origin; usual: where this file came from),
 // theme (light, dark; usual: what the reader prefers), compact, inline (the breakdown stands below instead of above the page).
 // A token that has ended is asked for anew: by the property `renew`, an async function, or the event `tendon-token`, whose
-// `detail.give(token)` takes the answer, later where the event was taken by `preventDefault`. The event `tendon-shown` tells that a state is shown, and which.
+// `detail.give(token)` takes the answer, later where the event was taken by `preventDefault`. Whether it has ended, Tendon judges: the
+// reader's clock is a hint. The event `tendon-shown` tells that a state is shown, and which.
 "use strict";
 (() => {
   const HOME = document.currentScript ? new URL(document.currentScript.src).origin : location.origin;
   const TONES = { green: "good", yellow: "warn", amber: "warn", red: "bad" };
   const SHOWN = 6;
+  // How long a page may take to give a token before the badge says that there is none; one that comes later still counts.
   const WAIT = 10_000;
-  const DARK = "--ink:#e8eaed;--soft:#aab2bd;--paper:#1b1f24;--line:#3a414a;--good:#5fd08a;--warn:#f2c14e;--bad:#ff8f86;--calm:#9fb4cc;--up:#5aa9ff;--down:#ffab6b;";
-  const STYLE = `
-:host { --ink:#1c2127; --soft:#55606d; --paper:#fff; --line:#c9d0d8; --good:#1a7f3c; --warn:#8a5a00; --bad:#b3261e; --calm:#44576b; --up:#1f6fd0; --down:#b35309;
-  display:inline-block; vertical-align:middle; font:14px/1.4 var(--tendon-font, system-ui, sans-serif); color:var(--ink); text-align:start }
-@media (prefers-color-scheme: dark) { :host(:not([theme="light"])) { ${DARK} } }
-:host([theme="dark"]) { ${DARK} }
-:host([inline]) { display:block }
-* { box-sizing:border-box }
-p, ul, figure { margin:0; padding:0 }
-button { font:inherit; color:inherit; cursor:pointer }
-.badge { display:inline-flex; align-items:center; gap:.5em; inline-size:15em; block-size:2.15em; padding:0 .8em; border:1px solid var(--line);
-  border-radius:99px; background:var(--paper); white-space:nowrap }
-.badge:hover { border-color:var(--tone) }
-:focus-visible { outline:2px solid var(--up); outline-offset:2px }
-.dot { flex:none; inline-size:.7em; block-size:.7em; border-radius:50%; background:var(--tone) }
-.band { flex:1; overflow:hidden; text-overflow:ellipsis; text-align:start; color:var(--tone); font-weight:600 }
-.score { font-weight:600; font-variant-numeric:tabular-nums }
-.mark { flex:none; font-size:.75em; padding:0 .45em; border-radius:4px; border:1px solid var(--line); color:var(--soft) }
-.mark:empty { display:none }
-:host([compact]) .badge { inline-size:7em; padding:0 .7em }
-:host([compact]) .band:not(.alone), :host([compact]) .mark { display:none }
-:host([compact]) .score { flex:1; text-align:end }
-.badge { --tone:var(--calm) } .good { --tone:var(--good) } .warn { --tone:var(--warn) } .bad { --tone:var(--bad) }
-.stale { border-style:dashed } .stale .dot, .none .dot { background:none; border:2px solid var(--tone) }
-.degraded .dot { border-radius:2px }
-.error .dot { border-radius:0; clip-path:polygon(50% 0, 100% 100%, 0 100%); background:var(--bad) }
-.loading .dot { animation:pulse 1.2s ease-in-out infinite }
-@keyframes pulse { 50% { opacity:.25 } }
-@media (prefers-reduced-motion: reduce) { .loading .dot { animation:none } }
-.unseen { position:absolute; inline-size:1px; block-size:1px; overflow:hidden; clip-path:inset(50%); white-space:nowrap }
-.panel { inline-size:22em; max-inline-size:calc(100vw - 16px); max-block-size:calc(100vh - 16px); overflow:auto; margin:0; padding:1em; border:1px solid var(--line);
-  border-radius:10px; background:var(--paper); color:var(--ink); box-shadow:0 8px 28px rgb(0 0 0 / .22); overflow-wrap:anywhere }
-.panel[popover] { position:fixed; inset:auto }
-:host([inline]) .panel { margin-block-start:.5em; inline-size:100%; max-inline-size:26em; max-block-size:none; box-shadow:none }
-.top { display:flex; align-items:start; gap:.6em }
-.top > div { flex:1 } .title { font-weight:600 } .soft { color:var(--soft); font-size:.9em }
-.close { border:1px solid transparent; background:none; inline-size:1.9em; block-size:1.9em; border-radius:6px; line-height:1 } .close:hover { border-color:var(--line) }
-.note { margin-block-start:.7em; padding:.45em .7em; border-inline-start:3px solid var(--warn); background:color-mix(in srgb, var(--warn) 10%, transparent) }
-.note.error { border-color:var(--bad); background:color-mix(in srgb, var(--bad) 10%, transparent) }
-.again { margin-block-start:.7em; padding:.25em .8em; border:1px solid var(--line); border-radius:6px; background:none }
-.head { margin-block:.9em .35em; font-weight:600 }
-ul { list-style:none; display:grid; gap:.3em }
-li { display:grid; grid-template-columns:1fr 6.5em; gap:.7em; align-items:center }
-svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-size:4.2em }
-.up { fill:var(--up) } .down { fill:var(--down) } .zero { stroke:var(--soft) } .grid { stroke:var(--line) }
-.zero, .grid, .trend, .points { vector-effect:non-scaling-stroke }
-.trend { fill:none; stroke:var(--up); stroke-width:2; stroke-linejoin:round } .points { fill:none; stroke:var(--up); stroke-width:5; stroke-linecap:round }
-.axis { display:flex; justify-content:space-between; margin-block-start:.25em; color:var(--soft); font-size:.85em }
-.room { min-block-size:17em } .room p { margin-block-start:.9em }
-`;
+  const MINUTE = 60_000;
+  // So often in a minute a page is asked for a token that Tendon then does not take: no page and badge keep each other busy.
+  const ASKS = 3;
+  const ENDED = ["token_expired", "token_subject", "token_audience"];
+  const STYLE = `{STYLE}`;
   let sheet;
   const style = () => {
     if (!sheet) {
@@ -76,7 +33,14 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
     node.append(...children);
     return node;
   };
-  const number = (value) => new Intl.NumberFormat("en", { maximumSignificantDigits: 3, notation: Math.abs(value) >= 1e6 ? "compact" : "standard" }).format(value);
+  /** So that any number has room: very large and very small ones in short. */
+  const number = (value) => {
+    const size = Math.abs(value);
+    const notation = size >= 1e5 ? "compact" : size > 0 && size < 1e-3 ? "scientific" : "standard";
+    return new Intl.NumberFormat("en", { maximumSignificantDigits: 3, notation }).format(value);
+  };
+  /** A text of the project's own: in its own direction, and broken where its words end. */
+  const own = (text) => make("bdi", {}, ...text.split(/(?<=[_./-])/).flatMap((word) => [word, make("wbr")]));
   const days = (from, until) => Math.round((Date.parse(until) - Date.parse(from)) / 864e5);
   /** A span of seconds in the largest whole unit. */
   const ago = (seconds) => {
@@ -85,14 +49,19 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
     }
     return "just now";
   };
-  /** When a token ends, in milliseconds; what cannot be read is left to the server. */
-  const ends = (token) => {
+  /** About whom a token is and when it ends, in milliseconds; what cannot be read is left to the server. */
+  const read = (token) => {
     try {
-      return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).exp * 1000;
+      const text = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+      const { sub, exp } = JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (one) => one.charCodeAt(0))));
+      return { sub, ends: exp * 1000 };
     } catch {
-      return Infinity;
+      return {};
     }
   };
+  // The reader's clock is wrong by more than Tendon allows for: it says no more when a token ends.
+  let astray = false;
+  const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}. ` : "");
   const failed = (code, detail, hint) => Object.assign(new Error(detail), { code, hint });
 
   class TendonBadge extends HTMLElement {
@@ -102,30 +71,49 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
     #turn = 0;
     #asked = false;
     #state = "";
+    #told = 0;
+    #asks = [];
+    #renewal = null;
     #button;
     #panel;
     #said;
 
     connectedCallback() {
       if (!this.#button) this.#build();
+      document.addEventListener("visibilitychange", this.#awake);
       this.refresh();
     }
     disconnectedCallback() {
       this.#turn += 1;
+      document.removeEventListener("visibilitychange", this.#awake);
       for (const moved of ["scroll", "resize"]) removeEventListener(moved, this.#place, { capture: true });
     }
     attributeChangedCallback(name, before, after) {
       if (!this.#button || !this.isConnected || before === after) return;
+      // Whoever waits for a token goes on with it.
+      if (name === "token" && after && this.#renewal?.whom === this.#whom()) return this.#renewal.give(after);
       if (name !== "token") {
         // Nothing of the one before may stand beside the name of another.
         this.#turn += 1;
+        this.#asks = [];
         if (this.#button.getAttribute("aria-expanded") === "true") this.#toggle(false);
-        this.#show("loading", { band: "Loading…" });
+        this.#show("loading", { band: "Loading…", short: "…" });
       }
       this.refresh();
     }
     #whom() {
       return ["integration", "subject", "src"].map((one) => this.getAttribute(one)).join("\n");
+    }
+
+    /** A reader comes back to a page that lay in the background or slept: what it shows may be long past. */
+    #awake = () => {
+      if (document.hidden || !this.#told || (this.#state !== "error" && Math.abs(Date.now() - this.#told) < MINUTE)) return;
+      this.#again();
+    };
+    #again() {
+      this.#asks = [];
+      this.refresh();
+      if (this.#button.getAttribute("aria-expanded") === "true") this.#explain();
     }
 
     /** Asks for the score again. */
@@ -189,72 +177,100 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
 
     async #load() {
       const turn = (this.#turn += 1);
-      if (!this.#state || this.#state === "error") this.#show("loading", { band: "Loading…" });
+      if (!this.#state || this.#state === "error") this.#show("loading", { band: "Loading…", short: "…" });
       try {
         const score = await this.#ask("score");
         if (turn === this.#turn) this.#score(score);
       } catch (error) {
-        if (turn === this.#turn) this.#show("error", { band: "Not available", words: error.message });
+        if (turn === this.#turn) this.#show("error", { band: "Not available", short: "Error", words: error.message });
       }
+      this.#told = Date.now();
     }
 
-    /** Asks Tendon, with a new token where the old one has ended. */
-    async #ask(what, again = true) {
+    /** Asks Tendon; with a new token where there is none for this subject, where it has ended by the reader's clock, or where Tendon takes it no more. */
+    async #ask(what) {
       const [integration, subject] = [this.getAttribute("integration") ?? "", this.getAttribute("subject") ?? ""];
       if (!integration || !subject) throw failed("attribute_missing", "the badge names no integration or no subject");
       let token = this.getAttribute("token") ?? "";
-      if (!token || ends(token) < Date.now() + 2000) token = (await this.#renewed(integration, subject)) ?? token;
+      const whom = this.#whom();
+      const { sub = subject, ends } = read(token);
+      let renewed = !token || sub !== subject || (!astray && ends < Date.now() + 2000);
+      if (renewed) token = (await this.#renewed(integration, subject)) ?? token;
+      for (;;) {
+        if (!token) throw failed("token_not_given", "this page has given no token for the badge", "load the page again, or sign in to it again");
+        // Nobody is shown whom the badge is about no more: Tendon would write it down as shown.
+        if (whom !== this.#whom()) throw failed("moved", "the badge is about somebody else now");
+        const [ok, told] = await this.#sent(what, integration, subject, token);
+        if (ok) {
+          this.#asks = [];
+          astray ||= read(token).ends < Date.now() - MINUTE;
+          return told;
+        }
+        const next = renewed || !ENDED.includes(told.code) ? null : await this.#renewed(integration, subject);
+        if (!next) {
+          const late = told.code === "token_expired" && "load the page again, or sign in to it again; the clock of the page's server may be wrong";
+          throw failed(told.code ?? "unknown", told.detail ?? "the service gave no answer", late || told.hint);
+        }
+        [token, renewed] = [next, true];
+      }
+    }
+    async #sent(what, integration, subject, token) {
       const address = `${this.getAttribute("src") || HOME}/embed/integrations/${encodeURIComponent(integration)}/${what}`;
-      const headers = { accept: "application/json", "tendon-subject": encodeURIComponent(subject) };
-      if (token) headers.authorization = `Bearer ${token}`;
-      let answer;
+      const headers = { accept: "application/json", "tendon-subject": encodeURIComponent(subject), authorization: `Bearer ${token}` };
       try {
-        answer = await fetch(address, { headers, credentials: "omit", cache: "no-store", referrerPolicy: "no-referrer" });
+        const answer = await fetch(address, { headers, credentials: "omit", cache: "no-store", referrerPolicy: "no-referrer" });
+        return [answer.ok, await answer.json().catch(() => ({}))];
       } catch {
         throw failed("unreachable", "the service cannot be reached from this page", "it is down, or this page may not show the badge");
       }
-      const told = await answer.json().catch(() => ({}));
-      if (answer.ok) return told;
-      if (again && ["token_expired", "token_subject", "token_audience"].includes(told.code) && (await this.#renewed(integration, subject))) return this.#ask(what, false);
-      throw failed(told.code ?? "unknown", told.detail ?? "the service gave no answer", told.hint);
     }
 
-    /** A new token from the page; nothing when the page gives none. */
-    async #renewed(integration, subject) {
-      const given = new Promise((give) => {
-        const detail = { integration, subject, give };
-        // Who will give one later says so by `preventDefault`.
-        const taken = !this.dispatchEvent(new CustomEvent("tendon-token", { bubbles: true, composed: true, cancelable: true, detail }));
-        if (this.renew) Promise.resolve(this.renew({ integration, subject })).then(give, () => give(null));
-        setTimeout(give, taken || this.renew ? WAIT : 0, null);
-      });
-      const whom = this.#whom();
-      const token = await given;
-      if (token && whom === this.#whom()) {
-        // Not a change that asks again: whoever needs it is asking already.
+    /** A new token from the page; nothing when the page gives none. Whoever needs one meanwhile waits for the same. */
+    #renewed(integration, subject) {
+      const [whom, now] = [this.#whom(), Date.now()];
+      if (this.#renewal?.whom === whom) return this.#renewal.token;
+      this.#asks = this.#asks.filter((at) => Math.abs(now - at) < MINUTE);
+      if (this.#asks.length >= ASKS) return null;
+      this.#asks.push(now);
+      let [waits, done] = [true, null];
+      const mine = { whom, token: new Promise((end) => { done = end; }) };
+      mine.give = (given) => {
+        const token = typeof given === "string" && given ? given : null;
+        if (!waits && !token) return;
+        // Where nobody waits any more, a change of the attribute asks again; else whoever waits is asking already.
         const asked = this.#asked;
-        this.#asked = true;
-        this.setAttribute("token", token);
+        this.#asked ||= waits;
+        if (this.#renewal === mine) this.#renewal = null;
+        if (token && whom === this.#whom()) this.setAttribute("token", token);
         this.#asked = asked;
-      }
-      return token;
+        waits = false;
+        done(token);
+      };
+      this.#renewal = mine;
+      const detail = { integration, subject, give: mine.give };
+      // Who will give one later says so by `preventDefault`.
+      const taken = !this.dispatchEvent(new CustomEvent("tendon-token", { bubbles: true, composed: true, cancelable: true, detail }));
+      if (this.renew) new Promise((end) => { end(this.renew({ integration, subject })); }).then(mine.give, () => mine.give(null));
+      setTimeout(() => { if (waits) mine.give(null); }, taken || this.renew ? WAIT : 0);
+      return mine.token;
     }
 
     #score(score) {
-      if (score.state === "none") return this.#show("none", { band: "No score yet" });
-      if (score.state === "waiting") return this.#show("waiting", { band: "Under review" });
+      if (score.state === "none") return this.#show("none", { band: "No score yet", short: "None" });
+      if (score.state === "waiting") return this.#show("waiting", { band: "Under review", short: "Review" });
       const state = score.state === "stale" ? "stale" : score.degraded ? "degraded" : "fresh";
       const words = `decided ${ago(score.age_seconds)}${score.degraded ? `, by the fallback ${score.degraded}` : ""}`;
       this.#show(state, { band: score.band ?? "score", output: score.output, tone: TONES[score.band], words, degraded: score.degraded });
     }
 
-    #show(state, { band, output, tone = "", words = "", degraded }) {
+    #show(state, { band, short, output, tone = "", words = "", degraded }) {
       const known = output !== undefined;
       this.#state = state;
       this.#button.className = `badge ${state} ${degraded ? "degraded" : ""} ${tone}`;
       this.#button.setAttribute("aria-busy", String(state === "loading"));
       const mark = state === "stale" ? "stale" : degraded ? "fallback" : "";
-      const parts = [make("span", { class: "dot", "aria-hidden": "true" }), make("span", { class: known ? "band" : "band alone" }, band)];
+      const names = known ? [make("span", { class: "name", dir: "auto" }, band)] : [make("span", { class: "name long", dir: "ltr" }, band), make("span", { class: "name short", dir: "ltr", "aria-hidden": "true" }, short)];
+      const parts = [make("span", { class: "dot", "aria-hidden": "true" }), make("span", { class: known ? "band" : "band alone" }, ...names)];
       if (known) parts.push(make("span", { class: "score" }, number(output)), make("span", { class: "mark" }, mark));
       const why = [mark, words, state === "loading" ? "" : "show why"].filter(Boolean).join("; ");
       this.#button.replaceChildren(...parts, make("span", { class: "unseen" }, ` ${why}`));
@@ -269,27 +285,34 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
       close.addEventListener("click", () => this.#toggle(false));
       const top = make("div", { class: "top" }, make("div", {}, make("p", { class: "title" }, "Score")), close);
       this.#panel.setAttribute("aria-busy", "true");
-      this.#panel.replaceChildren(top, make("div", { class: "room" }, make("p", { class: "soft" }, "Loading…")));
+      this.#fill(top, make("div", { class: "room" }, make("p", { class: "soft" }, "Loading…")));
       try {
         const told = await this.#ask("breakdown");
         if (whom !== this.#whom()) return;
         if (turn === this.#turn) this.#score(told.score);
         top.firstChild.replaceChildren(...this.#title(told.score));
-        this.#panel.replaceChildren(top, ...this.#notes(told.score), ...this.#parts(told), ...this.#trend(told));
+        this.#fill(top, ...this.#notes(told.score), ...this.#parts(told), ...this.#trend(told));
       } catch (error) {
         if (whom !== this.#whom()) return;
         const again = make("button", { type: "button", class: "again" }, "Try again");
-        again.addEventListener("click", () => { this.refresh(); this.#explain(); });
-        const note = make("p", { class: "note error", role: "alert" }, `${error.message}.${error.hint ? ` ${error.hint}.` : ""} `, make("span", { class: "soft" }, error.code));
-        this.#panel.replaceChildren(top, note, again);
+        again.addEventListener("click", () => this.#again());
+        const note = make("p", { class: "note error", role: "alert" }, sentence(error.message) + sentence(error.hint), make("span", { class: "soft" }, error.code));
+        this.#fill(top, note, again);
       }
       this.#panel.setAttribute("aria-busy", "false");
       this.#place();
     }
 
+    /** Replaces what the panel holds; whoever reads it by keyboard stays in it. */
+    #fill(...parts) {
+      const within = this.#panel.contains(this.shadowRoot.activeElement);
+      this.#panel.replaceChildren(...parts);
+      if (within) this.#panel.focus({ preventScroll: true });
+    }
+
     #title(score) {
-      const shown = score.output === undefined ? "" : `${score.band ? `${score.band} · ` : ""}${number(score.output)}`;
-      const lines = [make("p", { class: "title" }, shown || "Score"), make("p", { class: "soft" }, score.purpose)];
+      const shown = score.output === undefined ? ["Score"] : [...(score.band ? [own(score.band), " · "] : []), make("span", { class: "score" }, number(score.output))];
+      const lines = [make("p", { class: "title" }, ...shown), make("p", { class: "soft" }, own(score.purpose))];
       if (score.at) lines.push(make("p", { class: "soft" }, "Decided ", make("time", { datetime: score.at, title: score.at }, ago(score.age_seconds))));
       return lines;
     }
@@ -312,10 +335,10 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
         const [kind, from] = part.contribution < 0 ? ["down", 100 - long] : ["up", 100];
         const bar = make("svg", { class: "bar", viewBox: "0 0 200 10", preserveAspectRatio: "none", "aria-hidden": "true" },
           make("rect", { class: kind, x: from.toFixed(1), y: 1, width: long.toFixed(1), height: 8 }), make("line", { class: "zero", x1: 100, x2: 100, y1: 0, y2: 10 }));
-        return make("li", {}, make("span", {}, part.text), bar);
+        return make("li", {}, make("span", {}, own(part.feature), part.text.slice(part.feature.length)), bar);
       });
       const rest = parts.length - rows.length;
-      return [make("p", { class: "head" }, "Why"), make("ul", {}, ...rows), ...(rest > 0 ? [make("p", { class: "soft" }, `and ${rest} that weigh less`)] : [])];
+      return [make("p", { class: "head" }, "Why"), make("ul", {}, ...rows), ...(rest > 0 ? [make("p", { class: "soft" }, `and ${rest} that ${rest === 1 ? "weighs" : "weigh"} less`)] : [])];
     }
 
     #trend({ trend, from, until, more }) {
@@ -334,8 +357,9 @@ svg { display:block; inline-size:100% } .bar { block-size:.7em } .chart { block-
       const chart = make("svg", { class: "chart", viewBox: "0 0 300 60", preserveAspectRatio: "none", role: "img", "aria-label": words },
         ...[3, 57].map((y) => make("line", { class: "grid", x1: 0, x2: 300, y1: y, y2: y })),
         make("path", { class: "trend", d: `M${places.join("L")}` }), make("path", { class: "points", d: few }));
-      const axis = make("p", { class: "axis", "aria-hidden": "true" }, make("span", {}, `${span} ago`), make("span", {}, `${number(bottom)} to ${number(most)}`), make("span", {}, "now"));
-      return [head, make("figure", {}, chart, axis), make("p", { class: "soft" }, more ? `the newest ${scores}` : scores)];
+      const beside = (kind, ...texts) => make("p", { class: kind, "aria-hidden": "true" }, ...texts.map((text) => make("span", {}, text)));
+      const scale = beside("scale", most > bottom ? number(most) : "", number(bottom));
+      return [head, make("figure", {}, chart, scale, beside("axis", `${span} ago`, "now")), make("p", { class: "soft" }, more ? `The newest ${scores}` : scores)];
     }
   }
   if (!customElements.get("tendon-badge")) customElements.define("tendon-badge", TendonBadge);

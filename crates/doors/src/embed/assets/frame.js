@@ -9,18 +9,22 @@
   badge.setAttribute("inline", "");
   badge.setAttribute("integration", new URLSearchParams(location.search).get("integration") ?? "");
   let page = null;
-  let given = null;
+  let give = null;
   const tell = (message) => { if (page) parent.postMessage({ tendon: "badge", ...message }, page); };
 
   // Only the page around this one is listened to.
   addEventListener("message", ({ source, origin, data }) => {
     if (source !== parent || source === window || data?.tendon !== "badge") return;
     page = origin;
-    if (typeof data.token === "string") {
-      if (given) given(data.token);
-      else badge.setAttribute("token", data.token);
+    if (typeof data.subject === "string" && data.subject !== badge.getAttribute("subject")) {
+      badge.setAttribute("subject", data.subject);
+      give = null;
     }
-    if (typeof data.subject === "string") badge.setAttribute("subject", data.subject);
+    // A token may come without having been asked for; `null` says that there is none.
+    if (typeof data.token === "string" || data.token === null) {
+      if (give) give(data.token);
+      else if (data.token) badge.setAttribute("token", data.token);
+    }
     if (["light", "dark"].includes(data.theme)) badge.setAttribute("theme", data.theme);
     if (typeof data.compact === "boolean") badge.toggleAttribute("compact", data.compact);
     if (!badge.isConnected) {
@@ -28,9 +32,10 @@
       new ResizeObserver(() => tell({ height: Math.ceil(document.documentElement.getBoundingClientRect().height) })).observe(document.documentElement);
     }
   });
-  badge.renew = ({ subject }) => new Promise((give) => {
-    given = (token) => { given = null; give(token); };
-    tell({ wanted: "token", subject });
+  badge.addEventListener("tendon-token", (event) => {
+    event.preventDefault();
+    give = event.detail.give;
+    tell({ wanted: "token", subject: event.detail.subject });
   });
   badge.addEventListener("tendon-shown", (event) => tell({ state: event.detail.state }));
   // Says nothing but that it is here, to whichever page has framed it: again and again, since the page's script may come later.
