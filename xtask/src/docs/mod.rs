@@ -6,6 +6,7 @@ mod access;
 mod commands;
 mod errors;
 mod hostile;
+mod http;
 mod metrics;
 mod schema;
 mod site;
@@ -28,7 +29,9 @@ const PAGES: &[Page] = &[
     ("commands.md", commands::page),
     ("configuration.md", schema::page),
     ("errors.md", errors::page),
+    ("http.md", http::page),
     ("metrics.md", metrics::page),
+    ("openapi.json", http::document),
     ("systems.md", systems::page),
 ];
 
@@ -86,8 +89,13 @@ fn generated(check: bool) -> Outcome {
 
 /// Runs the built program and returns what it prints on stdout.
 fn tendon(args: &[&str]) -> Result<String, String> {
+    crate::run::capture(program(args))
+}
+
+/// The built program, as everybody's terminal would run it.
+fn program(args: &[&str]) -> std::process::Command {
     let mut tendon = crate::run::command(crate::run::target().join("debug/tendon"), args);
     // Help is wrapped to the terminal's width; a page must not depend on whose terminal made it.
     tendon.env("COLUMNS", "120").env("NO_COLOR", "1");
-    crate::run::capture(tendon)
+    tendon
 }

@@ -18,8 +18,13 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print the JSON Schema of the configuration files for editors, and check nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "openapi")]
     schema: bool,
+
+    /// Print the OpenAPI document of the project, as `/openapi.json` of its process answers it: for whoever writes a client, with
+    /// nothing running. A project with findings has none.
+    #[arg(long)]
+    openapi: bool,
 }
 
 /// Runs it.
@@ -39,7 +44,17 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args
     }
     let found = assemble::read(&project).await?;
     let findings = &found.outcome.findings;
+    if args.openapi
+        && found.outcome.clean()
+        && let Some(plan) = &found.outcome.plan
+    {
+        let document = tendon_doors::api::openapi(plan);
+        output::data(&serde_json::to_string_pretty(&document).unwrap_or_default());
+        return Ok(ExitCode::SUCCESS);
+    }
     match format {
+        // Who wanted a document gets none, and the findings where people look.
+        _ if args.openapi => findings.iter().for_each(|finding| output::say(&finding.to_string())),
         Format::Json => {
             let unreachable = found.unreachable.iter();
             let unreachable = unreachable.map(|(system, error, kept)| {

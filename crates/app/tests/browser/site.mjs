@@ -22,7 +22,7 @@ const server = createServer((asked, answer) => {
 await new Promise((listens) => server.once("listening", listens));
 const origin = `http://127.0.0.1:${server.address().port}`;
 const seen = { console: [], outside: [], missing: [], axe: [], wide: [], structure: [] };
-const shown = new Set(["index.html", "docs/reference/configuration.html", "docs/console.html"]);
+const shown = new Set(["index.html", "docs/reference/configuration.html", "docs/reference/http.html", "docs/terms.html", "docs/console.html"]);
 
 /** A page that notes what it says, asks for and does not find. */
 async function noted(context, home, where) {
@@ -71,6 +71,18 @@ await page.setViewportSize({ width: 360, height: 800 });
 await page.getByText("All pages", { exact: true }).first().click();
 await page.getByRole("link", { name: "Back up and restore" }).first().click();
 await page.waitForURL("**/docs/backup.html");
+// The index leads to the very row, without a script; the document beside the page of the interface can be had.
+await page.setViewportSize({ width: 1280, height: 900 });
+await page.getByRole("link", { name: "Index", exact: true }).click();
+await page.waitForURL("**/docs/terms.html");
+await page.locator(".terms > div", { has: page.getByText("idempotency_conflict", { exact: true }) }).getByRole("link", { name: "Error codes" }).click();
+await page.waitForURL("**/docs/reference/errors.html#*");
+const row = await page.evaluate(() => ({ text: document.querySelector("tr:target")?.innerText, top: document.querySelector("tr:target")?.getBoundingClientRect().top }));
+if (!row.text?.startsWith("idempotency_conflict") || row.top < 0 || row.top > 900) seen.structure.push(row);
+const served = await noted(context, `${origin}/`, () => "served");
+await served.goto(`${origin}/docs/reference/http.html`);
+const [download] = await Promise.all([served.waitForEvent("download"), served.getByRole("link", { name: "openapi.json" }).first().click()]);
+if (JSON.parse(readFileSync(await download.path(), "utf8")).openapi !== "3.1.0") seen.structure.push("openapi.json is not the document");
 await browser.close();
 server.close();
 const wrong = Object.entries(seen).filter(([, found]) => found.length > 0);

@@ -2,9 +2,11 @@
 
 use std::{path::Path, process::Command};
 
+use serde_json::Value;
+
 use crate::{
     embed::{SECRET, with_badge},
-    support::{PYTHON, Sandbox, body},
+    support::{MODEL, PYTHON, Running, Sandbox, body, tendon},
 };
 
 /// The second validator (npm `@seriousme/openapi-schema-validator`).
@@ -59,6 +61,82 @@ fn every_address_is_described() {
         document["paths"][path.replace("{name}", "lead-score")][method.to_lowercase()].is_null()
     });
     assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+/// The page of the interface, and the document that the site gives away with it.
+const PAGE: &str = include_str!("../../../../docs/reference/http.md");
+const KEPT: &str = include_str!("../../../../docs/reference/openapi.json");
+
+#[test]
+fn the_page_of_the_interface_says_what_a_running_process_answers() {
+    let sandbox = Sandbox::new(0);
+    for folder in ["docs/reference/example/integrations", "examples/lead-score"] {
+        std::fs::create_dir_all(sandbox.path(folder)).unwrap();
+    }
+    // The example, with the model where it looks for it.
+    let project = "docs/reference/example";
+    sandbox.write("examples/lead-score/lead-score.txt", MODEL);
+    sandbox.write(&format!("{project}/tendon.yaml"), include_str!("../../../../docs/reference/example/tendon.yaml"));
+    let integration = include_str!("../../../../docs/reference/example/integrations/lead-score.yaml");
+    sandbox.write(&format!("{project}/integrations/lead-score.yaml"), integration);
+    let mut up = tendon(&["up", "--listen", "127.0.0.1:0", "--project"]);
+    let running = Running::of(up.arg(sandbox.path(project)).env("BADGE_SECRET", SECRET).env("HOOK_SECRET", SECRET));
+    let document = running.request("GET", "/openapi.json", &[], "").json();
+    let kept: Value = serde_json::from_str(KEPT).unwrap();
+    assert_eq!(document, kept, "docs/reference/openapi.json is another document: run `cargo xtask docs`");
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, told) in item.as_object().unwrap().iter().filter(|(key, _)| *key != "parameters") {
+            let heading = format!("{} {path}", method.to_uppercase());
+            let section = section(&heading);
+            for given in [&item["parameters"], &told["parameters"]].into_iter().filter_map(Value::as_array).flatten() {
+                let row = format!("| `{}` | {} |", given["name"].as_str().unwrap(), given["in"].as_str().unwrap());
+                assert!(section.contains(&row), "{heading}: {row}");
+            }
+            for status in told["responses"].as_object().unwrap().keys() {
+                let (row, link) = (format!("\n| {status} | "), format!("[{status}](#{status}"));
+                assert!(section.contains(&row) != section.contains(&link), "{heading}: {status}");
+            }
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, RULES.lines().count());
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for field in schema["properties"].as_object().into_iter().flatten().map(|(field, _)| field) {
+            assert!(section(name).contains(&format!("\n| `{field}` | ")), "{name}: {field}");
+        }
+    }
+    for (code, told) in document["components"]["x-problem-codes"].as_object().unwrap() {
+        for status in told["statuses"].as_array().unwrap() {
+            assert!(section(&status.to_string()).contains(&format!("\n| `{code}` | ")), "{status}: {code}");
+        }
+    }
+}
+
+/// What the page has below the heading, which may go on after its first words.
+fn section(heading: &str) -> &'static str {
+    let fits = |part: &&str| {
+        let first = part.lines().next().unwrap_or_default();
+        first == heading || (heading.len() == 3 && first.starts_with(&format!("{heading} ")))
+    };
+    PAGE.split("\n### ").find(fits).unwrap_or_else(|| panic!("the page has no section {heading}"))
+}
+
+#[test]
+fn a_project_tells_its_interface_without_running() {
+    let sandbox = Sandbox::new(0);
+    let printed = sandbox.run(&["check", "--openapi"]);
+    assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+    let told: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(sandbox.up().request("GET", "/openapi.json", &[], "").json(), told);
+    // What is not clean has no interface yet: nothing that a program could read, and the findings for people.
+    sandbox.write(
+        "integrations/lead-score.yaml",
+        &include_str!("support/lead-score.yaml").replace("purpose:", "purrpose:"),
+    );
+    let refused = sandbox.run(&["check", "--openapi"]);
+    assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), &b""[..]));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("purrpose"), "{refused:?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) mod fresh;
 mod gate;
 mod graphql;
 mod groups;
+mod headers;
 pub(crate) mod health;
 pub(crate) mod integrations;
 mod later;

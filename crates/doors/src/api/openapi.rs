@@ -16,8 +16,14 @@ use tendon_kernel::{
 use tendon_plan::{IntegrationPlan, Plan};
 
 use super::{
-    Api, answer::Asked, codes::CODES, counters::Route, embed_paths, groups, paths, reviews_paths, schemas, status,
+    Api, answer::Asked, codes::CODES, counters::Route, embed_paths, groups, headers, paths, reviews_paths, schemas,
+    status,
 };
+
+/// What holds for every address.
+const ABOUT: &str = "Decisions of this project's integrations. Errors are problem details (RFC 9457) with a stable code.\n\nAny request may \
+     bring `x-request-id` (up to 64 printable characters), which comes back and stands in the log, and `traceparent` (W3C Trace \
+     Context), which makes it a part of the caller's trace. A key is sent as `authorization: Bearer tdn_…`, never in an address.";
 
 /// Serves the document. It names fields and rules, no data; no key is needed to read what may be asked.
 pub(super) async fn get(State(api): State<Arc<Api>>, request: Request) -> Response {
@@ -75,12 +81,13 @@ pub fn document(plan: &Plan) -> Json {
         paths.insert(path.into(), json!({ "get": open(path, about, kind) }));
     }
     let tags = groups::grouped(&mut paths);
+    headers::add(&mut paths);
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": format!("Tendon: {}", plan.project),
             "version": plan.digest.get(..12).unwrap_or(&plan.digest),
-            "description": "Decisions of this project's integrations. Errors are problem details (RFC 9457) with a stable code.",
+            "description": ABOUT,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -100,8 +107,6 @@ fn decide(one: &IntegrationPlan) -> Json {
             "description": "The decision; recorded before it was answered.",
             "headers": {
                 "tendon-decision-id": { "description": "Id of the decision.", "schema": { "type": "string" } },
-                "server-timing": { "description": "Time per stage.", "schema": { "type": "string" } },
-                "x-request-id": { "description": "Id of the request.", "schema": { "type": "string" } },
                 "idempotent-replayed": { "description": "`true`: the stored answer to an earlier request.",
                     "schema": { "type": "string" } },
             },
@@ -118,13 +123,13 @@ fn decide(one: &IntegrationPlan) -> Json {
     );
     json!({
         "operationId": format!("decide-{}", one.name),
-        "summary": one.purpose,
+        "summary": format!("One question: {}", one.purpose),
         "description": format!("Asks `{}@{}`. Answerable: {}.", one.model, one.alias, one.owner),
         "tags": [one.name],
         "parameters": [
             paths::header("Idempotency-Key", "The same key with the same input gives the stored answer; with another input, 409.",
                 &paths::key()),
-            paths::header("tendon-timeout-ms", "Time the request has, in milliseconds.", &paths::milliseconds()),
+            paths::header("tendon-timeout-ms", "Time the request has, in milliseconds; or `request-timeout`, in seconds.", &paths::milliseconds()),
             paths::header("Prefer", "RFC 7240. `respond-async`: 202 at once, and the decision later where `Location` says; with `wait=N`, only if it \
                 is not made within N seconds (at most 60).", &json!({ "type": "string", "examples": ["respond-async", "respond-async, wait=5"] })),
             paths::flag("explain", "Explain the decision in the answer."),
@@ -233,8 +238,10 @@ fn components(plan: &Plan) -> Json {
             }
         }
     }
+    responses.iter_mut().for_each(|(status, response)| headers::of(status, response));
     json!({
         "schemas": schemas,
+        "headers": headers::components(),
         "responses": responses,
         "securitySchemes": { "key": { "type": "http", "scheme": "bearer",
             "description": "An API key `tdn_…`, made by `tendon keys create`." }, "badge": embed_paths::scheme() },

@@ -130,7 +130,6 @@ pub(super) fn list(operation: &str, about: &str, schema: &str, parameters: &[Jso
         json!({
             "description": about,
             "headers": {
-                "ETag": { "description": "For `If-None-Match`.", "schema": text() },
                 "Link": { "description": "`<…>; rel=\"next\"`, where there is a next page.", "schema": text() },
             },
             "content": { "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } },

@@ -6,6 +6,7 @@ use super::{
     groups::Group,
     links::{place, way},
     render::Rendered,
+    terms,
 };
 
 /// Nothing is loaded but this folder's own style and pictures.
@@ -39,7 +40,7 @@ pub(super) fn frame(source: &str, page: &Rendered, groups: &[Group], sources: &[
          <link rel=\"icon\" href=\"{icon}\">\n<link rel=\"stylesheet\" href=\"{style}\">\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#main\">Skip to the text</a>\n\
          <header class=\"top\"><a class=\"brand\" href=\"{home}\">{MARK}<span>Tendon</span></a>\
-         <a href=\"{index}\">Documentation</a></header>\n\
+         <a href=\"{index}\">Documentation</a><a href=\"{terms}\">Index</a></header>\n\
          <details class=\"narrow menu\"><summary>All pages</summary><nav aria-label=\"All pages\">{navigation}</nav></details>\n\
          <div class=\"frame\">\n<nav class=\"side\" aria-label=\"All pages\">{navigation}</nav>\n\
          <main id=\"main\" tabindex=\"-1\">\n{narrow}<article>\n{body}</article>\n{on}</main>\n{wide}</div>\n</body>\n</html>\n",
@@ -48,6 +49,7 @@ pub(super) fn frame(source: &str, page: &Rendered, groups: &[Group], sources: &[
         style = at("style.css"),
         home = at("index.html"),
         index = at("docs/index.html"),
+        terms = at(&place(terms::PAGE)),
         body = page.body,
         on = on(source, &here, groups, sources),
     )

@@ -10,6 +10,8 @@ pub(super) enum Link {
     Away,
     /// A page and maybe a heading of it, and the address from where the link stands.
     Page { source: Source, anchor: Option<String>, address: String },
+    /// A file that whoever reads the page may want to have: the site holds it.
+    Copy { path: String, address: String },
     /// Something in the repository that is no page: shown by its path, for the site does not hold it.
     File(String),
 }
@@ -71,6 +73,9 @@ pub(super) fn resolve(source: &str, link: &str, sources: &[Source]) -> Result<Li
     if path.ends_with(".md") {
         return Err(format!("{source}: {path} is no page of the site; give it a line in {}", super::groups::INDEX));
     }
+    if root().join(&path).is_file() && (path.starts_with("docs/") || path.ends_with(".proto")) {
+        return Ok(Link::Copy { address: way(&place(source), &path), path });
+    }
     Ok(Link::File(path))
 }
 
@@ -99,6 +104,11 @@ mod tests {
         assert_eq!(at("../docs"), page("docs/README.md", None, "../docs/index.html"));
         assert_eq!(at(".."), page("README.md", None, "../index.html"));
         assert_eq!(at("../bench/peers"), Ok(Link::File("bench/peers".to_owned())));
+        let copy = Link::Copy {
+            path: "docs/reference/openapi.json".to_owned(),
+            address: "../docs/reference/openapi.json".to_owned(),
+        };
+        assert_eq!(at("reference/openapi.json"), Ok(copy));
         assert!(at("gone.md").is_err_and(|said| said.contains("leads nowhere")));
         assert!(at("../CONTRIBUTING.md").is_err_and(|said| said.contains("no page of the site")));
     }

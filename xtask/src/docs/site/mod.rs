@@ -5,6 +5,7 @@ mod frame;
 mod groups;
 mod links;
 mod render;
+mod terms;
 
 use std::{
     collections::BTreeMap,
@@ -98,10 +99,12 @@ pub(super) fn make() -> Result<Site, String> {
     let mut site = Site::new();
     for (source, page) in &pages {
         site.insert(links::place(source), frame::frame(source, page, &groups, &sources).into_bytes());
-        for image in &page.images {
-            site.insert(image.clone(), read(image)?);
+        for file in &page.files {
+            site.insert(file.clone(), read(file)?);
         }
     }
+    let index = terms::page(&pages, &sources);
+    site.insert(links::place(terms::PAGE), frame::frame(terms::PAGE, &index, &groups, &sources).into_bytes());
     site.insert("style.css".to_owned(), style()?.into_bytes());
     site.insert("icon.svg".to_owned(), read(&format!("{CONSOLE}icon.svg"))?);
     Ok(site)
@@ -159,6 +162,36 @@ mod tests {
         assert!(html("index.html").contains("href=\"docs/first-integration.html\""));
         assert!(html("docs/threat-model.html").contains("href=\"../CONTRIBUTING.html\""));
         assert!(site.contains_key("docs/console/overview-light.png"));
+        assert!(html("docs/reference/http.html").contains("<a href=\"../../docs/reference/openapi.json\" download>"));
+        assert!(site.contains_key("docs/reference/openapi.json"));
+        index_leads_to_what_it_names(&site);
+    }
+
+    /// Every address of the index is there, and a word of each kind stands in it.
+    fn index_leads_to_what_it_names(site: &Site) {
+        let html = |place: &str| String::from_utf8_lossy(&site[place]).into_owned();
+        let index = html("docs/terms.html");
+        for word in [
+            "<code>ttl</code>",
+            "<code>bad_output</code>",
+            "<code>tendon_decisions_total</code>",
+            "<code>keys create</code>",
+            "<code>--dry-run</code>",
+            "<code>Idempotency-Key</code>",
+            "/v1/decisions/{id} (GET)",
+            "<dt>Life of an erasure</dt>",
+        ] {
+            assert!(index.contains(word), "{word}");
+        }
+        let mut seen = 0;
+        for link in index.split("<dd>").skip(1).flat_map(|part| part.split("href=\"").skip(1)) {
+            let link = link.split('"').next().unwrap_or_default();
+            let (place, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let there = html(place.trim_start_matches("../"));
+            assert!(anchor.is_empty() || there.contains(&format!("id=\"{anchor}\"")), "{link}");
+            seen += 1;
+        }
+        assert!(seen > 500, "{seen}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
     Source,
     frame::escape,
     links::{self, Link},
+    terms::{self, Term},
 };
 use crate::run::root;
 
@@ -22,8 +23,10 @@ pub(super) struct Rendered {
     pub(super) ids: BTreeSet<String>,
     /// Headings of pages that this one links to.
     pub(super) anchors: Vec<(Source, String)>,
-    /// Pictures that it shows, by their path in the repository.
-    pub(super) images: Vec<String>,
+    /// Pictures that it shows and files that it gives away, by their path in the repository.
+    pub(super) files: Vec<String>,
+    /// What the index of the site names of it.
+    pub(super) terms: Vec<Term>,
 }
 
 /// A line of code that is longer than this is wider than a phone.
@@ -66,7 +69,11 @@ impl<'a> Writer<'a> {
                     CodeBlockKind::Fenced(name) => name,
                     CodeBlockKind::Indented => "",
                 };
-                events.push(raw(code(language, &plain(&inner))));
+                let text = plain(&inner);
+                if self.source.ends_with("/commands.md") {
+                    terms::options(&text).for_each(|option| self.term(option, None));
+                }
+                events.push(raw(code(language, &text)));
             }
             Event::Start(Tag::Table(alignments)) => {
                 let inner = until(rest, |end| matches!(end, TagEnd::Table));
@@ -111,12 +118,15 @@ impl<'a> Writer<'a> {
             if !self.page.title.is_empty() {
                 self.wrong.push(format!("{} has two titles", self.source));
             }
+            self.page.terms.push(Term { name: title.clone(), code: false, id: String::new(), below: String::new() });
             self.page.title = title;
             return format!("<h1>{inside}</h1>\n");
         }
         let id = self.id(&title);
         let name = escape(&title);
         let depth = level as usize;
+        let code = inside.starts_with("<code>") && inside.ends_with("</code>");
+        self.page.terms.push(Term { name: title.clone(), code, id: id.clone(), below: String::new() });
         self.page.headings.push((depth, id.clone(), title));
         format!(
             "<h{depth} id=\"{id}\">{inside} <a class=\"anchor\" href=\"#{id}\" aria-label=\"Link to “{name}”\">#</a></h{depth}>\n"
@@ -145,12 +155,39 @@ impl<'a> Writer<'a> {
         id
     }
 
+    /// Makes a term of a table's row; gives its address, which no heading can have.
+    fn row(&mut self, term: &str) -> String {
+        let above = self.page.headings.last().map_or("", |(_, id, _)| id);
+        let kept: String = term.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
+        let plain = format!("{above}.{kept}");
+        let again = (1..).map(|number| format!("{plain}.{number}"));
+        let free = std::iter::once(plain.clone()).chain(again).find(|id| !self.page.ids.contains(id));
+        let id = free.unwrap_or(plain);
+        self.page.ids.insert(id.clone());
+        // What stands inside of something else is found with it.
+        if !term.contains(['.', '[', '/']) {
+            self.term(term, Some(id.clone()));
+        }
+        id
+    }
+
+    fn term(&mut self, name: &str, id: Option<String>) {
+        let above = self.page.headings.last();
+        let (heading, below) =
+            above.map_or((String::new(), String::new()), |(_, id, title)| (id.clone(), title.clone()));
+        self.page.terms.push(Term { name: name.to_owned(), code: true, id: id.unwrap_or(heading), below });
+    }
+
     fn link(&mut self, to: &str) -> String {
         let (begin, end) = match links::resolve(self.source, to, self.sources) {
             Ok(Link::Away) => (format!("<a href=\"{}\" rel=\"noreferrer\">", escape(to)), "</a>"),
             Ok(Link::Page { source, anchor, address }) => {
                 self.page.anchors.extend(anchor.map(|anchor| (source, anchor)));
                 (format!("<a href=\"{}\">", escape(&address)), "</a>")
+            }
+            Ok(Link::Copy { path, address }) => {
+                self.page.files.push(path);
+                (format!("<a href=\"{}\" download>", escape(&address)), "</a>")
             }
             Ok(Link::File(path)) => {
                 (format!("<span class=\"file\" title=\"{} in the repository\">", escape(&path)), "</span>")
@@ -175,7 +212,7 @@ impl<'a> Writer<'a> {
             return String::new();
         };
         let address = links::way(&links::place(self.source), &path);
-        self.page.images.push(path);
+        self.page.files.push(path);
         format!(
             "<img src=\"{address}\" alt=\"{}\" width=\"{width}\" height=\"{height}\" loading=\"lazy\">",
             escape(words)
@@ -192,6 +229,7 @@ impl<'a> Writer<'a> {
             escape(place)
         );
         let (mut cell, mut column, mut head) = (Vec::new(), 0, false);
+        let looked_up = self.source.starts_with("docs/reference/");
         for event in inner {
             match event {
                 Event::Start(Tag::TableHead) => {
@@ -202,13 +240,19 @@ impl<'a> Writer<'a> {
                     (head, column) = (false, 0);
                     text.push_str("</tr></thead><tbody>\n");
                 }
-                Event::Start(Tag::TableRow) => text.push_str("<tr>"),
+                // The row is begun with its first cell, which may be a term and gives it an address.
+                Event::Start(Tag::TableRow) => {}
                 Event::End(TagEnd::TableRow) => {
                     column = 0;
                     text.push_str("</tr>\n");
                 }
                 Event::Start(Tag::TableCell) => cell.clear(),
                 Event::End(TagEnd::TableCell) => {
+                    if column == 0 && !head {
+                        let term = single(&cell).filter(|_| looked_up).map(str::to_owned);
+                        let id = term.map(|term| self.row(&term));
+                        text.push_str(&id.map_or("<tr>".to_owned(), |id| format!("<tr id=\"{id}\">")));
+                    }
                     let inside = self.inner(std::mem::take(&mut cell));
                     // An empty cell above is no heading of anything.
                     let tag = if head && !inside.is_empty() { "th" } else { "td" };
@@ -222,6 +266,16 @@ impl<'a> Writer<'a> {
         }
         text.push_str("</tbody></table></div>\n");
         text
+    }
+}
+
+/// The code that a cell consists of, maybe as a link.
+fn single<'b>(cell: &'b [Event<'_>]) -> Option<&'b str> {
+    match cell {
+        [Event::Code(term)] | [Event::Start(Tag::Link { .. }), Event::Code(term), Event::End(TagEnd::Link)] => {
+            Some(term)
+        }
+        _ => None,
     }
 }
 
@@ -251,6 +305,8 @@ fn plain(events: &[Event<'_>]) -> String {
 fn code(language: &str, text: &str) -> String {
     let wide = text.lines().any(|line| line.chars().count() > NARROW);
     let reach = if wide { " tabindex=\"0\"" } else { "" };
+    // What is said is told apart from what is typed.
+    let said = if language == "text" { " class=\"said\"" } else { "" };
     let commented = matches!(language, "sh" | "yaml" | "python");
     let mut inside = String::new();
     for line in text.lines() {
@@ -262,7 +318,7 @@ fn code(language: &str, text: &str) -> String {
         }
         inside.push('\n');
     }
-    format!("<pre{reach}><code>{inside}</code></pre>\n")
+    format!("<pre{said}{reach}><code>{inside}</code></pre>\n")
 }
 
 /// Where the comment of a line begins: at a `#` outside of quotes, at the beginning or after a space.

@@ -94,7 +94,7 @@ function answerList(responses) {
       return make("li", {}, make("details", {}, make("summary", {}, make("strong", {}, status), names), codeList(codes)));
     }
     const line = [make("strong", {}, status), ...prose(answer.description ?? "")];
-    const headers = Object.entries(answer.headers ?? {}).map(([name, header]) => ({ name, in: "header", ...header }));
+    const headers = Object.entries(answer.headers ?? {}).map(([name, header]) => ({ name, in: "header", ...resolve(header), required: false }));
     if (!content?.schema && !headers.length) return make("li", {}, ...line);
     return make("li", {}, make("details", {}, make("summary", {}, ...line),
       headers.length ? parameterList(headers) : null, content?.schema ? fieldList(content.schema) : null));
@@ -302,7 +302,7 @@ async function start() {
   }
   document.getElementById("title").textContent = spec.info.title;
   document.title = `${spec.info.title}: API`;
-  document.getElementById("about").textContent = spec.info.description ?? "";
+  document.getElementById("about").replaceChildren(...prose(spec.info.description ?? ""));
   const list = make("details", { open: matchMedia("(min-width: 62rem)").matches }, make("summary", {}, "Operations"));
   const cards = [];
   for (const [group, all] of operations()) {
