@@ -29,6 +29,7 @@ leads=$(sql "$scratch/mine/crm.db" "SELECT count(*) FROM leads")
 tour docs/first-integration.md >"$scratch/tour.sh"
 begun=$SECONDS
 (cd "$scratch/mine" && PATH="$scratch/bin:$PATH" bash "$scratch/tour.sh") >"$scratch/tour.log" 2>&1 || fail "a block of the page failed"
+"$PYTHON" "$repo/tests/snippets/book.py" printed docs/first-integration.md "$scratch/tour.log" || fail "the page prints what was not said"
 echo "from the empty folder to the first write-back, and back: $((SECONDS - begun)) s, $leads leads"
 
 crm=$scratch/mine/crm.db

@@ -2,7 +2,7 @@
 
 As a module: `Page` hands out blocks in their order and writes down what went well. As a program it prints a shell script of a
 page's `sh` blocks, which writes the same record while it runs: `book.py tour PAGE [HEADING]`. `book.py ran PAGE COMMAND` is for who
-runs a command with more words than are printed.
+runs a command with more words than are printed; `book.py printed PAGE LOG` holds the page's `text` blocks against what was said.
 
 The record is the file that SNIPPETS names: page, line and number of commands of each block that was run. `cargo xtask test` holds
 it against the pages, so nothing has to be complete here.
@@ -126,11 +126,23 @@ def ran(page, command):
     record(block.page, block.line, block.count())
 
 
+def printed(page, log):
+    """Holds what a page prints as output, a `text` after the other, against what its shell said."""
+    real = Path(log).read_text(encoding="utf-8")
+    shown = [one for one in blocks(page) if one.language == "text"]
+    assert shown, f"{page} prints no output"
+    same("".join(one.text for one in shown), real)
+    for block in shown:
+        record(block.page, block.line, block.count())
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["tour", *which]:
             print(tour(*which))
         case ["ran", page, command]:
             ran(page, command)
+        case ["printed", page, log]:
+            printed(page, log)
         case _:
             sys.exit(__doc__)
