@@ -27,9 +27,9 @@ fn who(rule: &str) -> Result<&'static str, String> {
     Ok(match rule {
         "open" => "everybody, without credentials",
         "known" => "every caller with credentials; it is shown what it may see",
-        "decide" => "callers with the scope `decide:…` of the integration",
+        "decide" => "callers with the scope `decide:…` of the integration, or `admin`",
         "read" => "callers with the scope `read`, which `operate` and `admin` include",
-        "review" => "callers with the scope `review:…` of the integration",
+        "review" => "callers with the scope `review:…` of the integration, or `admin`",
         "operate" => "callers with the scope `operate`, which `admin` includes",
         "holder" => "whoever holds a token of the integration's badge, and nobody else",
         other => return Err(format!("`{other}` is a rule that xtask/src/docs/http/operation.rs has no words for")),

@@ -21,9 +21,9 @@ fn below(rows: &mut String, before: &str, schema: &Value) {
         let each = &field["items"];
         below(rows, &format!("{way}."), field);
         below(rows, &format!("{way}[]."), each);
-        // What may be null is described beside it.
-        for choice in field["anyOf"].as_array().into_iter().flatten() {
-            below(rows, &format!("{way}."), choice);
+        // What may be null, or of another shape, is described beside it.
+        for (choices, way) in [(&field["anyOf"], format!("{way}.")), (&each["anyOf"], format!("{way}[]."))] {
+            choices.as_array().into_iter().flatten().for_each(|choice| below(rows, &way, choice));
         }
     }
 }
@@ -158,7 +158,8 @@ mod tests {
         let schema = json!({ "required": ["a"], "properties": {
             "a": { "type": "string", "description": "The\n  first | one." },
             "b": { "type": "array", "items": { "type": "object", "required": ["c"], "properties": { "c": { "type": "number" } } } },
-            "d": { "anyOf": [{ "type": "object", "properties": { "e": {} } }, { "type": "null" }] } } });
+            "d": { "anyOf": [{ "type": "object", "properties": { "e": {} } }, { "type": "null" }] },
+            "f": { "type": "array", "items": { "anyOf": [{ "$ref": "#/components/schemas/A" }, { "type": "object", "properties": { "g": {} } }] } } } });
         let table = fields(&schema).unwrap_or_default();
         let rows: Vec<&str> = table.lines().skip(2).collect();
         assert_eq!(
@@ -169,6 +170,8 @@ mod tests {
                 "| `b[].c` | number | yes |  |",
                 "| `d` | object or null |  |  |",
                 "| `d.e` | any |  |  |",
+                "| `f` | list of [A](#a) or object |  |  |",
+                "| `f[].g` | any |  |  |",
             ]
         );
         assert_eq!(fields(&json!({ "type": "string" })), None);
