@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What is handed to others, used as they would use it: the Debian package is installed into an empty tree, started by its unit's own
-# command line, and removed; the image's tree runs read-only without root; the chart is rendered; the alert rules and the board are
-# evaluated by a real Prometheus against a real process.
+# command line, and removed; the image is built by its Dockerfile and runs read-only without root; the chart is rendered; the alert
+# rules and the board are evaluated by a real Prometheus against a real process.
 source "$(dirname "$0")/lib.sh"
 
 cd "$repo"
@@ -89,15 +89,26 @@ package -i "$dist"/tendon_*.deb
 package -P tendon
 same "what is left" "$(comm -13 <(echo "$empty") <(listed) | grep -Ev '^\./(etc/(passwd|group|shadow|gshadow)-?|etc/\.pwd\.lock|usr|var/lib)$' || true)" ""
 
-# ── the tree of the image: read-only, no root, nothing else in it ──
-image=$scratch/image
-"$packages/docker/rootfs.sh" "$TENDON" "$image" >"$scratch/image.log" 2>&1 || fail "the image's tree could not be made"
+# ── the image: built by the Dockerfile, run read-only and not as root, nothing else in it ──
+# The stage that compiles needs a registry; what it hands over is made from the program that is here.
+"$packages/docker/rootfs.sh" "$TENDON" "$scratch/built/rootfs" >"$scratch/image.log" 2>&1 || fail "the image's tree could not be made"
+oci() { buildah --root "$scratch/oci" --runroot "$scratch/oci-run" --storage-driver vfs "$@"; }
+oci build --isolation chroot --build-context "build=$scratch/built" -f "$packages/docker/Dockerfile" -t tendon . \
+    >"$scratch/image.log" 2>&1 || fail "the Dockerfile builds no image"
+same "what the image says" "$(oci inspect --type image tendon |
+    jq -c '.OCIv1.config | [.User, .Entrypoint, .Cmd, (.Env[] | select(startswith("TENDON"))), .Volumes]')" \
+    '["65532:65532",["/usr/bin/tendon"],["up","--project","/etc/tendon"],"TENDON_STATE=/var/lib/tendon",{"/var/lib/tendon":{}}]'
+container=$(oci from tendon)
+image=$(oci mount "$container")
+same "what else is in it" "$(find "$image" -type f ! -name '*.so*' | sed "s|^$image||" | sort | xargs)" \
+    "/etc/group /etc/nsswitch.conf /etc/passwd /etc/ssl/certs/ca-certificates.crt /usr/bin/tendon"
+same "who owns it" "$(find "$image" -mindepth 1 ! -uid 65532 | head -n 1)" ""
 mkdir "$scratch/project" "$scratch/state"
 "$TENDON" init "$scratch/project" >"$scratch/init.log" 2>&1 || fail "no project could be made"
 chown -R 65532:65532 "$scratch/state"
 port=$(free_port)
 export image port scratch
-# As the Dockerfile's last lines say.
+# With the image's own user, program and state, as the lines above found them.
 start image unshare --mount bash -euc '
     mount --bind "$image" "$image"
     mount --bind -o ro "$scratch/project" "$image/etc/tendon"
@@ -109,7 +120,7 @@ start image unshare --mount bash -euc '
 ready "http://127.0.0.1:$port/readyz"
 [[ -d $scratch/state/ledger ]] || fail "the image keeps its state elsewhere"
 stop
-grep -q '^CMD \["up", "--project", "/etc/tendon"\]$' "$packages/docker/Dockerfile" || fail "the image starts something else"
+oci rm "$container" >>"$scratch/image.log"
 
 # ── the chart ──
 (cd tests/packages && TENDON=$TENDON go test -count=1 ./... >"$scratch/chart.log" 2>&1) || fail "the chart is wrong"

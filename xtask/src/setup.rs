@@ -21,6 +21,7 @@ const INSTALLER: &str = "uv==0.13.8";
 /// tests themselves, privately: packages must not leave one running.
 const PROGRAMS: &[(&str, &str)] = &[
     ("/usr/lib/postgresql/15/bin/initdb", "postgresql-15"),
+    ("buildah", "buildah"),
     ("chromium", "chromium"),
     ("curl", "curl"),
     ("jq", "jq"),
