@@ -30,7 +30,7 @@ mod telemetry;
 mod trends;
 mod wiring;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use tendon_platform::telemetry::log;
@@ -70,7 +70,10 @@ fn start(cli: Cli) -> failure::Outcome {
     let runtime = runtime.map_err(|error| {
         Failure::new("no_runtime", format!("the runtime could not be started: {error}"), "").could_not_run()
     })?;
-    runtime.block_on(commands::run(cli))
+    let outcome = runtime.block_on(commands::run(cli));
+    // What is still read aside (a verification of the ledger may take minutes) holds up no stop; what has to end has ended.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    outcome
 }
 
 /// A panic is a defect: what it left behind is unknown, recovery is not. So the process ends, and a supervisor starts it

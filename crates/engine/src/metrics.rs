@@ -74,6 +74,12 @@ impl PathMeters {
         Self { stages: STAGES.map(stage) }
     }
 
+    /// How many batches took how long in a stage, by the bounds of [`SECONDS`].
+    pub(crate) fn times(&self, stage: &str) -> Vec<u64> {
+        let at = STAGES.iter().position(|known| *known == stage);
+        at.map(|at| self.stages[at].by_bucket()).unwrap_or_default()
+    }
+
     pub(crate) fn took(&self, timings: &[Timing]) {
         for (name, spent) in timings {
             if let Some(at) = STAGES.iter().position(|stage| stage == name) {

@@ -35,7 +35,7 @@ pub(crate) struct Admitted {
 /// cannot cancel a commit half way.
 pub(crate) async fn decide(engine: &Arc<Engine>, ask: Ask, how: Use) -> Result<Answers> {
     let mut trail = Trail::begin(engine);
-    let mut laps = Laps::start(&engine.context.clock, trail.stages(), ask.items.len());
+    let mut laps = Laps::start(&engine.context.clock, trail.stages());
     // First, and outside the task: who may not ask, or comes too late, costs nothing and leaves no decision.
     let admitted = match admit::run(engine, &ask).await {
         Ok(admitted) => admitted,
@@ -122,7 +122,7 @@ async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Opt
     // The deliveries are made before record, because they stand in the entry: recording them is accepting them.
     deliver::prepare(batch);
     // Before anything leaves: no answer and no delivery without its entry.
-    record::run(engine, batch, &laps.so_far()).await;
+    record::run(engine, batch, laps.of_wave()).await;
     laps.end("record");
     // Last: what is handed over here is durable already, so a crash loses nothing (the outbox finds it in the ledger).
     deliver::run(engine, batch);
@@ -158,6 +158,7 @@ async fn travel(engine: &Arc<Engine>, ask: Ask, admitted: Admitted, mut laps: La
             matrix: Matrix::default(),
             cases,
         };
+        laps.wave();
         pass(engine, &mut batch, &mut laps, &how).await;
         for case in batch.cases {
             let answer = match case.state {
@@ -180,7 +181,7 @@ async fn travel(engine: &Arc<Engine>, ask: Ask, admitted: Admitted, mut laps: La
 /// Takes accepted requests through all stages, as one batch.
 pub(crate) async fn carry(engine: &Arc<Engine>, batch: &mut Batch) {
     let mut trail = Trail::begin(engine);
-    let mut laps = Laps::start(&engine.context.clock, trail.stages(), batch.cases.len());
+    let mut laps = Laps::start(&engine.context.clock, trail.stages());
     trail.admitted(&batch.ready, batch.door, batch.cases.len());
     trace::within(trail.scope(), pass(engine, batch, &mut laps, &Use::Fully)).await;
     let answers = batch.cases.iter().map(|case| match &case.state {
@@ -232,20 +233,28 @@ pub(crate) struct Laps {
     clock: Arc<dyn Clock>,
     last: Duration,
     times: Vec<Timing>,
-    /// How many cases take this time together.
-    cases: usize,
+    /// What earlier waves took of it.
+    before: Vec<Timing>,
     /// The same for a trace, where one is kept.
     stages: Option<Stages>,
 }
 
 impl Laps {
-    fn start(clock: &Arc<dyn Clock>, stages: Option<Stages>, cases: usize) -> Self {
-        Self { clock: Arc::clone(clock), last: clock.monotonic(), times: Vec::with_capacity(12), cases, stages }
+    fn start(clock: &Arc<dyn Clock>, stages: Option<Stages>) -> Self {
+        let (last, times) = (clock.monotonic(), Vec::with_capacity(12));
+        Self { clock: Arc::clone(clock), last, times, before: Vec::new(), stages }
     }
 
-    /// For the record.
-    fn so_far(&self) -> Took {
-        Took::so_far(self.cases, &self.times)
+    /// Another wave begins. All were admitted together.
+    fn wave(&mut self) {
+        self.before = self.times.iter().filter(|(stage, _)| *stage != "admit").copied().collect();
+    }
+
+    /// What this wave took so far, for the record.
+    fn of_wave(&self) -> Took {
+        let before =
+            |stage: &str| self.before.iter().find(|(known, _)| *known == stage).map_or(Duration::ZERO, |one| one.1);
+        Took::so_far(self.times.iter().map(|(stage, spent)| (*stage, spent.saturating_sub(before(stage)))))
     }
 
     fn end(&mut self, stage: &'static str) {

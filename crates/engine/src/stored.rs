@@ -59,6 +59,11 @@ pub fn took(entry: &Entry) -> Result<Option<Took>> {
 }
 
 impl Engine {
+    /// How many batches took how long in a stage since the start, by the bounds of [`tendon_kernel::metrics::SECONDS`].
+    pub fn stage_times(&self, stage: &str) -> Vec<u64> {
+        self.meters.times(stage)
+    }
+
     /// Explains a recorded decision with the loaded model of the recorded digest.
     ///
     /// # Errors

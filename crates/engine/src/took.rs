@@ -15,10 +15,13 @@ pub(crate) const STAGES: [&str; 11] =
 /// How many of [`STAGES`] have ended when an entry is written.
 const RECORDED: usize = 9;
 
+/// Where the time of models stands: the one stage that decisions of a batch pass or not, each for itself.
+const INFER: usize = 6;
+
 /// Times of the batch that a decision was in: `{"of":40,"ns":[2100,800,…]}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Took {
-    /// How many decisions the batch had; each stage takes all of them at once.
+    /// How many decisions were recorded together; each stage takes all of them at once.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub of: u64,
     /// Nanoseconds in each stage, in the order of the path; 0 for one that was not passed.
@@ -26,15 +29,24 @@ pub struct Took {
 }
 
 impl Took {
-    /// What a batch of `of` took so far.
-    pub(crate) fn so_far(of: usize, times: &[Timing]) -> Self {
+    /// What a batch took so far; `of` is for whoever records it.
+    pub(crate) fn so_far(times: impl Iterator<Item = Timing>) -> Self {
         let mut ns = vec![0; RECORDED];
         for (stage, spent) in times {
-            if let Some(at) = STAGES[..RECORDED].iter().position(|known| known == stage) {
+            if let Some(at) = STAGES[..RECORDED].iter().position(|known| *known == stage) {
                 ns[at] = spent.as_nanos().try_into().unwrap_or(u64::MAX);
             }
         }
-        Self { of: of as u64, ns }
+        Self { of: 1, ns }
+    }
+
+    /// The same for one of the batch; `asked` says whether a model had a row of it.
+    pub(crate) fn of_one(&self, asked: bool) -> Self {
+        let mut one = self.clone();
+        if let Some(infer) = one.ns.get_mut(INFER).filter(|_| !asked) {
+            *infer = 0;
+        }
+        one
     }
 
     /// Each stage with its time.
@@ -64,13 +76,16 @@ mod tests {
             ("record", Duration::from_millis(1)),
             ("a stage of another day", Duration::from_secs(1)),
         ];
-        let took = Took::so_far(1, &times);
+        let took = Took::so_far(times.into_iter());
         let text = serde_json::to_string(&took).unwrap();
         assert_eq!(text, r#"{"ns":[2100,0,0,0,0,0,40000,0,0]}"#);
         assert_eq!(serde_json::from_str::<Took>(&text).unwrap(), took);
         let passed: Vec<_> = took.stages().filter(|(_, spent)| !spent.is_zero()).collect();
         assert_eq!(passed, times[..2]);
-        assert!(serde_json::to_string(&Took::so_far(40, &times)).unwrap().starts_with(r#"{"of":40,"#));
+        assert!(serde_json::to_string(&Took { of: 40, ..took.clone() }).unwrap().starts_with(r#"{"of":40,"#));
+        let unasked = took.of_one(false);
+        assert_eq!(unasked.stages().filter(|(_, spent)| !spent.is_zero()).collect::<Vec<_>>(), times[..1]);
+        assert_eq!(took.of_one(true), took);
     }
 
     #[test]

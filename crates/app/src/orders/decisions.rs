@@ -20,8 +20,9 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
         shown["looked_up"] = looked_up.into();
     }
     if let Some(took) = stored::took(&entry)? {
-        let stages = took.stages().map(|(stage, spent)| (stage.to_owned(), (spent.as_secs_f64() * 1e3).into()));
-        shown["timings"] = json!({ "decisions": took.of, "milliseconds": stages.collect::<Map<_, _>>() });
+        let passed = took.stages().filter(|(_, spent)| !spent.is_zero());
+        let stages = passed.map(|(stage, spent)| json!({ "stage": stage, "nanoseconds": spent.as_nanos() as u64 }));
+        shown["timings"] = json!({ "decisions": took.of, "stages": stages.collect::<Vec<_>>() });
     }
     if let Some(verdict) = parts.engine.review_of(entry.facts.id, false).await.ok().and_then(|review| review.verdict) {
         shown["verdict"] = serde_json::to_value(verdict).unwrap_or_default();

@@ -4,6 +4,8 @@
 use std::{
     fs,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use tendon_doors::console::{Checkpoint, Files, LedgerView, Published, Verdict, Verification};
@@ -17,8 +19,8 @@ use crate::{
     wiring::{self, Parts},
 };
 
-/// Bytes of entries that are verified at a wish: some seconds of one core.
-const MOST: u64 = 256 << 20;
+/// Bytes of entries that are verified at a wish: about a quarter of an hour at half a core.
+const MOST: u64 = 64 << 30;
 
 /// The last verification, shared with the work aside.
 #[derive(Clone, Default)]
@@ -77,7 +79,11 @@ impl Inspection {
         let under = Under { this: self.clone(), context: parts.context.clone(), runs: true };
         let work = move || {
             let options = Options { keys: Some(&*keys), ..Options::default() };
-            let mut reached = |read, all| under.this.reached(read, all);
+            let mut pace = Pace { context: &under.context, last: under.context.clock.monotonic() };
+            let mut reached = |read, all| {
+                under.this.reached(read, all);
+                pace.rest();
+            };
             let done = verify(&*under.context.disk, wiring::LEDGER, &options, &mut reached);
             under.done(done);
         };
@@ -104,6 +110,21 @@ impl Inspection {
 
     fn last(&self) -> MutexGuard<'_, Option<Verification>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Leaves half of the core's time to decisions.
+struct Pace<'c> {
+    context: &'c Context,
+    last: Duration,
+}
+
+impl Pace<'_> {
+    /// Rests as long as the work before took. On the thread of the work itself, which nothing else waits for.
+    fn rest(&mut self) {
+        let clock = &self.context.clock;
+        thread::sleep(clock.monotonic().saturating_sub(self.last));
+        self.last = clock.monotonic();
     }
 }
 

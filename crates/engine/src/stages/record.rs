@@ -36,14 +36,15 @@ struct Written {
 }
 
 /// Writes all cases down that are not answered yet and answers them; `took` is what the stages before needed.
-pub(crate) async fn run(engine: &Engine, batch: &mut Batch, took: &Took) {
+pub(crate) async fn run(engine: &Engine, batch: &mut Batch, mut took: Took) {
+    took.of = batch.cases.iter().filter(|case| !matches!(case.state, State::Answered(_))).count() as u64;
     let (mut durable, mut drafts) = (Vec::with_capacity(batch.cases.len()), Vec::with_capacity(batch.cases.len()));
     let (mut behind, mut behind_drafts) = (Vec::new(), Vec::new());
     for index in 0..batch.cases.len() {
         if matches!(batch.cases[index].state, State::Answered(_)) {
             continue;
         }
-        let (written, draft) = write(batch, index, took);
+        let (written, draft) = write(batch, index, &took);
         if written.decision.durable {
             durable.push(written);
             drafts.push(draft);
@@ -150,7 +151,7 @@ fn write(batch: &mut Batch, index: usize, took: &Took) -> (Written, Draft) {
             resource: events.map(|events| Arc::clone(&events.resource)),
         }),
         reviewed: None,
-        took: Some(took.clone()),
+        took: Some(took.of_one(case.row.is_some())),
     };
     let body = Body { subject: case.subject.clone(), input, output, explanation, more: more.to_bytes() };
     case.deliveries = more.deliveries;

@@ -48,7 +48,7 @@ impl Projection for WatchProjection {
         if let Some(row) = outbox::passed_over(entry)? {
             batch.put(PASSED_OVER, row_token(tokens, integration, &row.key), row.seq.to_be_bytes());
         }
-        let Some(body) = entry.body.as_ref().filter(|body| !body.more.is_empty()) else { return Ok(()) };
+        let Some(body) = entry.body.as_ref().filter(|body| !More::is_plain(&body.more)) else { return Ok(()) };
         if entry.facts.kind != EntryKind::Decision {
             return Ok(());
         }

@@ -164,9 +164,14 @@ impl Histogram {
         self.observe(duration.as_secs_f64());
     }
 
+    /// How many values fell into each bucket (not added up), one more than bounds.
+    pub fn by_bucket(&self) -> Vec<u64> {
+        self.0.counts.iter().map(|count| count.load(Relaxed)).collect()
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
-        self.0.counts.iter().map(|count| count.load(Relaxed)).sum()
+        self.by_bucket().iter().sum()
     }
 }
 

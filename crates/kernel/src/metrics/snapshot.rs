@@ -121,7 +121,7 @@ impl Histogram {
     fn counts(&self) -> Counts {
         Counts {
             bounds: self.0.bounds,
-            counts: self.0.counts.iter().map(|count| count.load(Relaxed)).collect(),
+            counts: self.by_bucket(),
             sum: f64::from_bits(self.0.sum.load(Relaxed)),
             exemplars: (0..self.0.counts.len()).filter_map(|place| self.exemplar(place)).collect(),
         }

@@ -72,7 +72,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
         }
         (checked(&seen))
         div.two { (answer(&seen)) (record(&seen, visit)) }
-        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref())) @if let Some(took) = &seen.took { (laps(took)) } }
+        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref())) @if let Some(took) = &seen.took { (laps(took, &visit.api.engine)) } }
         (deliveries(&seen))
         (others(&seen))
     };

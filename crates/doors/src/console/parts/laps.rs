@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use maud::{Markup, html};
-use tendon_engine::Took;
+use tendon_engine::{Engine, Took};
 
 use super::figure::{count, seconds};
+use crate::console::office::Slot;
+
+/// What comes after the entry was written, which it cannot know.
+const AFTER: [&str; 2] = ["record", "deliver"];
 
 /// The stages one after another, as far as the entry can know them: it is written by the one after the last of these.
-pub(in crate::console) fn laps(took: &Took) -> Markup {
+pub(in crate::console) fn laps(took: &Took, engine: &Engine) -> Markup {
+    let usual = |stage| Slot { times: engine.stage_times(stage), ..Slot::default() }.quantile(0.5);
     let stages: Vec<_> = took.stages().filter(|(_, spent)| !spent.is_zero()).collect();
     let whole: Duration = stages.iter().map(|(_, spent)| *spent).sum();
     let ends = stages.iter().scan(Duration::ZERO, |end, (_, spent)| {
@@ -29,12 +34,16 @@ pub(in crate::console) fn laps(took: &Took) -> Markup {
                             td { (lap(part(end - *spent), part(end))) }
                         }
                     }
+                    @for stage in AFTER {
+                        tr {
+                            th scope="row" { (stage) }
+                            td.number.soft data-of="Took" { (seconds(usual(stage))) }
+                            td.soft.small { "or less, for half of all since the start" }
+                        }
+                    }
                 }
             } }
-            div.inner.soft.small {
-                @if took.of > 1 { "For all " (count(took.of)) " decisions of its batch together. " }
-                "Writing it down and delivering come after: " code { "tendon_stage_duration_seconds" } " and the traces have them."
-            }
+            @if took.of > 1 { div.inner.soft.small { "For the " (count(took.of)) " decisions that were recorded together." } }
         }
     }
 }
