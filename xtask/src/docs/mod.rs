@@ -8,6 +8,7 @@ mod errors;
 mod hostile;
 mod http;
 mod metrics;
+mod pictures;
 mod schema;
 mod site;
 pub(crate) mod snippets;
@@ -38,11 +39,14 @@ const PAGES: &[Page] = &[
 /// Parts of docs/hostile-input.md: their marks and what makes their text.
 const PARTS: &[Page] = &[("matrix", hostile::matrix)];
 
-/// `cargo xtask docs [--check | --site [--out DIR]]`.
+/// `cargo xtask docs [--check | --pictures | --site [--out DIR]]`.
 pub(crate) fn docs(args: &[String]) -> Outcome {
     let given = |flag: &str| args.iter().any(|arg| arg == flag);
     if given("--site") {
         return site::write(args);
+    }
+    if given("--pictures") {
+        return pictures::copy();
     }
     generated(given("--check"))?;
     let files = site::make()?.len();

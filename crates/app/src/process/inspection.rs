@@ -120,10 +120,10 @@ struct Pace<'c> {
 }
 
 impl Pace<'_> {
-    /// Rests as long as the work before took. On the thread of the work itself, which nothing else waits for.
+    /// Rests as long as the work before took. The thread is the work's own; nothing else waits for it.
     fn rest(&mut self) {
         let clock = &self.context.clock;
-        thread::sleep(clock.monotonic().saturating_sub(self.last));
+        thread::park_timeout(clock.monotonic().saturating_sub(self.last));
         self.last = clock.monotonic();
     }
 }
