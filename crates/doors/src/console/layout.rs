@@ -84,7 +84,11 @@ impl Frame {
                     a.skip href="#main" { "Skip to the content" }
                     @if let Some(who) = &self.who { (self.top(who)) (self.navigation(who)) }
                     main id="main" tabindex="-1" {
-                        @if let Some(Notice::Done(text)) = &self.notice { p.notice role="status" { (text) } }
+                        @match &self.notice {
+                            Some(Notice::Done(text)) => p.notice role="status" { (text) },
+                            Some(Notice::Warned(text)) => p.notice.warn role="status" { (text) },
+                            None => {}
+                        }
                         (body)
                     }
                     @if self.who.is_none() { footer.plain { (self.look()) } }

@@ -29,6 +29,8 @@ const MOST_OF_ONE: usize = 20;
 pub(super) enum Notice {
     /// It was done.
     Done(String),
+    /// Nothing was done, or not all of it.
+    Warned(String),
 }
 
 /// Whose session it is.

@@ -206,17 +206,18 @@ fn models(document: &Json, screen: Screen) -> String {
 
 fn errors(document: &Json, screen: Screen) -> String {
     let columns = [Column::text("WHAT WENT WRONG", 0), Column::number("TIMES", 1), Column::text("WHERE", 2)];
-    let row = |name: Json, times: &Json, place: &str| {
+    let row = |name: Json, times: &Json, more: &str, place: &str| {
         vec![
             Cell::from(name.as_str().unwrap_or_default()),
-            count(times.as_u64().unwrap_or_default()).into(),
+            format!("{}{more}", count(times.as_u64().unwrap_or_default())).into(),
             place.into(),
         ]
     };
+    let more = more(&document["letters"]);
     let causes = list(&document["letters"]["causes"])
-        .map(|cause| row(cause["code"].clone(), &cause["times"], "dead letters (`tendon letters list`)"));
+        .map(|cause| row(cause["code"].clone(), &cause["times"], more, "dead letters (`tendon letters list`)"));
     let refused = list(&document["refusals"])
-        .map(|refusal| row(refusal["reason"].clone(), &refusal["times"], "requests refused since the start"));
+        .map(|refusal| row(refusal["reason"].clone(), &refusal["times"], "", "requests refused since the start"));
     listed(&columns, causes.chain(refused).collect(), screen)
 }
 

@@ -114,14 +114,81 @@ fn more_dead_letters_than_a_page_holds_are_shown_page_by_page() {
         sandbox.json(&["letters", "list", "--limit", "5000"]).as_array().unwrap().len() == 1200
     });
     all_stand(&ada);
+    // What was counted is the first of them, wherever it is told.
+    let told = String::from_utf8(sandbox.run(&["status"]).stdout).unwrap();
+    assert!(told.lines().any(|line| line.contains("500+") && line.contains("dead letters (")), "{told}");
     let (mut path, mut seen) = ("/console/letters".to_owned(), 0);
-    loop {
+    let last = loop {
         let page = ada.page(&path);
-        let (_, of) = page.split_once("Retry all ").unwrap();
+        let (_, of) = page.split_once("Retry these ").unwrap();
         seen += of.split('<').next().unwrap().parse::<usize>().unwrap();
         assert!(page.len() < 300_000, "{} bytes", page.len());
-        let Some((_, next)) = page.split_once("/console/letters?cursor=") else { break };
+        let Some((_, next)) = page.split_once("/console/letters?cursor=") else { break path };
         path = format!("/console/letters?cursor={}", next.split('"').next().unwrap());
-    }
+    };
     assert_eq!(seen, 1200);
+    a_group_is_tried_again_where_it_is_shown(&sandbox, &ada, &last);
+    a_group_is_shown_whole(&ada);
+}
+
+/// What the form of a button sends.
+fn form_of(page: &str, button: &str) -> String {
+    let (before, _) = page.split_once(button).unwrap_or_else(|| panic!("no {button} in {page}"));
+    let (_, form) = before.rsplit_once("<form").unwrap();
+    let fields = form.split("type=\"hidden\" name=\"").skip(1).map(|field| {
+        let mut words = field.split('"');
+        format!("{}={}", words.next().unwrap(), words.nth(1).unwrap())
+    });
+    fields.collect::<Vec<_>>().join("&")
+}
+
+/// Those of the last page, and no others.
+fn a_group_is_tried_again_where_it_is_shown(sandbox: &Sandbox, ada: &Visitor<'_>, last: &str) {
+    let ids = || -> Vec<String> {
+        let letters = sandbox.json(&["letters", "list", "--limit", "5000"]);
+        letters.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = ids();
+    sandbox.crm.open().execute_batch("UPDATE leads SET age = 40").unwrap();
+    let page = ada.page(last);
+    assert!(page.contains("200 letters on this page"), "{page}");
+    let form = form_of(&page, "Retry these 200");
+    let pressed = ada.post("/console/letters/retry", &form);
+    assert_eq!((pressed.status, to(&pressed)), (303, last), "{}", String::from_utf8_lossy(&pressed.body));
+    let page = ada.page(last);
+    assert!(page.contains("200 letters are tried again.") && page.contains("None here"), "{page}");
+    eventually("the last two hundred are gone", || ids().len() == 1000);
+    assert_eq!(ids(), before[..1000]);
+    // Pressed by somebody else a moment later.
+    let pressed = ada.post("/console/letters/retry", &form);
+    let page = ada.page(to(&pressed));
+    assert!(page.contains("notice warn") && page.contains("No letter is tried again"), "{page}");
+    assert_eq!(ids(), before[..1000]);
+    let whole = form.split('&').filter(|field| !field.starts_with("last=")).collect::<Vec<_>>().join("&");
+    assert_eq!(ada.post("/console/letters/retry", &whole).status, 400);
+}
+
+/// The way from a page that shows twenty of a cause to all of them, and back to where a single one was tried again.
+fn a_group_is_shown_whole(ada: &Visitor<'_>) {
+    let way = |page: &str, word: &str| {
+        let (before, _) = page.split_once(word)?;
+        let (_, to) = before.rsplit_once("href=\"")?;
+        Some(to.split('"').next()?.replace("&amp;", "&"))
+    };
+    let page = ada.page("/console/letters");
+    let first = way(&page, "and 480 more of this cause").unwrap();
+    let (mut next, mut seen) = (Some(first.clone()), 0);
+    while let Some(path) = next {
+        let page = ada.page(&path);
+        seen += page.matches("Retry letter ").count();
+        assert!(!page.contains("more of this cause") && page.len() < 300_000, "{} bytes", page.len());
+        next = way(&page, "Later ones");
+    }
+    assert_eq!(seen, 1000);
+    let page = ada.page(&first);
+    let (_, rest) = page.split_once("Retry letter ").unwrap();
+    let one = format!("Retry letter {}", rest.split('"').next().unwrap());
+    let pressed = ada.post("/console/letters/retry", &form_of(&page, &one));
+    assert_eq!(to(&pressed), first);
+    assert!(ada.page(&first).contains("is tried again"));
 }
