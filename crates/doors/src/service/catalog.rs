@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tendon_engine::outbox::{
-    DeadLetter, Edit, Payload, Place,
+    DeadLetter, Edit, Payload, Place, RECORD_INDEX,
     edit::{self, Written},
 };
 use tendon_kernel::{Error, ErrorKind, Id, Result};
@@ -124,6 +124,16 @@ impl Service {
         letters.truncate(limit);
         let next = letters.last().filter(|_| more).map(|letter| self.letter_cursor(letter));
         Ok(LetterPage { letters, next })
+    }
+
+    /// The letter of a whole record, by its decision's entry, while it waits for a person.
+    ///
+    /// # Errors
+    /// `Forbidden` without the scope `read`; the store's.
+    pub async fn record_letter(&self, known: &Known, seq: u64) -> Result<Option<DeadLetter>> {
+        reader(known)?;
+        let next = self.desk.letters(Some((seq, RECORD_INDEX - 1)), 1).await?;
+        Ok(next.into_iter().find(|letter| place(&letter.id) == Some((seq, RECORD_INDEX))))
     }
 
     /// The cursor of the page that begins after a letter.

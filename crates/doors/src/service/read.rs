@@ -45,6 +45,9 @@ pub struct Recorded {
 /// A delivery as callers see it: not the values, which may be of other fields than they asked about.
 #[derive(serde::Serialize)]
 pub struct DeliveryView {
+    /// Id, which is its letter's while it is dead; for the console.
+    #[serde(skip)]
+    pub id: String,
     /// System.
     pub system: Arc<str>,
     /// Resource.
@@ -63,8 +66,8 @@ pub struct DeliveryView {
 
 impl From<DeliveryReport> for DeliveryView {
     fn from(report: DeliveryReport) -> Self {
-        let DeliveryReport { system, resource, state, attempts, cause, changed_by, .. } = report;
-        Self { system, resource, state, attempts, cause, changed_by }
+        let DeliveryReport { id, system, resource, state, attempts, cause, changed_by, .. } = report;
+        Self { id, system, resource, state, attempts, cause, changed_by }
     }
 }
 

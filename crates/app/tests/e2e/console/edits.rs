@@ -165,3 +165,42 @@ fn what_was_changed_stays_changed_until_it_is_changed_again() {
     assert_eq!((&shown["changed_by"], &shown["new"]["score"]), (&"bob".into(), &0.25.into()), "{shown}");
     assert_eq!(shown["decided"]["score_band"], band, "what the decision said, not what ada wrote: {shown}");
 }
+
+/// From a decision to its letter: that of a write-back, and that of the record itself. Who may not work with values sees none.
+#[test]
+fn a_decision_leads_to_its_letter_and_shows_viewers_no_values() {
+    let sandbox = refusing();
+    sandbox.crm.open().execute_batch("UPDATE leads SET age = 'forty' WHERE id = 3").unwrap();
+    let keys = [sandbox.key("ada", &["read", "operate"]), sandbox.key("eve", &["read"])];
+    let running = sandbox.up();
+    eventually("two rows are refused, and one record", || letters(&sandbox).len() == 3);
+    let [ada, eve] = keys.each_ref().map(|key| Visitor::new(&running, key));
+
+    let (letter, decision) = letter_of(&sandbox, 2);
+    let path = format!("/console/decisions/{decision}");
+    let [inside, outside] = [&ada, &eve].map(|visitor| visitor.page(&path));
+    let link = format!("href=\"/console/letters/{letter}\"");
+    assert!(inside.contains(&link) && !outside.contains(&link), "{outside}");
+    assert!(outside.contains("Dead letter") && outside.contains("shown to operators"), "{outside}");
+    assert!(inside.contains(">score_band</span>") && !inside.contains("shown to operators"), "{inside}");
+    assert!(!outside.contains(">score_band</span>"), "{outside}");
+    // Which features weighed how much stays, their values do not.
+    let why = |page: &str| page.split_once("the-reasons").unwrap().1.split_once("</section>").unwrap().0.to_owned();
+    let [inside, outside] = [why(&inside), why(&outside)];
+    assert!(inside.contains("age = ") && inside.contains("class=\"sub\""), "{inside}");
+    assert!(["age raises", "age lowers"].iter().any(|words| outside.contains(words)), "{outside}");
+    assert!(!outside.contains(" = ") && !outside.contains("class=\"sub\""), "{outside}");
+
+    let (letter, decision) = letter_of(&sandbox, 3);
+    let path = format!("/console/decisions/{decision}");
+    let link = format!("href=\"/console/letters/{letter}\"");
+    let [inside, outside] = [&ada, &eve].map(|visitor| visitor.page(&path));
+    for page in [&inside, &outside] {
+        assert!(page.contains("The record is a dead letter") && page.contains(&letter), "{page}");
+    }
+    assert!(inside.contains(&link) && !outside.contains(&link), "{outside}");
+    // Put right, it is none any more.
+    sandbox.crm.open().execute_batch("UPDATE leads SET age = 40 WHERE id = 3").unwrap();
+    assert_eq!(ada.post("/console/letters/retry", &format!("token={}&letter={letter}", ada.token())).status, 303);
+    eventually("the page says so", || ada.page(&path).contains("Nothing is written back"));
+}

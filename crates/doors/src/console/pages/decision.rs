@@ -3,13 +3,16 @@
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use serde_json::Value as Json;
-use tendon_engine::{Took, stored};
+use tendon_engine::{Took, effect_in_words, outbox::DeadLetter, stored};
 use tendon_kernel::{
     Error, ErrorKind, Result,
-    decision::{Decision, DeliveryState, Explanation},
+    decision::{Decision, Explanation, Reason},
 };
 
-use super::decisions::{band, outcome, table};
+use super::{
+    decisions::{band, outcome, table},
+    written,
+};
 use crate::{
     console::{
         office::Order,
@@ -52,10 +55,16 @@ struct Seen {
     recorded: Recorded,
     /// How long its stages took; `None` for one that was recorded before that was kept.
     took: Option<Took>,
+    /// Whether values that came in or were written are shown to whoever looks.
+    inside: bool,
+    /// Whether they may open a letter.
+    operate: bool,
     /// The input, for those who may see it.
     input: Option<Json>,
     /// Deliveries with their values, for the same.
     values: Vec<Json>,
+    /// The letter of the record itself, while it waits for a person.
+    letter: Option<DeadLetter>,
     others: Vec<Row>,
     replayed: Option<Result<Json>>,
     proved: Option<Result<Json>>,
@@ -72,8 +81,8 @@ async fn show(visit: &Visit) -> Result<Reply> {
         }
         (checked(&seen))
         div.two { (answer(&seen)) (record(&seen, visit)) }
-        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref())) @if let Some(took) = &seen.took { (laps(took, &visit.api.engine)) } }
-        (deliveries(&seen))
+        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref(), seen.inside)) @if let Some(took) = &seen.took { (laps(took, &visit.api.engine)) } }
+        (written::card(&seen.recorded.deliveries, &seen.values, seen.letter.as_ref(), seen.inside, seen.operate))
         (others(&seen))
     };
     Ok(View::reply(format!("Decision {id}"), body))
@@ -92,6 +101,11 @@ async fn look(visit: &Visit) -> Result<Seen> {
         Vec::new()
     };
     let took = stored::took(&recorded.entry)?;
+    // Only a record without an answer has a letter of its own.
+    let letter = match decision.output {
+        None if recorded.deliveries.is_empty() => api.service.record_letter(known, recorded.seq).await?,
+        _ => None,
+    };
     let asked = |name: &str| visit.query.text("check") == Some(name);
     let replayed = if asked("replay") { Some(visit.order(Order::Replay(id.to_owned())).await) } else { None };
     let proved = if asked("proof") { Some(visit.order(Order::Proof(id.to_owned())).await) } else { None };
@@ -104,7 +118,8 @@ async fn look(visit: &Visit) -> Result<Seen> {
         }
         None => Vec::new(),
     };
-    Ok(Seen { decision, recorded, took, input, values, others, replayed, proved })
+    let operate = known.operate;
+    Ok(Seen { decision, recorded, took, inside, operate, input, values, letter, others, replayed, proved })
 }
 
 async fn proof(visit: &Visit) -> Result<Reply> {
@@ -253,7 +268,7 @@ pub(super) fn fields(input: &Json) -> Markup {
 }
 
 /// A value of a row: a text as it is, anything else as JSON writes it.
-fn shown(value: &Json) -> Markup {
+pub(super) fn shown(value: &Json) -> Markup {
     html! {
         @match value {
             Json::Null => span.soft { "missing" },
@@ -264,8 +279,12 @@ fn shown(value: &Json) -> Markup {
     }
 }
 
-/// Contributions, the largest first, as bars and in words.
-fn why(explanation: Option<&Explanation>) -> Markup {
+/// Contributions, the largest first, as bars and in words; the values that they are about, for those who see the input.
+fn why(explanation: Option<&Explanation>, inside: bool) -> Markup {
+    let words = |one: &Reason| match inside {
+        true => one.text.clone(),
+        false => format!("{} {}", one.feature, effect_in_words(one.contribution)),
+    };
     html! {
         section.card aria-labelledby="the-reasons" {
             header { h2 id="the-reasons" { "Why" } @if let Some(found) = explanation { span.soft.small { (found.method) " · base " (number(found.base)) " · margin " (number(found.margin)) } } }
@@ -279,10 +298,10 @@ fn why(explanation: Option<&Explanation>) -> Markup {
                         tbody {
                             @for one in &found.reasons {
                                 tr {
-                                    th scope="row" { (one.feature) span.sub { (shown(&one.value)) } }
+                                    th scope="row" { (one.feature) @if inside { span.sub { (shown(&one.value)) } } }
                                     td.number data-of="Contribution" { (format!("{:+.4}", one.contribution)) }
                                     td { (bar(one.contribution, largest)) }
-                                    td.whole { (one.text) }
+                                    td.whole { (words(one)) }
                                 }
                             }
                         }
@@ -290,60 +309,6 @@ fn why(explanation: Option<&Explanation>) -> Markup {
                 }
             }
         }
-    }
-}
-
-fn deliveries(seen: &Seen) -> Markup {
-    let values = |at: usize, name: &str| seen.values.get(at).map(|one| &one[name]).filter(|values| !values.is_null());
-    html! {
-        section.card aria-labelledby="the-deliveries" {
-            header { h2 id="the-deliveries" { "Written back" } }
-            @if seen.recorded.deliveries.is_empty() {
-                (empty("Nothing is written back", "This decision causes no delivery."))
-            } @else {
-                div.scroll { table.stack {
-                    thead { tr { th scope="col" { "Where" } th scope="col" { "State" } th.number scope="col" { "Attempts" } th scope="col" { "Before" } th scope="col" { "Now" } } }
-                    tbody {
-                        @for (at, one) in seen.recorded.deliveries.iter().enumerate() {
-                            tr {
-                                th scope="row" { (one.system) span.sub { (one.resource) } }
-                                td data-of="State" { (delivery(one.state)) @if let Some(cause) = &one.cause { span.sub { (cause) } } }
-                                td.number data-of="Attempts" { (one.attempts) }
-                                td data-of="Before" { (pairs(values(at, "old"))) }
-                                td data-of="Now" {
-                                    (pairs(values(at, "new")))
-                                    @if let Some(by) = &one.changed_by {
-                                        span.sub { "changed by " (by) }
-                                        @if let Some(decided) = values(at, "decided") { span.sub { "the decision said: " (pairs(Some(decided))) } }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                } }
-            }
-        }
-    }
-}
-
-fn pairs(values: Option<&Json>) -> Markup {
-    html! {
-        @match values.and_then(Json::as_object) {
-            Some(fields) => @for (name, value) in fields { div { span.soft { (name) } " " (shown(value)) } },
-            None => span.soft { (NONE) },
-        }
-    }
-}
-
-/// Where a delivery stands, as a badge.
-pub(super) fn delivery(state: DeliveryState) -> Markup {
-    match state {
-        DeliveryState::Pending => badge(Tone::Warn, "Waits"),
-        DeliveryState::Delivered => badge(Tone::Good, "Delivered"),
-        DeliveryState::Superseded => badge(Tone::Calm, "Row moved on"),
-        DeliveryState::Dead => badge(Tone::Bad, "Dead letter"),
-        DeliveryState::Erased => badge(Tone::Calm, "Erased"),
-        DeliveryState::Undone => badge(Tone::Calm, "Undone"),
     }
 }
 

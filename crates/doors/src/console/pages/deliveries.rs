@@ -11,7 +11,7 @@ use tendon_kernel::{
     decision::{CALLBACK, DeliveryState},
 };
 
-use super::decision;
+use super::written;
 use crate::{
     console::{
         layout,
@@ -61,9 +61,11 @@ async fn show(visit: &Visit) -> Result<Reply> {
         @for (system, state, waits) in &outbox { (desk(visit, system, state, waits, now)) }
         section.card aria-labelledby="of-outcomes" {
             header { h2 id="of-outcomes" { "Last outcomes" } span.soft { "of the newest decisions first" } }
-            @match &recent {
-                Ok(Ok(recent)) => (outcomes(visit, recent)),
-                _ => div.inner { p.notice.bad { "They cannot be read now: the ledger does not answer." } },
+            div id="outcomes" data-live="" {
+                @match &recent {
+                    Ok(Ok(recent)) => (outcomes(visit, recent)),
+                    _ => div.inner { p.notice.bad { "They cannot be read now: the ledger does not answer." } },
+                }
             }
         }
     };
@@ -165,7 +167,7 @@ fn outcome(visit: &Visit, row: &Json) -> Markup {
     html! {
         tr {
             th scope="row" { (text("id")) }
-            td data-of="State" { @if let Some(state) = state { (decision::delivery(state)) } @if let Some(cause) = row["cause"].as_str() { span.sub { (cause) } } @if let Some(by) = row["undone_by"].as_str() { span.sub { "by " (by) } } }
+            td data-of="State" { @if let Some(state) = state { (written::delivery(state)) } @if let Some(cause) = row["cause"].as_str() { span.sub { (cause) } } @if let Some(by) = row["undone_by"].as_str() { span.sub { "by " (by) } } }
             td data-of="Decided" { @if let Ok(at) = Timestamp::parse(text("at")) { (moment(at)) } }
             td data-of="Decision" { a href={ "/console/decisions/" (text("decision")) } { code { (text("decision")) } } span.sub { (text("integration")) } }
             td data-of="Into" { (into(visit, text("system"), text("resource"), None)) }

@@ -17,3 +17,4 @@ pub(super) mod overview;
 pub(super) mod reviews;
 pub(super) mod sign_in;
 pub(super) mod systems;
+pub(super) mod written;

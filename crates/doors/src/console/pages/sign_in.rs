@@ -101,7 +101,7 @@ pub(super) fn door(visit: &Visit, next: Option<&str>, word: Option<&str>, wrong:
                 button.main type="submit" { "Sign in" }
             }
             p.soft.small {
-                "A key with the scope " code { "read" } " sees what was decided and how everything does, but no whole inputs, reviews or keys; "
+                "A key with the scope " code { "read" } " sees what was decided and how everything does, but no inputs, written values, reviews or keys; "
                 code { "operate" } " sees inputs, too, and gets stopped work going again; " code { "review:*" } " answers what waits for a person; "
                 code { "admin" } " does all. " code { "tendon keys create --name you --scope read" } " makes one."
             }
