@@ -3,6 +3,7 @@
 mod changes;
 mod edits;
 mod hostile;
+mod live;
 mod objectives;
 mod pages;
 mod plan;

@@ -1,5 +1,5 @@
-// What pages do by themselves; all of them work without it. Parts marked `data-live` are brought up to date while nobody works in them, a
-// list of decisions grows at its top, and a menu closes when it is left.
+// What pages do by themselves; all of them work without it. Parts marked `data-live` are brought up to date, wherever the reader
+// stands, a list of decisions grows at its top, and a menu closes when it is left.
 "use strict";
 
 const policy = window.trustedTypes
@@ -17,14 +17,38 @@ async function now(address) {
   return new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
 }
 
+/** What can be stood in, by what it is or leads to: a fresh part has the same one under the same name, and no other. What opens something is
+ * known by its row, too, and a button by all that its form sends. */
+const name = (one) => one.id || one.getAttribute("href") || [
+  one.getAttribute("aria-label") ?? one.textContent,
+  one.closest("tr")?.firstElementChild.textContent,
+  one.form && new URLSearchParams(new FormData(one.form)),
+].join("\n");
+
+/** Puts what is new into a part. Who stands in it stands in the same place afterwards, with what they have opened. */
+function renew(part, fresh) {
+  const stands = part !== document.activeElement && part.contains(document.activeElement) && name(document.activeElement);
+  const open = new Set([...part.querySelectorAll("details[open] > summary")].map(name));
+  const slid = [...part.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
+  part.replaceChildren(...document.importNode(fresh, true).childNodes);
+  for (const summary of part.querySelectorAll("details > summary")) summary.parentElement.open ||= open.has(name(summary));
+  part.querySelectorAll(".scroll").forEach((one, at) => { one.scrollLeft = slid[at] ?? 0; });
+  if (stands === false) return;
+  const same = [...part.querySelectorAll("a, button, summary, [tabindex]")].find((one) => name(one) === stands);
+  // What they stood in is gone: they stay in the part.
+  if (!same) part.tabIndex = -1;
+  (same ?? part).focus({ preventScroll: true });
+}
+
 /** Asks for this page anew, and takes what has changed into the parts that live. */
 async function refresh() {
   const next = await now(location.href);
-  if (!next) return;
+  if (!next || paused) return;
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = next.getElementById(part.id);
-    if (!fresh || part.contains(document.activeElement) || fresh.innerHTML === part.innerHTML) continue;
-    part.replaceChildren(...document.importNode(fresh, true).childNodes);
+    // Nobody is interrupted while they write.
+    const writes = document.activeElement?.matches("input, textarea, select") && part.contains(document.activeElement);
+    if (fresh && !writes && fresh.innerHTML !== part.innerHTML) renew(part, fresh);
   }
 }
 

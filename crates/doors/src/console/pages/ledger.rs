@@ -75,9 +75,11 @@ async fn show(visit: &Visit) -> Result<Reply> {
                 h2 id="of-erasures" { "Erasures" }
                 span.soft { "Who was erased is not kept: the entry names the decisions that cannot be opened any more." }
             }
-            @match &erasures {
-                Ok(erasures) => (erased(erasures, before.is_some())),
-                Err(error) => div.inner { p.notice.bad { "They cannot be read: " (error.message()) ". Verify the ledger." } },
+            div id="erasures" data-live="" {
+                @match &erasures {
+                    Ok(erasures) => (erased(erasures, before.is_some())),
+                    Err(error) => div.inner { p.notice.bad { "They cannot be read: " (error.message()) ". Verify the ledger." } },
+                }
             }
         }
     };

@@ -12,6 +12,7 @@ use crate::{
         parts::{
             Tone, badge, empty,
             figure::{NONE, count, moment, number, seconds, share},
+            live,
         },
     },
     overview::words,
@@ -34,7 +35,12 @@ async fn show(visit: &Visit) -> Result<Reply> {
     let points = visit.api.context.metrics.sums("tendon_system_calls_total");
     let state = |name: &str| parts.iter().find(|part| part.name == format!("system:{name}")).map(|part| &part.detail);
     let body = html! {
-        div.head { h1 { "Systems" } p.soft { "Described once, used by every integration; only named fields are touched." } }
+        div.head {
+            h1 { "Systems" }
+            p.soft { "Described once, used by every integration; only named fields are touched." }
+            div.spacer {}
+            (live())
+        }
         @if systems.is_empty() {
             section.card aria-label="Systems" { (empty("No system", "`systems` in tendon.yaml names what is read and written.")) }
         }
@@ -63,7 +69,7 @@ fn one(points: &[Point<f64>], system: &SystemView, plan: &SystemPlan, detail: Op
     let [well, failed] = calls(points, &system.name);
     html! {
         section.card aria-labelledby=(id) {
-            header { h2 id=(id) { (system.name) } span.soft { (system.kind) } (state(system)) }
+            header { h2 id=(id) { (system.name) } span.soft { (system.kind) } span id={ (id) "-state" } data-live="" { (state(system)) } }
             div id={ (id) "-now" } data-live="" {
                 dl.facts {
                     @if let Some(failure) = &system.last_failure { dt { "Last failure" } dd.bad-ink { (failure) } }
