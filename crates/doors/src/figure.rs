@@ -37,6 +37,28 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// What a model answered: always to the same digit, so that outputs in a list can be held against each other and a threshold.
+pub fn output(value: f64) -> String {
+    match value.abs() {
+        _ if !value.is_finite() => NONE.to_owned(),
+        // Not a zero, and too large for its digits to be a list's.
+        size if (size > 0.0 && size < 0.000_05) || size >= 1e15 => format!("{value:.1e}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+/// A moment to the minute, in UTC.
+pub fn minute(at: Timestamp) -> String {
+    let whole = at.to_string();
+    whole.get(..16).map_or_else(|| whole.clone(), |text| text.replace('T', " "))
+}
+
+/// When something was that is known to the hour: after the begin of that hour, or of the thing itself.
+pub fn in_hour(hour: Timestamp, begun: Timestamp) -> String {
+    let end = minute(Timestamp(hour.0.saturating_add(3_600_000_000)));
+    format!("{} to {}", minute(hour.max(begun)), end.get(11..).unwrap_or(&end))
+}
+
 /// A size in bytes.
 pub fn bytes(value: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -168,5 +190,13 @@ mod tests {
         );
         assert_eq!([burn(Some(0.0)), burn(Some(14.4))], ["0×", "14.4×"]);
         assert_eq!(ago(Timestamp(0), Timestamp(90_000_000)), "1 min");
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let [hour, made] = ["2026-11-26T17:00:00Z", "2026-11-26T17:33:55Z"].map(at);
+        assert_eq!(in_hour(hour, made), "2026-11-26 17:33 to 18:00");
+        assert_eq!(in_hour(at("2026-11-26T23:00:00Z"), made), "2026-11-26 23:00 to 00:00");
+        assert_eq!(
+            [output(0.1), output(0.0954), output(-1.0), output(0.0), output(0.000_012), output(f64::NAN)],
+            ["0.1000", "0.0954", "-1.0000", "0.0000", "1.2e-5", NONE]
+        );
     }
 }

@@ -8,7 +8,12 @@ use tendon_kernel::{
     metrics::{Counter, Exemplar, Histogram, Registry, SECONDS},
 };
 
-use crate::{ask::Timing, recalling::RecallMeters, shadow::ShadowMeters, took::STAGES};
+use crate::{
+    ask::{Priority, Timing},
+    recalling::RecallMeters,
+    shadow::ShadowMeters,
+    took::STAGES,
+};
 
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
@@ -17,7 +22,8 @@ const OUTCOMES: [Outcome; 5] =
 pub(crate) struct Meters {
     outcomes: [Counter; 5],
     replayed: Counter,
-    seconds: Histogram,
+    /// By priority.
+    seconds: [Histogram; 3],
     pub(crate) shadow: ShadowMeters,
     pub(crate) recall: RecallMeters,
 }
@@ -31,8 +37,12 @@ impl Meters {
         let labels = [("integration", integration)];
         let replayed =
             registry.counter("tendon_decisions_replayed_total", "Answers given again for an idempotency key.", &labels);
-        let help = "Time of a batch on the path.";
-        let seconds = registry.histogram("tendon_decision_duration_seconds", help, &labels, SECONDS);
+        let seconds = |priority: Priority| {
+            let help = "Time of a batch on the path, by priority.";
+            let labels = [("integration", integration), ("priority", priority.name())];
+            registry.histogram("tendon_decision_duration_seconds", help, &labels, SECONDS)
+        };
+        let seconds = [Priority::Live, Priority::Backfill, Priority::Precompute].map(seconds);
         Self {
             outcomes,
             replayed,
@@ -51,11 +61,12 @@ impl Meters {
         }
     }
 
-    pub(crate) fn took(&self, timings: &[Timing], exemplar: Option<Exemplar>) {
+    pub(crate) fn took(&self, timings: &[Timing], priority: Priority, exemplar: Option<Exemplar>) {
         let spent: Duration = timings.iter().map(|(_, spent)| *spent).sum();
-        self.seconds.observe_duration(spent);
+        let seconds = &self.seconds[priority.index()];
+        seconds.observe_duration(spent);
         if let Some(exemplar) = exemplar {
-            self.seconds.exemplify(Exemplar { value: spent.as_secs_f64(), ..exemplar });
+            seconds.exemplify(Exemplar { value: spent.as_secs_f64(), ..exemplar });
         }
     }
 }

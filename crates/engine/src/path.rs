@@ -11,7 +11,7 @@ use tendon_kernel::{
 use tokio::sync::oneshot;
 
 use crate::{
-    ask::{Answer, Answers, Ask, Item, Timing},
+    ask::{Answer, Answers, Ask, Item, Priority, Timing},
     batch::{Batch, Case, State, late_error},
     engine::Engine,
     recalling::{Pass, Use},
@@ -140,7 +140,7 @@ async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Opt
 /// batch sees the first one's answer, as if it had been asked after it.
 async fn travel(engine: &Arc<Engine>, ask: Ask, admitted: Admitted, mut laps: Laps, trail: Trail, how: Use) -> Answers {
     let Admitted { ready, deadline, room } = admitted;
-    let Ask { caller, door, explain, items, .. } = ask;
+    let Ask { caller, door, explain, items, priority, .. } = ask;
     let mut answers: Vec<Option<Result<Answer>>> = Vec::new();
     answers.resize_with(items.len(), || None);
     let mut rest: Vec<Placed> = items.into_iter().enumerate().collect();
@@ -170,7 +170,7 @@ async fn travel(engine: &Arc<Engine>, ask: Ask, admitted: Admitted, mut laps: La
             }
         }
     }
-    tally(engine, &ready, &answers, &laps.times, &trail);
+    tally(engine, &ready, priority, &answers, &laps.times, &trail);
     room.answered();
     drop(laps.stages.take());
     trail.answered(&answers);
@@ -189,16 +189,24 @@ pub(crate) async fn carry(engine: &Arc<Engine>, batch: &mut Batch) {
         _ => None,
     });
     let answers: Vec<_> = answers.collect();
-    tally(engine, &batch.ready, &answers, &laps.times, &trail);
+    // Nobody waits for them: they were accepted, and are taken when there is room.
+    tally(engine, &batch.ready, Priority::Backfill, &answers, &laps.times, &trail);
     drop(laps);
     trail.answered(&answers);
 }
 
 /// Counts what became of a batch.
-fn tally(engine: &Engine, ready: &Ready, answers: &[Option<Result<Answer>>], timings: &[Timing], trail: &Trail) {
+fn tally(
+    engine: &Engine,
+    ready: &Ready,
+    priority: Priority,
+    answers: &[Option<Result<Answer>>],
+    timings: &[Timing],
+    trail: &Trail,
+) {
     engine.meters.took(timings);
     let Some(meters) = ready.meters.get() else { return };
-    meters.took(timings, trail.exemplar(engine));
+    meters.took(timings, priority, trail.exemplar(engine));
     for answer in answers.iter().flatten() {
         match answer {
             Ok(answer) => meters.answered(answer.decision.outcome, answer.replayed),

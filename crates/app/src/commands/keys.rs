@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use tendon_doors::keys::Scope;
+use tendon_doors::{figure::in_hour, keys::Scope};
+use tendon_kernel::Timestamp;
 use tendon_plan::trust::{Limits, Rate};
 
 use crate::{
@@ -92,7 +93,7 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
                         scopes.collect::<Vec<_>>().join(","),
                         cell(key, "created"),
                         cell(key, "expires"),
-                        cell(key, "last_used"),
+                        last_used(key),
                         limits(&key["limits"]),
                         cell(key, "revoked"),
                     ]
@@ -115,6 +116,12 @@ fn time(text: &str) -> Result<Duration, String> {
 
 fn rate(text: &str) -> Result<Rate, String> {
     Rate::parse(text).ok_or_else(|| "a rate looks like 100/s, 6000/m or 50000/h".to_owned())
+}
+
+/// A use is noted once an hour, so the hour is all that is known.
+fn last_used(key: &serde_json::Value) -> String {
+    let [used, made] = ["last_used", "created"].map(|name| Timestamp::parse(&cell(key, name)));
+    used.and_then(|used| Ok(in_hour(used, made?))).unwrap_or_default()
 }
 
 fn limits(limits: &serde_json::Value) -> String {

@@ -164,7 +164,7 @@ impl Process {
     pub(crate) async fn stop(mut self) {
         self.stop.send_replace(true);
         let _ = self.served.wait_for(|served| *served).await;
-        self.trends.look(trends::waiting(&self.parts), None);
+        self.trends.look(trends::waiting(&self.parts), 0, false);
         self.trends.write().await;
         self.parts.close().await;
         let _ = std::fs::remove_file(self.parts.project.state().join("control.sock"));

@@ -9,7 +9,7 @@ use tendon_doors::{
     keys::NewKey,
 };
 use tendon_engine::outbox::{DeskState, Waits};
-use tendon_kernel::{Error, ErrorKind, Result};
+use tendon_kernel::{Error, ErrorKind, Result, Timestamp};
 use tendon_plan::trust::Limits;
 
 use super::inspection::Inspection;
@@ -44,6 +44,10 @@ impl Office for ProcessOffice {
 
     fn uptime(&self, days: u32) -> Option<f64> {
         self.trends.uptime(days)
+    }
+
+    fn watched_since(&self) -> Option<Timestamp> {
+        self.trends.watched_since()
     }
 
     fn ledger(&self) -> BoxFuture<'_, LedgerView> {

@@ -20,7 +20,7 @@ use tendon_doors::{
     console::{Slot, Span},
 };
 use tendon_kernel::{
-    Result,
+    Result, Timestamp,
     context::Context,
     sockets::store::{self, Batch, Store, Table},
 };
@@ -29,8 +29,9 @@ use tendon_platform::{Durability, SqliteStore};
 use self::{ring::Ring, sample::Totals};
 use crate::wiring::Parts;
 
-/// Seconds between two looks.
-const LOOK: u32 = 10;
+const SECOND: Duration = Duration::from_secs(1);
+/// Time between two looks: the shortest step.
+const STEP: Duration = Duration::from_secs(10);
 /// Looks between two writes.
 const WRITE: u32 = 6;
 /// Level, series, 0, place → slot as JSON.
@@ -94,11 +95,17 @@ impl Trends {
     pub(crate) fn start(self: &Arc<Self>, parts: &Arc<Parts>, status: &Arc<dyn Status>) {
         let (this, parts, status) = (self.clone(), parts.clone(), status.clone());
         let looks = async move {
-            let mut looks = 0_u32;
+            let (mut looks, mut looked) = (0_u32, this.context.clock.monotonic());
+            // The first one need not last a whole step, so that a page soon has something to show.
+            let mut least = SECOND;
             loop {
-                this.context.clock.sleep(Duration::from_secs(u64::from(LOOK))).await;
+                this.context.clock.sleep(pause(this.context.clock.now(), least)).await;
+                least = STEP / 2;
                 let ready = status.parts().await.iter().all(|part| part.ok || !part.vital);
-                this.look(waiting(&parts), Some(ready));
+                let now = this.context.clock.monotonic();
+                let passed = now.saturating_sub(looked).as_millis().saturating_add(500) / 1000;
+                looked = now;
+                this.look(waiting(&parts), u32::try_from(passed).unwrap_or(u32::MAX), ready);
                 looks = (looks + 1) % WRITE;
                 if looks == 0 {
                     this.write().await;
@@ -108,8 +115,8 @@ impl Trends {
         self.context.spawn.spawn("trends", looks.boxed());
     }
 
-    /// Takes in what was counted since the last look. `ready`: whether a whole step has passed, and what the process was in it.
-    pub(crate) fn look(&self, waiting: u64, ready: Option<bool>) {
+    /// Takes in what was counted since the last look, so many seconds ago, and whether the process was ready meanwhile.
+    pub(crate) fn look(&self, waiting: u64, passed: u32, ready: bool) {
         let (now, totals) = (seconds(&self.context), Totals::of(&self.context.metrics.snapshot()));
         let mut state = self.state();
         let mut since = totals.since(&state.totals);
@@ -117,8 +124,8 @@ impl Trends {
         since.entry(PROCESS.into()).or_default();
         for (name, mut slot) in since {
             slot.waiting = waiting;
-            slot.watched = ready.map_or(0, |_| LOOK);
-            slot.ready = ready.map_or(0, |ready| if ready { LOOK } else { 0 });
+            slot.watched = passed;
+            slot.ready = if ready { passed } else { 0 };
             let rings = state.series.entry(name).or_insert_with(rings);
             rings.iter_mut().for_each(|ring| ring.add(now, &slot));
         }
@@ -148,7 +155,7 @@ impl Trends {
         ring.map_or_else(|| vec![None; span.slots()], |ring| ring.dense(now))
     }
 
-    /// What the last while counted: the slots that begin in it, of the shortest span that holds it.
+    /// What the last while counted: as many steps as it has, of the shortest span that holds it.
     pub(crate) fn past(&self, series: &str, time: Duration) -> Slot {
         let now = seconds(&self.context);
         self.state().series.get(series).map_or_else(Slot::default, |rings| past(rings, now, time))
@@ -173,6 +180,12 @@ impl Trends {
         (all > 0.0).then(|| (f64::from(ready) / all).min(1.0))
     }
 
+    /// Since when uptime is known: the first slot of the longest span, told more exactly by each shorter one that begins in it.
+    pub(crate) fn watched_since(&self) -> Option<Timestamp> {
+        let state = self.state();
+        Some(Timestamp(first(state.series.get(PROCESS)?)?.saturating_mul(1_000_000)))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,13 +202,38 @@ fn rings() -> [Ring; 4] {
     Span::ALL.map(Ring::new)
 }
 
-/// What the last while before a moment counted.
+/// How long to wait for the next look, at least so long. Looks are in the middle of steps, so that each step has one however a
+/// clock or a scheduler is off: with two in one and none in the next, a minute would have counted too much or too little.
+fn pause(now: Timestamp, least: Duration) -> Duration {
+    let (now, step) = (now.0, i64::try_from(STEP.as_micros()).unwrap_or(i64::MAX));
+    let wait = Duration::from_micros(u64::try_from((step / 2 - now).rem_euclid(step)).unwrap_or_default());
+    if wait < least { wait + STEP } else { wait }
+}
+
+/// When the first that is known was counted.
+fn first(rings: &[Ring; 4]) -> Option<i64> {
+    let begins = |ring: &Ring| ring.since(i64::MIN).next().map(|slot| slot.at);
+    let [.., longest] = rings;
+    let (mut first, mut step) = (begins(longest)?, longest.span.step());
+    for ring in rings.iter().rev() {
+        if let Some(at) = begins(ring).filter(|at| (first..first.saturating_add(step)).contains(at)) {
+            (first, step) = (at, ring.span.step());
+        }
+    }
+    Some(first)
+}
+
+/// What the last while before a moment counted. The step under way counts from its look on; until then the one before it is the
+/// newest, so that the steps always make up the whole while.
 fn past(rings: &[Ring; 4], now: i64, time: Duration) -> Slot {
     let time = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let holds = |ring: &&Ring| time <= ring.span.seconds();
     let mut sum = Slot::default();
     if let Some(ring) = rings.iter().find(holds).or(rings.last()) {
-        ring.since(now.saturating_sub(time)).for_each(|slot| sum.add(slot));
+        let step = ring.span.step();
+        let under_way = now.div_euclid(step) * step;
+        let newest = if ring.newest().is_some_and(|at| at >= under_way) { under_way } else { under_way - step };
+        ring.since(newest.saturating_sub(time).saturating_add(1)).for_each(|slot| sum.add(slot));
     }
     sum
 }

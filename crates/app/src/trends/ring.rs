@@ -69,6 +69,11 @@ impl Ring {
         self.slots.iter().skip(self.slots.partition_point(|slot| slot.at < at))
     }
 
+    /// Begin of the newest slot.
+    pub(super) fn newest(&self) -> Option<i64> {
+        self.slots.back().map(|slot| slot.at)
+    }
+
     /// What has changed since it was asked last.
     pub(super) fn unwritten(&mut self) -> Vec<Slot> {
         self.unwritten.take().map_or_else(Vec::new, |at| self.since(at).cloned().collect())

@@ -34,7 +34,9 @@ impl Totals {
                 }
                 ("tendon_decision_duration_seconds", Points::Histograms(points)) => {
                     for point in points {
-                        all.slot(point).times.clone_from(&point.value.counts);
+                        let times = point.value.counts.clone();
+                        let asked = if point.label("priority") == "live" { times.clone() } else { Vec::new() };
+                        all.slot(point).add(&Slot { times, asked, ..Slot::default() });
                     }
                 }
                 _ => {}
@@ -48,15 +50,18 @@ impl Totals {
         let none = Slot::default();
         let one = |(name, now): (&Arc<str>, &Slot)| {
             let old = before.0.get(name).unwrap_or(&none);
-            let times = now.times.iter().enumerate();
-            let times = times.map(|(at, count)| count.saturating_sub(old.times.get(at).copied().unwrap_or_default()));
+            let more = |now: &[u64], old: &[u64]| {
+                let counts = now.iter().enumerate();
+                counts.map(|(at, count)| count.saturating_sub(old.get(at).copied().unwrap_or_default())).collect()
+            };
             let slot = Slot {
                 ok: now.ok.saturating_sub(old.ok),
                 degraded: now.degraded.saturating_sub(old.degraded),
                 refused: now.refused.saturating_sub(old.refused),
                 failed: now.failed.saturating_sub(old.failed),
                 recalled: now.recalled.saturating_sub(old.recalled),
-                times: times.collect(),
+                times: more(&now.times, &old.times),
+                asked: more(&now.asked, &old.asked),
                 ..Slot::default()
             };
             (name.clone(), slot)
@@ -82,17 +87,25 @@ mod tests {
             registry.counter("tendon_decisions_total", "X.", &[("integration", "a"), ("outcome", outcome)]).add(times);
         };
         let hits = registry.counter("tendon_recall_total", "X.", &[("integration", "a"), ("result", "hit")]);
-        let seconds = registry.histogram("tendon_decision_duration_seconds", "X.", &[("integration", "a")], SECONDS);
+        let seconds = |priority| {
+            let labels = [("integration", "a"), ("priority", priority)];
+            registry.histogram("tendon_decision_duration_seconds", "X.", &labels, SECONDS)
+        };
         count("ok", 5);
-        seconds.observe(0.002);
+        seconds("live").observe(0.002);
+        seconds("backfill").observe(2.0);
         let before = Totals::of(&registry.snapshot());
         count("ok", 2);
         count("rejected", 1);
         count("quarantined", 1);
         hits.increment();
-        seconds.observe(0.002);
+        seconds("live").observe(0.002);
+        seconds("backfill").observe(2.0);
+        seconds("precompute").observe(2.0);
         let since = Totals::of(&registry.snapshot()).since(&before);
         let slot = &since["a"];
-        assert_eq!((slot.ok, slot.refused, slot.recalled, slot.times.iter().sum::<u64>()), (2, 2, 1, 1));
+        assert_eq!((slot.ok, slot.refused, slot.recalled), (2, 2, 1));
+        let sum = |counts: &[u64]| counts.iter().sum::<u64>();
+        assert_eq!((sum(&slot.times), sum(&slot.asked)), (3, 1), "a backfill is on the path, and nobody asked");
     }
 }

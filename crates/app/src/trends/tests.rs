@@ -4,11 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
-use tendon_doors::overview::Budget;
-use tendon_kernel::metrics::{Registry, SECONDS};
+use tendon_doors::{console::Slot, overview::Budget};
+use tendon_kernel::{
+    Timestamp,
+    metrics::{Registry, SECONDS},
+};
 use tendon_plan::objectives::{ObjectiveKind, ObjectivePlan};
 
-use super::{PROCESS, key, parse, past, rings, sample::Totals};
+use super::{PROCESS, SECOND, STEP, first, key, parse, past, pause, rings, sample::Totals};
 
 /// Something that was decided: when, how it ended, how long it took.
 #[derive(Clone, Debug)]
@@ -35,7 +38,7 @@ fn happened() -> impl Strategy<Value = Vec<Happened>> {
     })
 }
 
-/// By hand: what went wrong and of how many, of those in steps that begin in the last while.
+/// By hand: what went wrong and of how many, of those in as many steps as the last while has.
 fn by_hand(kind: ObjectiveKind, all: &[Happened], now: i64, time: i64) -> (u64, u64) {
     let step = match time / HOUR {
         0..=1 => 10,
@@ -43,8 +46,13 @@ fn by_hand(kind: ObjectiveKind, all: &[Happened], now: i64, time: i64) -> (u64, 
         25..=168 => 900,
         _ => 3600,
     };
+    let begin = |at: i64| at - at.rem_euclid(step);
+    let newest = match all.last() {
+        Some(last) if begin(last.at) == begin(now) => begin(now),
+        _ => begin(now) - step,
+    };
     let mut found = (0, 0);
-    for one in all.iter().filter(|one| one.at - one.at.rem_euclid(step) >= now - time) {
+    for one in all.iter().filter(|one| begin(one.at) > newest - time) {
         let answered = ["ok", "degraded", "failed"].contains(&one.outcome);
         let (counts, wrong) = match kind {
             ObjectiveKind::Answered => (answered, one.outcome == "failed"),
@@ -76,7 +84,8 @@ proptest! {
         window in prop_oneof![Just(1), 2..30_i64, Just(24), Just(168), Just(720)],
     ) {
         let registry = Registry::default();
-        let seconds = registry.histogram("tendon_decision_duration_seconds", "X.", &[("integration", "a")], SECONDS);
+        let labels = [("integration", "a"), ("priority", "live")];
+        let seconds = registry.histogram("tendon_decision_duration_seconds", "X.", &labels, SECONDS);
         let (mut rings, mut before) = (rings(), Totals::default());
         for one in &all {
             let labels = [("integration", "a"), ("outcome", one.outcome)];
@@ -106,6 +115,53 @@ proptest! {
         prop_assert!(close(found.burn_24h, burnt(hand(day))), "{:?}", found);
         prop_assert_eq!(found.spent, wrong > 0 && wrong * 1_000_000 >= counted * u64::from(allowed));
     }
+}
+
+#[test]
+fn a_steady_rate_is_a_steady_figure() {
+    let counted = Slot { ok: 25, watched: 10, ..Slot::default() };
+    // Looks anywhere in a step, and questions at each second between them.
+    for offset in 0..10 {
+        let mut rings = rings();
+        for look in 0..30 {
+            let at = 1_700_000_000 + look * 10 + offset;
+            rings.iter_mut().for_each(|ring| ring.add(at, &counted));
+            for now in (at..at + 10).filter(|_| look >= 6) {
+                let minute = past(&rings, now, Duration::from_secs(60));
+                assert_eq!((minute.ok, minute.rate()), (150, Some(2.5)), "look at {at}, asked at {now}");
+            }
+        }
+        // Nobody looked for a while: what there was is over.
+        assert_eq!(past(&rings, 1_700_000_000 + 400, Duration::from_secs(60)).ok, 0);
+    }
+}
+
+#[test]
+fn each_step_has_one_look_however_late_it_wakes() {
+    let mut now = Timestamp(1_700_000_007_300_000);
+    let first = pause(now, SECOND);
+    assert_eq!(first, Duration::from_millis(7_700), "to the middle of the next step");
+    now = Timestamp(now.0 + i64::try_from(first.as_micros()).unwrap());
+    let mut step = now.0.div_euclid(10_000_000);
+    // Woken early by a clock that is set, late by a busy machine.
+    for off in [0, -4_000, 900_000, -900_000, 4_400_000, 3, -2_000_000, 4_999_999].into_iter().cycle().take(100) {
+        let wait = pause(now, STEP / 2);
+        now = Timestamp(now.0 + i64::try_from(wait.as_micros()).unwrap() + off);
+        step += 1;
+        assert_eq!(now.0.div_euclid(10_000_000), step, "{off}");
+    }
+}
+
+#[test]
+fn what_is_known_begins_with_the_first_start() {
+    let (mut rings, counted) = (rings(), Slot { watched: 10, ..Slot::default() });
+    assert_eq!(first(&rings), None);
+    // 17:32:05 of some day, and a restart a week later: the hour has forgotten the first, the week tells it to a quarter.
+    let start = 1_700_000_000 / 86_400 * 86_400 + 17 * HOUR + 32 * 60 + 5;
+    rings.iter_mut().for_each(|ring| ring.add(start, &counted));
+    assert_eq!(first(&rings), Some(start - 5));
+    rings.iter_mut().for_each(|ring| ring.add(start + 6 * 24 * HOUR, &counted));
+    assert_eq!(first(&rings), Some(start - 125), "17:30");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
 use tendon_engine::outbox::{DeskState, Waits};
-use tendon_kernel::{Result, metrics::SECONDS};
+use tendon_kernel::{Result, Timestamp, metrics::SECONDS};
 use tendon_plan::Scope;
 
 use super::record::{Chapter, LedgerView, Noted};
@@ -19,6 +19,8 @@ pub trait Office: Send + Sync {
     fn past(&self, series: &str, time: Duration) -> Slot;
     /// The share of the last days that the process was ready, of those since it was first started.
     fn uptime(&self, days: u32) -> Option<f64>;
+    /// Since when that is known: the first start, at most thirty days ago.
+    fn watched_since(&self) -> Option<Timestamp>;
     /// How the record does.
     fn ledger(&self) -> BoxFuture<'_, LedgerView>;
     /// Begins to verify the record, aside; how far it got is in [`LedgerView`].
@@ -167,6 +169,8 @@ pub struct Slot {
     pub recalled: u64,
     /// Times on the path, by the buckets of `metrics::SECONDS`.
     pub times: Vec<u64>,
+    /// Those of them that somebody waited for, or that just happened: no backfill, no batch, nothing made in advance.
+    pub asked: Vec<u64>,
     /// Deliveries that waited, at the most.
     pub waiting: u64,
 }
@@ -194,12 +198,8 @@ impl Slot {
         self.failed += other.failed;
         self.recalled += other.recalled;
         self.waiting = self.waiting.max(other.waiting);
-        if self.times.len() < other.times.len() {
-            self.times.resize(other.times.len(), 0);
-        }
-        for (own, more) in self.times.iter_mut().zip(&other.times) {
-            *own += more;
-        }
+        add_up(&mut self.times, &other.times);
+        add_up(&mut self.asked, &other.asked);
     }
 
     /// Takes in what another one counted in the same time: seconds are those of the clock, however many are added.
@@ -230,6 +230,16 @@ impl Slot {
             left -= count;
         }
         SECONDS.last().copied()
+    }
+}
+
+/// Adds counts of buckets.
+fn add_up(all: &mut Vec<u64>, more: &[u64]) {
+    if all.len() < more.len() {
+        all.resize(more.len(), 0);
+    }
+    for (own, more) in all.iter_mut().zip(more) {
+        *own += more;
     }
 }
 

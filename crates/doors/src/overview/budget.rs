@@ -30,7 +30,8 @@ pub struct Budget {
     pub within: Option<f64>,
     /// Over how many seconds it is counted.
     pub window: u64,
-    /// What was counted in the window: decisions that were asked for with fit input; for `fast` batches on the path.
+    /// What was counted in the window: decisions that were asked for with fit input; for `fast` what was asked at
+    /// once: no backfill and no batch, of which nobody waits for a single answer.
     pub counted: u64,
     /// Those of them that went wrong.
     pub wrong: u64,
@@ -75,6 +76,11 @@ impl Budget {
         words::objective(self.objective, self.target, self.within)
     }
 
+    /// What it counts.
+    pub fn unit(&self) -> &'static str {
+        if self.within.is_some() { "asks" } else { "decisions" }
+    }
+
     /// What is to be reached, and what was.
     pub fn words(&self) -> String {
         format!("{} in {}, {} reached", self.title(), lasting(self.window), portion(self.reached))
@@ -99,7 +105,7 @@ fn counts(kind: ObjectiveKind, slot: &Slot) -> (u64, u64) {
         ObjectiveKind::Fast(within) => {
             // Buckets hold what took no longer than their bound, and the plan knows the bounds only.
             let fast = SECONDS.iter().take_while(|bound| **bound <= within.as_secs_f64()).count();
-            (slot.times.iter().skip(fast).sum(), slot.times.iter().sum())
+            (slot.asked.iter().skip(fast).sum(), slot.asked.iter().sum())
         }
     }
 }
@@ -144,7 +150,8 @@ mod tests {
         for (at, bound) in SECONDS.iter().enumerate() {
             let mut times = vec![1; SECONDS.len() + 1];
             times[at] = 7;
-            let slot = Slot { times, ..Slot::default() };
+            // A fill that took for ever is no ask.
+            let slot = Slot { times: vec![1_000; SECONDS.len() + 1], asked: times, ..Slot::default() };
             let kind = ObjectiveKind::Fast(Duration::from_secs_f64(*bound));
             let slower = u64::try_from(SECONDS.len() - at).unwrap();
             assert_eq!(counts(kind, &slot), (slower, u64::try_from(SECONDS.len()).unwrap() + 7), "{bound}");

@@ -62,6 +62,7 @@ pub(crate) async fn look(api: &Api, known: &Known, span: Span) -> Result<Look> {
         trouble,
         uptime_7d: office.uptime(7),
         uptime_30d: office.uptime(30),
+        uptime_since: office.watched_since(),
         span: span.name(),
         minute: Figures::of(&seen.minute),
         integrations: seen.views,

@@ -50,6 +50,8 @@ pub struct Overview {
     pub uptime_7d: Option<f64>,
     /// The same of 30 days.
     pub uptime_30d: Option<f64>,
+    /// When the process was first started with trends, or the begin of what is known of it.
+    pub uptime_since: Option<Timestamp>,
     /// How far back `figures` of integrations go: `1h`, `24h`, `7d` or `30d`.
     pub span: &'static str,
     /// The last minute of all integrations.
@@ -117,7 +119,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn of(slot: &Slot) -> Self {
+    pub(crate) fn of(slot: &Slot) -> Self {
         Self {
             decisions: slot.decisions(),
             per_second: slot.rate(),

@@ -43,12 +43,7 @@ fn summary(document: &Json, screen: Screen) -> String {
             Cell::new(cell(document, "project"), Tone::Head),
             Cell::new(state, tone),
             format!("up {}", ago(Timestamp(0), up)).into(),
-            format!(
-                "ready {} of 7 d, {} of 30 d",
-                portion(document["uptime_7d"].as_f64()),
-                portion(document["uptime_30d"].as_f64())
-            )
-            .into(),
+            ready(document).into(),
             Cell::new(format!("tendon {}", cell(document, "version")), Tone::Soft),
         ],
         vec![
@@ -70,6 +65,18 @@ fn summary(document: &Json, screen: Screen) -> String {
         ],
     ];
     lines.iter().map(|cells| line(cells, screen)).collect()
+}
+
+/// The share of time that it was ready: of no longer a time than it has been watched.
+fn ready(document: &Json) -> String {
+    let [week, month] = ["uptime_7d", "uptime_30d"].map(|name| portion(document[name].as_f64()));
+    let [at, since] = ["at", "uptime_since"].map(|name| Timestamp::parse(&cell(document, name)));
+    match (at, since) {
+        (Ok(at), Ok(since)) if at.0.saturating_sub(since.0) < 7 * 86_400_000_000 => {
+            format!("ready {week} of {}", ago(since, at))
+        }
+        _ => format!("ready {week} of 7 d, {month} of 30 d"),
+    }
 }
 
 /// Cells one after the other, as many as the window has room for.

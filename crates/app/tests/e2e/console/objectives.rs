@@ -98,7 +98,14 @@ fn a_known_share_of_failures_is_what_every_place_tells() {
     {
         assert!(said.contains(figure), "{figure}: {said}");
     }
-    for figure in ["90 % answered", "1 of 20 wrong", "95 % within 30 s", "spent 200 times over", "200×"] {
+    for figure in [
+        "90 % answered",
+        "1 of 20 decisions wrong",
+        "0 of 21 asks wrong",
+        "95 % within 30 s",
+        "spent 200 times over",
+        "200×",
+    ] {
         assert!(page.contains(figure), "{figure}: {page}");
     }
     assert!(page.contains("Nothing is declared for lead-score"), "{page}");

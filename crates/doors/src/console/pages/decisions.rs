@@ -11,7 +11,7 @@ use crate::{
         page::{May, Page, Reply, View, Visit},
         parts::{
             Tone, badge, empty,
-            figure::{NONE, moment, number},
+            figure::{self, NONE, moment},
             live,
         },
     },
@@ -206,7 +206,7 @@ fn line(row: &Row) -> Markup {
                 (outcome(&row.outcome))
                 @if let Some(review) = &row.review { " " (badge(Tone::Calm, review.state.name())) }
             }
-            td.number data-of="Output" { (output.map_or_else(|| NONE.to_owned(), number)) }
+            td.number data-of="Output" { (output.map_or_else(|| NONE.to_owned(), figure::output)) }
             td data-of="Band" { (self::band(band)) }
             td data-of="Version" { @match &row.model { Some(model) => (model.version), None => span.soft { (NONE) } } }
             td.roomy data-of="Door" {

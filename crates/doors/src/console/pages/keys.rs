@@ -14,7 +14,7 @@ use crate::console::{
     page::{Change, May, Page, Reply, View, Visit},
     parts::{
         Tone, badge,
-        figure::{NONE, moment},
+        figure::{NONE, in_hour, moment},
     },
     session::Notice,
 };
@@ -79,7 +79,7 @@ fn row(visit: &Visit, key: &Json) -> Markup {
             td data-of="Scopes" { @for scope in key["scopes"].as_array().into_iter().flatten() { code { (scope.as_str().unwrap_or_default()) } " " } }
             td data-of="Made" { (when("created")) }
             td data-of="Ends" { (when("expires")) }
-            td data-of="Last used" { (when("last_used")) }
+            td data-of="Last used" { (last_used(key)) }
             td.number {
                 @if let Some(who) = visit.who.as_ref().filter(|_| in_force) {
                     details.menu {
@@ -92,6 +92,17 @@ fn row(visit: &Visit, key: &Json) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// A use is noted once an hour, so the hour is all that is known; before the key was made it was not.
+fn last_used(key: &Json) -> Markup {
+    let [used, made] = ["last_used", "created"].map(|name| Timestamp::parse(text(key, name)));
+    html! {
+        @match (used, made) {
+            (Ok(used), Ok(made)) => span.nowrap title="UTC; noted once an hour" { (in_hour(used, made)) },
+            _ => span.soft { (NONE) },
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::console::{
     page::{Change, May, Page, Reply, View, Visit},
     parts::{
         Tone, badge, empty,
-        figure::{NONE, ago, moment, number},
+        figure::{self, NONE, ago, moment},
         pager,
     },
     session::Notice,
@@ -64,7 +64,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
                             td data-of="Integration" { (review.integration) }
                             td data-of="Subject" { (review.subject.as_deref().unwrap_or(NONE)) }
                             td.whole data-of="Why" { (review.why.as_deref().unwrap_or(NONE)) }
-                            td.number data-of="Output" { (review.output.map_or_else(|| NONE.to_owned(), number)) }
+                            td.number data-of="Output" { (review.output.map_or_else(|| NONE.to_owned(), figure::output)) }
                             td data-of="Due" { @if review.due < now { (badge(Tone::Bad, "Overdue")) " " (ago(review.due, now)) } @else { (moment(review.due)) } }
                         }
                     } }

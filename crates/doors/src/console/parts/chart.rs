@@ -17,6 +17,8 @@ pub(in crate::console) struct Series<'a> {
     pub(in crate::console) name: &'a str,
     /// Its values, oldest first.
     pub(in crate::console) values: Vec<Option<f64>>,
+    /// What it is now. The last value may cover hours, so it is told by whoever knows.
+    pub(in crate::console) now: Option<f64>,
 }
 
 /// What a chart is of.
@@ -60,8 +62,7 @@ impl Chart<'_> {
     }
 
     fn now(&self, series: &Series<'_>) -> String {
-        let now = series.values.last().copied().flatten();
-        now.map_or_else(|| NONE.to_owned(), self.told)
+        series.now.map_or_else(|| NONE.to_owned(), self.told)
     }
 
     fn known(&self) -> bool {
@@ -79,14 +80,15 @@ impl Chart<'_> {
         let mut text = format!("{}, the last {}", self.title, self.span);
         for series in &self.series {
             let known = || series.values.iter().flatten().copied();
-            let Some(last) = known().last() else {
+            if known().next().is_none() {
                 // Writing into a String cannot fail.
                 let _: std::fmt::Result = write!(text, "; {}: nothing yet", series.name);
                 continue;
-            };
+            }
             let (least, most) = (known().fold(f64::INFINITY, f64::min), known().fold(0.0, f64::max));
-            let [least, most, last] = [least, most, last].map(self.told);
-            let _: std::fmt::Result = write!(text, "; {}: between {least} and {most}, last {last}", series.name);
+            let [least, most] = [least, most].map(self.told);
+            let _: std::fmt::Result =
+                write!(text, "; {}: between {least} and {most}, now {}", series.name, self.now(series));
         }
         text
     }
@@ -190,8 +192,8 @@ mod tests {
 
     #[test]
     fn words_say_what_the_lines_show() {
-        let series = Series { name: "p95", values: vec![None, Some(3.0), Some(1.0)] };
+        let series = Series { name: "p95", values: vec![None, Some(3.0), Some(1.0)], now: Some(2.0) };
         let chart = Chart { title: "Time", span: "1 hour", series: vec![series], told: |value| format!("{value} s") };
-        assert_eq!(chart.words(), "Time, the last 1 hour; p95: between 1 s and 3 s, last 1 s");
+        assert_eq!(chart.words(), "Time, the last 1 hour; p95: between 1 s and 3 s, now 2 s");
     }
 }

@@ -39,6 +39,12 @@
     const notation = size >= 1e5 ? "compact" : size > 0 && size < 1e-3 ? "scientific" : "standard";
     return new Intl.NumberFormat("en", { maximumSignificantDigits: 3, notation }).format(value);
   };
+  /** What a model answered: to the same digit as in the console. */
+  const told = (value) => {
+    const size = Math.abs(value);
+    const far = size >= 1e5 || (size > 0 && size < 5e-5);
+    return far ? number(value) : new Intl.NumberFormat("en", { minimumFractionDigits: 4, maximumFractionDigits: 4 }).format(value);
+  };
   /** A text of the project's own: in its own direction, and broken where its words end. */
   const own = (text) => make("bdi", {}, ...text.split(/(?<=[_./-])/).flatMap((word) => [word, make("wbr")]));
   const days = (from, until) => Math.round((Date.parse(until) - Date.parse(from)) / 864e5);
@@ -271,11 +277,11 @@
       const mark = state === "stale" ? "stale" : degraded ? "fallback" : "";
       const names = known ? [make("span", { class: "name", dir: "auto" }, band)] : [make("span", { class: "name long", dir: "ltr" }, band), make("span", { class: "name short", dir: "ltr", "aria-hidden": "true" }, short)];
       const parts = [make("span", { class: "dot", "aria-hidden": "true" }), make("span", { class: known ? "band" : "band alone" }, ...names)];
-      if (known) parts.push(make("span", { class: "score" }, number(output)), make("span", { class: "mark" }, mark));
+      if (known) parts.push(make("span", { class: "score" }, told(output)), make("span", { class: "mark" }, mark));
       const why = [mark, words, state === "loading" ? "" : "show why"].filter(Boolean).join("; ");
       this.#button.replaceChildren(...parts, make("span", { class: "unseen" }, ` ${why}`));
       this.#button.title = words;
-      if (state !== "loading") this.#said.textContent = `${band} ${known ? number(output) : ""} ${mark}`.trim();
+      if (state !== "loading") this.#said.textContent = `${band} ${known ? told(output) : ""} ${mark}`.trim();
       this.dispatchEvent(new CustomEvent("tendon-shown", { bubbles: true, composed: true, detail: { state } }));
     }
 
@@ -311,7 +317,7 @@
     }
 
     #title(score) {
-      const shown = score.output === undefined ? ["Score"] : [...(score.band ? [own(score.band), " · "] : []), make("span", { class: "score" }, number(score.output))];
+      const shown = score.output === undefined ? ["Score"] : [...(score.band ? [own(score.band), " · "] : []), make("span", { class: "score" }, told(score.output))];
       const lines = [make("p", { class: "title" }, ...shown), make("p", { class: "soft" }, own(score.purpose))];
       if (score.at) lines.push(make("p", { class: "soft" }, "Decided ", make("time", { datetime: score.at, title: score.at }, ago(score.age_seconds))));
       return lines;
@@ -352,7 +358,7 @@
       const [begin, whole] = [Date.parse(from), Date.parse(until) - Date.parse(from)];
       const places = trend.map((point) => `${(((Date.parse(point.at) - begin) / whole) * 294 + 3).toFixed(1)} ${(57 - ((point.output - bottom) / height) * 54).toFixed(1)}`);
       const scores = `${trend.length} ${trend.length === 1 ? "score" : "scores"}`;
-      const words = `${scores} in ${span}: between ${number(least)} and ${number(most)}, last ${number(values.at(-1))}`;
+      const words = `${scores} in ${span}: between ${told(least)} and ${told(most)}, last ${told(values.at(-1))}`;
       const few = trend.length <= 40 ? places.map((place) => `M${place}h0`).join("") : `M${places.at(-1)}h0`;
       const chart = make("svg", { class: "chart", viewBox: "0 0 300 60", preserveAspectRatio: "none", role: "img", "aria-label": words },
         ...[3, 57].map((y) => make("line", { class: "grid", x1: 0, x2: 300, y1: y, y2: y })),

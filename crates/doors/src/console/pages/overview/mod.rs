@@ -14,7 +14,7 @@ use crate::{
         page::{May, Page, Reply, View, Visit},
         pages::sign_in,
         parts::{
-            figure::{NONE, count, number, portion, seconds, share},
+            figure::{self, NONE, count, number, portion, seconds, share},
             live, tile,
         },
     },
@@ -29,6 +29,9 @@ pub(in crate::console) static PAGE: Page = Page {
     show: |visit| async move { show(&visit).await }.boxed(),
     changes: &[sign_in::SIGN_OUT, sign_in::LOOK],
 };
+
+/// A day in microseconds.
+const DAY: i64 = 86_400_000_000;
 
 /// What the page shows.
 struct Seen {
@@ -115,19 +118,32 @@ fn attention(seen: &Seen) -> Markup {
 }
 
 fn tiles(seen: &Seen) -> Markup {
-    let Overview { minute, outbox, uptime_7d, uptime_30d, .. } = &seen.of;
+    let Overview { minute, outbox, .. } = &seen.of;
     let rate = minute.per_second.map_or_else(|| NONE.to_owned(), |rate| format!("{} /s", number(rate)));
     let all = minute.decisions;
     let waiting = count(u64::try_from(outbox.waiting).unwrap_or(u64::MAX));
     let more = if outbox.more { "+" } else { "" };
-    let [week, month] = [uptime_7d, uptime_30d].map(|ready| portion(*ready));
+    let (name, ready, note) = uptime(&seen.of);
     html! {
         div.tiles {
             (tile("Decisions", &rate, &format!("{} in the last minute", count(all))))
             (tile("p95 on the path", &seconds(minute.p95), &format!("p50 {} · p99 {}", seconds(minute.p50), seconds(minute.p99))))
             (tile("Failed", &share(minute.failed, all), &format!("fallback {} · refused {}", share(minute.fallback, all), share(minute.refused, all))))
             (tile("Outbox", &format!("{waiting}{more}"), "write-backs waiting"))
-            (tile("Uptime, 7 days", &week, &format!("30 days {month}")))
+            (tile(name, &ready, &note))
         }
+    }
+}
+
+/// The share of time that the process was ready: no longer a time is named than it has been watched.
+fn uptime(of: &Overview) -> (&'static str, String, String) {
+    let [week, month] = [of.uptime_7d, of.uptime_30d].map(portion);
+    let watched = of.uptime_since.map(|since| (since, of.at.0.saturating_sub(since.0) / DAY));
+    match watched {
+        Some((since, days)) if days < 7 => ("Uptime", week, format!("since {}, UTC", figure::minute(since))),
+        Some((since, days)) if days < 29 => {
+            ("Uptime, 7 days", week, format!("{month} since {}, UTC", figure::minute(since)))
+        }
+        _ => ("Uptime, 7 days", week, format!("30 days {month}")),
     }
 }

@@ -54,7 +54,7 @@ fn row(budget: &Budget) -> Markup {
     html! {
         td data-of="Objective" { (budget.title()) span.sub { "over " (lasting(budget.window)) } }
         td.number data-of="Reached" {
-            (portion(budget.reached)) span.sub { (count(budget.wrong)) " of " (count(budget.counted)) " wrong" }
+            (portion(budget.reached)) span.sub { (count(budget.wrong)) " of " (count(budget.counted)) " " (budget.unit()) " wrong" }
         }
         td data-of="Budget left" {
             @if budget.spent { (badge(Tone::Warn, "Spent")) " " }
