@@ -146,6 +146,14 @@ pub fn seconds(value: Option<f64>) -> String {
     }
 }
 
+/// How much of a rate of rows a second is used.
+pub fn used(used: Option<f64>, most: Option<f64>) -> String {
+    match (used, most) {
+        (Some(used), Some(most)) => format!("{} of {} rows/s", number(used), number(most)),
+        _ => NONE.to_owned(),
+    }
+}
+
 /// How long ago, in one unit.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.0.saturating_sub(then.0).max(0) / 1_000_000;

@@ -100,6 +100,14 @@ impl Office for Nothing {
         None
     }
 
+    fn watched_since(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn outbox_by_integration(&self) -> BTreeMap<Arc<str>, usize> {
+        BTreeMap::new()
+    }
+
     fn ledger(&self) -> BoxFuture<'_, LedgerView> {
         let state = LedgerState { size: 0, checkpoint: 0, projected: 0, stopped: None };
         Box::pin(async move {

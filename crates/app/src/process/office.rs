@@ -1,6 +1,6 @@
 //! The process behind the console: its trends, and the orders of the command line.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::Value as Json;
@@ -71,6 +71,10 @@ impl Office for ProcessOffice {
             (system, state, waits)
         });
         systems.collect()
+    }
+
+    fn outbox_by_integration(&self) -> BTreeMap<Arc<str>, usize> {
+        self.parts.deliveries.current().by_integration()
     }
 
     fn carry_out<'a>(&'a self, order: Wish, by: &'a str) -> BoxFuture<'a, Result<Json>> {

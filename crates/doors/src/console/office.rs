@@ -1,6 +1,6 @@
 //! What the console asks of the process beside the operations that all doors share; implemented where everything is wired.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
@@ -32,6 +32,8 @@ pub trait Office: Send + Sync {
     fn chapter(&self, of: Chapter, before: Option<u64>, limit: usize) -> BoxFuture<'_, Result<Vec<Noted>>>;
     /// What waits to be written, by system: how it stands, and the first of its queue, at most so many.
     fn outbox(&self, most: usize) -> Vec<(Arc<str>, DeskState, Vec<Waits>)>;
+    /// How much waits of each integration.
+    fn outbox_by_integration(&self) -> BTreeMap<Arc<str>, usize>;
     /// Carries out what a command would: the same order, for a person.
     fn carry_out<'a>(&'a self, order: Order, by: &'a str) -> BoxFuture<'a, Result<Json>>;
 }

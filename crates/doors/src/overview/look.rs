@@ -1,6 +1,6 @@
 //! Makes the overview: asks the parts, the trends and the outbox, and adds up.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value as Json;
 use tendon_kernel::{Result, Timestamp};
@@ -39,7 +39,7 @@ pub(crate) async fn look(api: &Api, known: &Known, span: Span) -> Result<Look> {
     let systems = systems(&parts, api.service.systems(known)?);
     let tally = api.console.tally.now(api, known).await;
     let letters = &tally.letters;
-    let mut seen = Integrations::default();
+    let mut seen = Integrations { outbox: api.console.office.outbox_by_integration(), ..Integrations::default() };
     for plan in api.service.integrations(known) {
         seen.add(api, &plan, span, &parts, tally.by_integration.get(&plan.name).copied().unwrap_or_default());
     }
@@ -81,6 +81,7 @@ pub(crate) async fn look(api: &Api, known: &Known, span: Span) -> Result<Look> {
 /// The integrations looked at so far, and their sums.
 #[derive(Default)]
 struct Integrations {
+    outbox: BTreeMap<Arc<str>, usize>,
     views: Vec<IntegrationView>,
     minute: Slot,
     trend: Vec<Option<Slot>>,
@@ -113,6 +114,7 @@ impl Integrations {
             minute: Figures::of(&minute),
             figures: Figures::of(&all),
             watch: watch.map(Watch::of),
+            outbox: self.outbox.get(&plan.name).copied().unwrap_or_default(),
             letters,
             objectives,
         });
@@ -197,7 +199,8 @@ fn systems(parts: &[PartHealth], views: Vec<SystemView>) -> Vec<SystemRow> {
         let detail = parts.iter().find(|part| part.name == format!("system:{}", view.name)).map(|part| &part.detail);
         let figure = |name: &str| detail.and_then(|detail| detail.get(name)).and_then(Json::as_u64);
         let (under_way, concurrency, queued) = (figure("under_way"), figure("concurrency"), figure("queued"));
-        SystemRow { view, under_way, concurrency, queued }
+        let [rate, rate_used] = ["most", "used"].map(|name| detail.and_then(|detail| detail["rate"][name].as_f64()));
+        SystemRow { view, under_way, concurrency, queued, rate, rate_used }
     };
     views.into_iter().map(row).collect()
 }

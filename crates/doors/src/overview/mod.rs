@@ -153,6 +153,8 @@ pub struct IntegrationView {
     pub figures: Figures,
     /// Its watch, where it has one.
     pub watch: Option<Watch>,
+    /// Write-backs of it that wait, in memory.
+    pub outbox: usize,
     /// Dead letters of it, among those looked at.
     pub letters: usize,
     /// What it is to reach, as its file declares it, and how that does.
@@ -215,6 +217,10 @@ pub struct SystemRow {
     pub concurrency: Option<u64>,
     /// Calls that wait for their turn.
     pub queued: Option<u64>,
+    /// Most rows a second, where that is limited.
+    pub rate: Option<f64>,
+    /// Rows a second that were taken of it, over the last ten seconds.
+    pub rate_used: Option<f64>,
 }
 
 /// Write-backs that wait.

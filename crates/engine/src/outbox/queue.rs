@@ -175,6 +175,13 @@ impl Queue {
         self.waiting.values().take(most).map(|pending| (pending, !self.is_oldest(pending)))
     }
 
+    /// How many wait of each integration: added to what others counted.
+    pub(super) fn count(&self, all: &mut BTreeMap<Arc<str>, usize>) {
+        for pending in self.waiting.values() {
+            *all.entry(Arc::clone(&pending.integration)).or_default() += 1;
+        }
+    }
+
     /// Puts a taken delivery back, to be tried again.
     pub(super) fn put_back(&mut self, pending: Pending) {
         self.waiting.insert((pending.lane, pending.place), pending);
@@ -245,6 +252,9 @@ mod tests {
             |queue: &Queue, most| queue.first(most).map(|(one, behind)| (one.place.0, behind)).collect::<Vec<_>>();
         assert_eq!(told(&queue, 9), [(1, true), (2, false), (3, true), (0, false)]);
         assert_eq!(told(&queue, 1).len(), 1);
+        let mut all = BTreeMap::from_iter([("i".into(), 1), ("j".into(), 5)]);
+        queue.count(&mut all);
+        assert_eq!(all, BTreeMap::from_iter([("i".into(), 5), ("j".into(), 5)]));
         // What is being written is not told, and holds its row all the same.
         let taken = queue.take(Duration::ZERO, 9, true);
         assert_eq!(taken.iter().map(|one| one.place.0).collect::<Vec<_>>(), [2, 0]);

@@ -1,7 +1,7 @@
 //! What waits, as people look at it: the first of each system's queue in the order of their turns. Copied under the queue's lock,
 //! so it is bounded by whoever asks, and it holds nothing of what is to be written.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tendon_kernel::{Id, Timestamp, sockets::http::path_of};
 
@@ -39,6 +39,15 @@ impl Outbox {
     pub fn waiting(&self, system: &str, most: usize) -> Vec<Waits> {
         let now = self.shared.context.clock.monotonic();
         self.shared.desks.get(system).map(|desk| desk.waiting(now, most)).unwrap_or_default()
+    }
+}
+
+impl Outbox {
+    /// How many deliveries of each integration wait in memory, which [`QUEUE_LIMIT`](super::QUEUE_LIMIT) bounds; none: not named.
+    pub fn by_integration(&self) -> BTreeMap<Arc<str>, usize> {
+        let mut all = BTreeMap::new();
+        self.shared.desks.values().for_each(|desk| desk.lock().queue.count(&mut all));
+        all
     }
 }
 

@@ -22,6 +22,7 @@ use breaker::Breaker;
 pub use breaker::{BreakerLimits, BreakerState, backoff};
 use budget::Budget;
 use rate::Rate;
+pub use rate::RateState;
 use turn::Turns;
 
 /// How hard a system may be driven.
@@ -83,6 +84,8 @@ pub struct SystemState {
     pub concurrency: usize,
     /// Longest wait for one, in milliseconds.
     pub timeout_ms: u64,
+    /// How its rate is used, where it has one.
+    pub rate: Option<RateState>,
 }
 
 /// A system in use.
@@ -215,6 +218,7 @@ impl System {
             queued: self.guard.turns.queued(),
             concurrency: self.guard.limits.concurrency,
             timeout_ms: u64::try_from(self.guard.limits.timeout.as_millis()).unwrap_or(u64::MAX),
+            rate: self.guard.rate.as_ref().map(|rate| rate.state(self.context.clock.monotonic())),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct ObjectivesRaw {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["percent", "within"]))]
 pub(crate) struct FastRaw {
-    /// Percent of batches on the path that take no longer (a call is a batch of one): 50 to 99.9999.
+    /// Percent of asks that take no longer on the path (a call, a batch of changes; no backfill, no batch): 50 to 99.9999.
     #[schemars(required)]
     pub(crate) percent: Option<At<f64>>,
     /// The time; one of those that the process counts by: 1ms, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms, 1s, 2500ms, 5s, 10s, 30s.

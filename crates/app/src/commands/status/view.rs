@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use tendon_doors::{
-    figure::{NONE, ago, burn, count, lasting, left, number, portion, seconds, share},
+    figure::{NONE, ago, burn, count, lasting, left, number, portion, seconds, share, used},
     overview::{Doing, Health, words},
 };
 use tendon_kernel::Timestamp;
@@ -109,6 +109,7 @@ fn integrations(document: &Json, screen: Screen) -> String {
         Column::number("CACHE", 9),
         Column::number("WATCH", 5),
         Column::number("LETTERS", 10),
+        Column::number("OUTBOX", 12),
         Column::text("MODEL", 11),
     ];
     let now = Timestamp::parse(&cell(document, "at")).unwrap_or(Timestamp(0));
@@ -129,6 +130,7 @@ fn integrations(document: &Json, screen: Screen) -> String {
             part("cached").into(),
             freshness(&one["watch"], now).into(),
             Cell::new(format!("{}{}", count(letters), more(&document["letters"])), warn_if(letters > 0)),
+            format!("{}{}", count(whole_number(one, "outbox")), more(&document["outbox"])).into(),
             format!("{} {}", cell(one, "model"), cell(one, "version")).into(),
         ]
     };
@@ -173,6 +175,7 @@ fn systems(document: &Json, screen: Screen) -> String {
         Column::number("QUEUED", 4),
         Column::number("WAITING", 2),
         Column::number("OLDEST", 5),
+        Column::number("RATE", 8),
         Column::text("KIND", 7),
         Column::text("LAST FAILURE", 6),
     ];
@@ -191,6 +194,7 @@ fn systems(document: &Json, screen: Screen) -> String {
             one["queued"].as_u64().map_or_else(|| NONE.to_owned(), count).into(),
             format!("{}{}", count(whole_number(one, "waiting")), more(one)).into(),
             oldest.map_or_else(|| NONE.to_owned(), |oldest| ago(oldest, now)).into(),
+            used(one["rate_used"].as_f64(), one["rate"].as_f64()).into(),
             cell(one, "kind").into(),
             cell(one, "last_failure").into(),
         ]

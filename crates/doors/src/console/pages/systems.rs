@@ -11,7 +11,7 @@ use crate::{
         page::{May, Page, Reply, View, Visit},
         parts::{
             Tone, badge, empty,
-            figure::{NONE, count, moment, number, seconds, share},
+            figure::{NONE, count, moment, seconds, share, used},
             live,
         },
     },
@@ -74,7 +74,7 @@ fn one(points: &[Point<f64>], system: &SystemView, plan: &SystemPlan, detail: Op
                 dl.facts {
                     @if let Some(failure) = &system.last_failure { dt { "Last failure" } dd.bad-ink { (failure) } }
                     dt { "Under way" } dd { (figure("under_way")) " of " (plan.concurrency) " at once · " (figure("queued")) " of " (plan.guard.queue) " queued" }
-                    dt { "Rate" } dd { @match plan.rate { Some(rate) => { "at most " (number(rate)) " rows a second" } None => "no limit declared" } }
+                    dt { "Rate" } dd { (rate(plan, detail)) }
                     dt { "Calls" } dd { (count(well + failed)) " since the start · " (share(failed, well + failed)) " failed" }
                     dt { "Timeout" } dd { (seconds(Some(plan.timeout.as_secs_f64()))) }
                     dt { "Outbox" } dd {
@@ -97,6 +97,15 @@ fn one(points: &[Point<f64>], system: &SystemView, plan: &SystemPlan, detail: Op
             } }
         }
     }
+}
+
+/// How much of its rate is used.
+fn rate(plan: &SystemPlan, detail: Option<&Json>) -> String {
+    if plan.rate.is_none() {
+        return "no limit declared".to_owned();
+    }
+    let taken = detail.and_then(|detail| detail["rate"]["used"].as_f64());
+    format!("{} over the last ten seconds", used(taken, plan.rate))
 }
 
 fn resources(plan: &SystemPlan) -> Vec<&String> {

@@ -12,7 +12,7 @@ use crate::{
             badge,
             chart::spark,
             empty,
-            figure::{NONE, ago, count, moment, number, seconds, share},
+            figure::{NONE, ago, count, moment, number, seconds, share, used},
         },
     },
     overview::{IntegrationView, Overview, SystemRow, Watch},
@@ -32,6 +32,7 @@ pub(super) fn integrations(seen: &Seen) -> Markup {
                         th.wide scope="col" { "Trend" }
                         @for name in ["Per s", "p50", "p95", "p99", "Failed", "Fallback", "Cache"] { th.number scope="col" { (name) } }
                         th scope="col" { "Watch" }
+                        th.number scope="col" { "Outbox" }
                         th.number scope="col" { "Letters" }
                     }
                 }
@@ -62,6 +63,7 @@ fn integration(seen: &Seen, row: &IntegrationView, trend: &[Option<Slot>]) -> Ma
             td data-of="Trend" { (spark(&rates)) }
             @for (name, figure) in &figures { td.number data-of=(name) { (figure) } }
             td data-of="Watch" { (freshness(row.watch.as_ref(), seen.of.at)) }
+            td.number data-of="Outbox" { (row.outbox) @if seen.of.outbox.more { "+" } }
             td.number data-of="Dead letters" { (row.letters) @if seen.of.letters.more { "+" } }
         }
     }
@@ -87,7 +89,7 @@ pub(super) fn systems(seen: &Seen) -> Markup {
             table.stack.steady {
                 thead { tr {
                     th scope="col" { "System" } th scope="col" { "State" }
-                    th.number scope="col" { "Under way" } th.number scope="col" { "Queued" } th.number scope="col" { "Waiting" }
+                    th.number scope="col" { "Under way" } th.number scope="col" { "Queued" } th.number scope="col" { "Rate" } th.number scope="col" { "Waiting" }
                 } }
                 tbody { @for system in &seen.of.systems { (system_row(system)) } }
             }
@@ -107,6 +109,7 @@ fn system_row(row: &SystemRow) -> Markup {
             td data-of="State" { (systems::state(system)) @if let Some(failure) = &system.last_failure { span.sub { (failure) } } }
             td.number data-of="Under way" { (of) }
             td.number data-of="Queued" { (row.queued.map_or_else(|| NONE.to_owned(), count)) }
+            td.number data-of="Rate" { (used(row.rate_used, row.rate)) }
             td.number data-of="Waiting" {
                 (system.waiting) @if system.more { "+" }
                 @if let Some(oldest) = system.oldest { span.sub { "since " (moment(oldest)) } }
