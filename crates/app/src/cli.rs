@@ -82,7 +82,7 @@ pub(crate) enum Command {
     Up(up::Args),
     /// How a running process does: exit 0 healthy, 1 degraded, 2 not reachable.
     Status(status::Args),
-    /// The same, drawn anew each second; `q` quits.
+    /// How a running process does, drawn anew each second; `q` quits.
     Top(top::Args),
     /// Score the rows that are there already: with progress, a pause and a place, nothing twice.
     Backfill(backfill::Args),

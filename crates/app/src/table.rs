@@ -132,7 +132,12 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], screen: Screen) -> S
 fn fitted(columns: &[Column], natural: &[usize], window: usize) -> Vec<Option<usize>> {
     let least = |at: usize| {
         let (column, natural) = (columns.get(at), natural.get(at).copied().unwrap_or_default());
-        if column.is_some_and(|column| column.number || column.whole) { natural } else { natural.min(SHORTEST) }
+        match column {
+            Some(column) if column.number || column.whole => natural,
+            // A head that is cut says nothing.
+            Some(column) => natural.min(SHORTEST.max(column.head.width())),
+            None => natural.min(SHORTEST),
+        }
     };
     let all = |widths: &[usize]| widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1);
     let mut shown: Vec<usize> = (0..columns.len()).collect();

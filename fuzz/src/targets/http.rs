@@ -2,7 +2,7 @@
 //! answer, which is well formed, never a defect, and holds no value of a person when it refuses. `@KEY@` in an input stands for a key
 //! that may do everything.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use tendon_doors::{
@@ -15,7 +15,7 @@ use tendon_doors::{
 };
 use tendon_engine::outbox::{DeadLetter, DeskState, Edit, Payload, Place, Waits};
 use tendon_kernel::{
-    Error, ErrorKind, Id, Result as Told,
+    Error, ErrorKind, Id, Result as Told, Timestamp,
     context::Context,
     sockets::{http::HttpClient, ledger::LedgerState},
 };

@@ -59,10 +59,10 @@ pub(crate) enum Command {
 /// What to verify, against what.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// Verify this proof file only; needs --key and nothing else.
+    /// Verify this proof file only, offline: needs --key, and no project.
     #[arg(long, value_name = "FILE", requires = "key")]
     proof: Option<PathBuf>,
-    /// The public key, or a file that holds it (`ledger.pub`); default: the project's own.
+    /// The log's public key, or a file that holds it (`ledger.pub`). Default: the project's own, but for --proof, which needs one.
     #[arg(long, value_name = "PUB")]
     key: Option<String>,
     /// An older signed checkpoint, in a file or at an address over HTTP: what it covers must be there unchanged.

@@ -32,6 +32,7 @@ pub(crate) async fn run(project: &Project, args: &Args) -> Outcome {
     let project = Project { only: args.only.clone(), ..project.clone() };
     let process = process::start(&project, args.listen).await?;
     output::say(&format!("tendon is ready on {}://{}", process.scheme(), process.address));
+    output::say(&format!("the console is at {}://{}/console", process.scheme(), process.address));
     if let Some(address) = process.grpc {
         output::say(&format!("gRPC is spoken on {address}"));
     }

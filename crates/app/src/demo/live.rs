@@ -75,6 +75,7 @@ fn introduction(dir: &Path, process: &Process, sample: &serde_json::Value) -> St
     format!(
         "Leads in {dir}/crm.db are being scored. Everything is an ordinary project in {dir}/.
 
+  console            http://{address}/console   (sign in with the key in {dir}/api.key)
   ready              http://{address}/readyz
   what can be asked  http://{address}/openapi.json
   metrics            http://{address}/metrics

@@ -101,14 +101,14 @@ fn integrations(document: &Json, screen: Screen) -> String {
         Column::text("INTEGRATION", 0),
         Column::text("STATE", 1),
         Column::number("PER S", 2),
-        Column::number("P50", 7),
-        Column::number("P95", 4),
-        Column::number("P99", 8),
+        Column::number("P50", 8),
+        Column::number("P95", 5),
+        Column::number("P99", 9),
         Column::number("FAILED", 3),
-        Column::number("FALLBACK", 6),
-        Column::number("CACHE", 9),
-        Column::number("WATCH", 5),
-        Column::number("LETTERS", 10),
+        Column::number("FALLBACK", 7),
+        Column::number("CACHE", 10),
+        Column::number("WATCH", 6),
+        Column::number("LETTERS", 4),
         Column::number("OUTBOX", 12),
         Column::text("MODEL", 11),
     ];
@@ -298,4 +298,38 @@ fn bad_if(bad: bool) -> Tone {
 
 fn warn_if(warn: bool) -> Tone {
     if warn { Tone::Warn } else { Tone::Plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_narrow_window_keeps_what_asks_for_somebody() {
+        let figures = json!({ "decisions": 1200, "failed": 3, "fallback": 1, "cached": 0, "p50": 0.0004, "p95": 0.0021, "p99": 0.0051 });
+        let one = json!({ "name": "lead-score", "state": "deciding", "figures": figures, "minute": { "per_second": 20.5 },
+            "letters": 12, "watch": { "up_to_date_at": "2026-05-17T10:00:00Z" }, "model": "lead-score", "version": "v1" });
+        let document = json!({ "at": "2026-05-17T10:00:02Z", "integrations": [one], "letters": { "more": false } });
+        let heads = |width: usize| -> Vec<String> {
+            let text = integrations(&document, Screen { width: Some(width), ..Screen::default() });
+            text.lines()
+                .next()
+                .unwrap()
+                .split("  ")
+                .map(str::trim)
+                .filter(|head| !head.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        for head in ["INTEGRATION", "STATE", "PER S", "FAILED", "LETTERS"] {
+            assert!(heads(60).iter().any(|shown| shown == head), "{head}: {:?}", heads(60));
+        }
+        assert_eq!(heads(40), ["INTEGRATION", "STATE", "PER S", "FAILED"]);
+        assert_eq!(heads(200).len(), 12);
+        for width in 30..200 {
+            assert!(heads(width).iter().all(|head| !head.contains('…')), "{width}: {:?}", heads(width));
+        }
+    }
 }
