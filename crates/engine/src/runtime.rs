@@ -126,6 +126,12 @@ impl Runtime {
         self.integrations.get(integration)?.champion.as_deref()
     }
 
+    /// The version that a route beside the champion's asks now; `None` when it is not loaded: an arm's subjects are the champion's then.
+    pub fn arm(&self, integration: &str, route: &str) -> Option<&Slot> {
+        let ready = self.integrations.get(integration)?;
+        ready.arms.iter().chain(&ready.shadow).find(|arm| &*arm.route == route)?.slot.as_deref()
+    }
+
     /// What the aliases of a model name, by alias.
     pub fn aliases(&self, model: &str) -> Option<&BTreeMap<String, String>> {
         self.aliases.get(model)

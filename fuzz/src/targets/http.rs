@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use tendon_doors::{
     api::{Api, Brake, Counters, Http, PartHealth, Speaks, Status, converse},
-    console::{Chapter, Console, LedgerView, Noted, Office, Order, Slot, Span},
+    console::{Chapter, Console, LedgerView, Noted, Office, Order, Return, Slot, Span},
     graphql::Schemas,
     keys::{KeyRing, NewKey, Scope},
     service::{Desk, Service, SystemView},
@@ -113,6 +113,14 @@ impl Office for Nothing {
         Box::pin(async move {
             LedgerView { state, files: None, checkpoint: None, published: None, verification: None, most: 0 }
         })
+    }
+
+    fn log_key(&self) -> String {
+        "fuzz+00000000+AA==".to_owned()
+    }
+
+    fn returns(&self) -> BoxFuture<'_, Told<Vec<Return>>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn verify<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Told<()>> {

@@ -70,7 +70,21 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
                 output::say("This is the only time the key is shown.");
             }
             let order = Order::KeysCreate { name, scopes, expires, limits: Limits { rate, quota } };
-            super::show(project, format, order, |key| cell(key, "key")).await
+            let shown = |key: &serde_json::Value| {
+                let same: Vec<&str> =
+                    key["same_name"].as_array().into_iter().flatten().filter_map(|id| id.as_str()).collect();
+                if !same.is_empty() {
+                    let name = cell(key, "name");
+                    output::say(&format!(
+                        "the name {name} is that of {} in force, too: they share idempotency keys, rate and quota; what {name} \
+                         changes is recorded with the key's id, here {}",
+                        same.join(", "),
+                        cell(key, "id")
+                    ));
+                }
+                cell(key, "key")
+            };
+            super::show(project, format, order, shown).await
         }
         Command::Rotate { key, overlap, expires } => {
             if format == Format::Text {

@@ -26,9 +26,14 @@ pub(crate) async fn create(parts: &Parts, wanted: NewKey, by: &str) -> Result<Js
             .hint(format!("known are: {}", known.join(", "))));
         }
     }
+    let now = parts.context.clock.now();
+    let mut same = parts.keys.list().await?;
+    same.retain(|key| *key.name == *wanted.name && key.in_force(now));
     let (token, record) = parts.keys.create(wanted, by).await?;
     let mut shown = view(&record);
     shown["key"] = token.reveal().into();
+    // No error: programs of one caller may have a key each. Whoever thought of somebody else is told.
+    shown["same_name"] = same.iter().map(|key| &*key.id).collect();
     Ok(shown)
 }
 

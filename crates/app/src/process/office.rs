@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::Value as Json;
 use tendon_doors::{
-    console::{Chapter, LedgerView, Noted, Office, Order as Wish, Slot, Span},
+    console::{Chapter, LedgerView, Noted, Office, Order as Wish, Return, Slot, Span},
     keys::NewKey,
 };
 use tendon_engine::outbox::{DeskState, Waits};
@@ -16,6 +16,7 @@ use super::inspection::Inspection;
 use crate::{
     chronicle,
     orders::{self, ModelsOrder, Order},
+    registry::View,
     trends::Trends,
     wiring::Parts,
 };
@@ -54,6 +55,10 @@ impl Office for ProcessOffice {
         self.inspection.view(&self.parts).boxed()
     }
 
+    fn log_key(&self) -> String {
+        self.parts.book.public_key().to_owned()
+    }
+
     fn verify<'a>(&'a self, by: &'a str) -> BoxFuture<'a, Result<()>> {
         self.inspection.verify(&self.parts, by).boxed()
     }
@@ -75,6 +80,10 @@ impl Office for ProcessOffice {
 
     fn outbox_by_integration(&self) -> BTreeMap<Arc<str>, usize> {
         self.parts.deliveries.current().by_integration()
+    }
+
+    fn returns(&self) -> BoxFuture<'_, Result<Vec<Return>>> {
+        async { Ok(View::of(&*self.parts.records).await?.returns()) }.boxed()
     }
 
     fn carry_out<'a>(&'a self, order: Wish, by: &'a str) -> BoxFuture<'a, Result<Json>> {

@@ -13,6 +13,7 @@ mod write;
 
 use std::{collections::BTreeMap, path::Path};
 
+use tendon_doors::console::Return;
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp,
     sockets::store::{Range, Store, Table},
@@ -147,6 +148,18 @@ impl View {
     /// What an alias of record names.
     fn alias(&self, model: &str, alias: &str) -> Option<&Alias> {
         self.aliases.get(&(model.to_owned(), alias.to_owned()))
+    }
+
+    /// What aliases named before, where they named anything.
+    pub(crate) fn returns(&self) -> Vec<Return> {
+        let before = self.aliases.iter().filter_map(|((model, alias), row)| Some((model, alias, row.before.last()?)));
+        let before = before.map(|(model, alias, Reference { version, digest })| Return {
+            model: model.clone(),
+            alias: alias.clone(),
+            version: version.clone(),
+            digest: digest.clone(),
+        });
+        before.collect()
     }
 
     fn set(&mut self, model: &str, alias: &str, to: Alias) {

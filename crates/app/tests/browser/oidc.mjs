@@ -45,6 +45,7 @@ async function all(script, version) {
   // A change.
   await page.goto(`${origin}/console/models`);
   const form = page.locator("form[action='/console/models/promote']").filter({ has: page.locator(`[value=${version}]`) }).first();
+  await page.locator("details.menu", { has: form }).locator("summary").click();
   await form.locator("button").click();
   of.told = await page.locator("p.notice").innerText();
   // Somebody else, with another role, in a browser of their own.

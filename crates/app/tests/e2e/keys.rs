@@ -79,3 +79,28 @@ fn keys_end_by_themselves_and_the_list_tells_when_they_were_used() {
         assert!(String::from_utf8_lossy(&refused.stderr).contains(part), "{refused:?}");
     }
 }
+
+#[test]
+fn a_name_that_is_in_use_is_said_and_keys_of_one_name_are_told_apart() {
+    let sandbox = Sandbox::new(0);
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let create = || sandbox.run(&["keys", "create", "--name", "ada"]);
+    let first = create();
+    assert!(first.status.success() && !said(&first).contains("in force"), "{first:?}");
+    let id = String::from_utf8(first.stdout).unwrap().split('_').nth(1).unwrap().to_owned();
+    let second = create();
+    assert!(
+        second.status.success() && said(&second).contains(&format!("the name ada is that of {id} in force, too")),
+        "{second:?}"
+    );
+    let third = made(&sandbox, &["create", "--name", "ada"]);
+    assert_eq!(
+        (third["same_name"].as_array().unwrap().len(), &third["same_name"][0]),
+        (2, &id.clone().into()),
+        "{third}"
+    );
+    // One that is not in force any more has no name to share.
+    made(&sandbox, &["revoke", &id]);
+    assert_eq!(made(&sandbox, &["create", "--name", "ada"])["same_name"].as_array().unwrap().len(), 2);
+    assert_eq!(made(&sandbox, &["create", "--name", "bob"])["same_name"], serde_json::json!([]));
+}

@@ -59,7 +59,7 @@ pub(super) async fn answer(api: Arc<Api>, wanted: Wanted, parts: RawPathParams, 
     };
     let frame = layout::Frame::of(&visit);
     let replied = enter(wanted, &mut visit, &head, body).await;
-    let frame = frame.entered(&visit, head.uri.path());
+    let frame = frame.entered(&visit, &head.uri);
     let replied = match replied {
         Ok(()) => match wanted {
             Wanted::Page(page) => (page.show)(visit).await,

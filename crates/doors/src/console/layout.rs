@@ -1,12 +1,13 @@
 //! The frame around every page: head, navigation, who is signed in, how it looks; and the page that tells of an error.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use maud::{DOCTYPE, Markup, html};
 use tendon_kernel::Error;
 
 use super::{
     cookies::Theme,
     page::{View, Visit, Who},
+    pages::sign_in::inside,
     routes::PAGES,
     session::{Notice, Whose},
 };
@@ -20,6 +21,8 @@ pub(super) struct Frame {
     project: String,
     theme: Theme,
     path: String,
+    /// The same with what stands behind the `?`, as far as a form may send it back.
+    place: String,
     notice: Option<Notice>,
 }
 
@@ -28,13 +31,14 @@ impl Frame {
     pub(super) fn of(visit: &Visit) -> Self {
         let project = visit.api.engine.runtime().plan().project.to_string();
         let (id, theme) = (visit.id.clone(), visit.theme);
-        Self { id, who: None, project, theme, path: String::new(), notice: None }
+        Self { id, who: None, project, theme, path: String::new(), place: String::new(), notice: None }
     }
 
     /// With who it is, and where.
-    pub(super) fn entered(mut self, visit: &Visit, path: &str) -> Self {
+    pub(super) fn entered(mut self, visit: &Visit, uri: &Uri) -> Self {
         self.who.clone_from(&visit.who);
-        path.clone_into(&mut self.path);
+        uri.path().clone_into(&mut self.path);
+        self.place = place(uri);
         self.notice = self.who.as_ref().and_then(|who| visit.api.console.sessions.told(&who.open));
         self
     }
@@ -155,7 +159,7 @@ impl Frame {
         html! {
             form.look method="post" action="/console/theme" {
                 input type="hidden" name="theme" value=(next.name());
-                input type="hidden" name="next" value=(self.path);
+                input type="hidden" name="next" value=(self.place);
                 button.quiet type="submit" aria-label={ "Colours: " (self.theme.name()) ". Change to " (next.name()) } {
                     span aria-hidden="true" {
                         @match self.theme { Theme::Auto => "◐ Auto", Theme::Light => "○ Light", Theme::Dark => "● Dark" }
@@ -164,6 +168,14 @@ impl Frame {
             }
         }
     }
+}
+
+/// Where one is, to come back to: the whole search, where that is a place of the console; else the page alone. What a provider sent
+/// along is good once, and goes nowhere else.
+fn place(uri: &Uri) -> String {
+    let whole = uri.path_and_query().map(|whole| whole.as_str());
+    let whole = whole.filter(|whole| !uri.path().starts_with("/console/oidc/") && inside(Some(whole)) == *whole);
+    whole.unwrap_or(uri.path()).to_owned()
 }
 
 /// What every form that changes something brings along.
@@ -191,5 +203,25 @@ pub(super) fn mark() -> Markup {
             circle cx="16" cy="19" r="2.6" fill="currentColor" {}
             path d="M11 4.5h3.5a6 6 0 0 1 6 6V13" fill="none" stroke="currentColor" stroke-width="2.6" stroke-linecap="round" opacity=".45" {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_comes_back_to_the_whole_search_or_to_the_page() {
+        let at = |uri: &str| place(&uri.parse().unwrap());
+        for whole in [
+            "/console",
+            "/console?span=7d",
+            "/console/decisions?subject=a%26b&since=2026-05-17T10%3A00",
+            "/console/sign-in?next=%2Fconsole",
+        ] {
+            assert_eq!(at(whole), whole);
+        }
+        assert_eq!(at(&format!("/console/decisions?subject={}", "x".repeat(2040))), "/console/decisions");
+        assert_eq!(at("/console/oidc/return?code=secret&state=s"), "/console/oidc/return");
     }
 }

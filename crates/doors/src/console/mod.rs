@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::overview::Tally;
 
-pub use office::{Office, Order, Slot, Span};
+pub use office::{Office, Order, Return, Slot, Span};
 pub use record::{Chapter, Checkpoint, Files, LedgerView, Noted, Published, Verdict, Verification};
 pub(crate) use routes::router;
 

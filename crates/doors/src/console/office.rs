@@ -23,6 +23,8 @@ pub trait Office: Send + Sync {
     fn watched_since(&self) -> Option<Timestamp>;
     /// How the record does.
     fn ledger(&self) -> BoxFuture<'_, LedgerView>;
+    /// The public key that the record verifies with.
+    fn log_key(&self) -> String;
     /// Begins to verify the record, aside; how far it got is in [`LedgerView`].
     ///
     /// # Errors
@@ -34,8 +36,23 @@ pub trait Office: Send + Sync {
     fn outbox(&self, most: usize) -> Vec<(Arc<str>, DeskState, Vec<Waits>)>;
     /// How much waits of each integration.
     fn outbox_by_integration(&self) -> BTreeMap<Arc<str>, usize>;
+    /// The version that an alias of a model would name if it were rolled back, with its digest; aliases without one are not there.
+    fn returns(&self) -> BoxFuture<'_, Result<Vec<Return>>>;
     /// Carries out what a command would: the same order, for a person.
     fn carry_out<'a>(&'a self, order: Order, by: &'a str) -> BoxFuture<'a, Result<Json>>;
+}
+
+/// What an alias named before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// The model.
+    pub model: String,
+    /// The alias.
+    pub alias: String,
+    /// The version that it named.
+    pub version: String,
+    /// SHA-256 of the file that this was.
+    pub digest: String,
 }
 
 /// What can be ordered here; each is an order of the command line.

@@ -118,7 +118,7 @@ impl Visit {
     /// # Errors
     /// The order's.
     pub(super) async fn order(&self, order: Order) -> Result<Json> {
-        self.api.console.office.carry_out(order, &self.known()?.caller.scope).await
+        self.api.console.office.carry_out(order, &self.known()?.person()).await
     }
 
     /// A header that is a text.

@@ -7,7 +7,7 @@ use tendon_engine::outbox::{
     edit::{self, Written},
 };
 use tendon_kernel::{Error, ErrorKind, Id, Result};
-use tendon_plan::IntegrationPlan;
+use tendon_plan::{IntegrationPlan, route::ArmPlan};
 
 use super::{Service, SystemView, cursor, list::MOST_LISTED, operator, reader};
 use crate::keys::Known;
@@ -47,6 +47,25 @@ pub struct ModelUse {
     pub alias: Arc<str>,
     /// The version that it asks now; nothing when none is loaded.
     pub version: Option<Arc<str>>,
+    /// The versions that answer for a share of its subjects; the rest is the alias'.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arms: Vec<ModelShare>,
+    /// The version that is asked beside, and answers nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ModelShare>,
+}
+
+/// A version beside the one of an integration's own, with its share.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ModelShare {
+    /// What decisions say (`canary`, `arm:b`, `shadow`).
+    pub route: Arc<str>,
+    /// The version or alias that the integration names.
+    pub alias: Arc<str>,
+    /// The version that is asked now; nothing when it is not loaded: an arm's subjects are the integration's own version's then.
+    pub version: Option<Arc<str>>,
+    /// Percent of the subjects.
+    pub percent: f64,
 }
 
 /// A page of dead letters.
@@ -86,10 +105,20 @@ impl Service {
                     outputs: signature.outputs,
                 }
             });
-            let uses = plan.integrations.values().filter(|one| one.model == *name).map(|one| ModelUse {
-                integration: one.name.clone(),
-                alias: one.alias.clone(),
-                version: runtime.champion(&one.name).map(|slot| slot.reference.version.clone()),
+            let uses = plan.integrations.values().filter(|one| one.model == *name).map(|one| {
+                let share = |arm: &ArmPlan| ModelShare {
+                    route: arm.route.clone(),
+                    alias: arm.alias.clone(),
+                    version: runtime.arm(&one.name, &arm.route).map(|slot| slot.reference.version.clone()),
+                    percent: arm.percent,
+                };
+                ModelUse {
+                    integration: one.name.clone(),
+                    alias: one.alias.clone(),
+                    version: runtime.champion(&one.name).map(|slot| slot.reference.version.clone()),
+                    arms: one.route.arms.iter().map(share).collect(),
+                    shadow: one.route.shadow.as_ref().map(share),
+                }
             });
             let aliases = runtime.aliases(name).cloned().unwrap_or_default();
             ModelView { name: name.clone(), versions: versions.collect(), aliases, integrations: uses.collect() }
@@ -148,7 +177,7 @@ impl Service {
     /// `Forbidden` without the scope `operate`; `NotFound`, `Gone`, `Unavailable`.
     pub async fn retry_letter(&self, known: &Known, id: &str) -> Result<Id> {
         operator(known)?;
-        self.desk.retry(id, &known.caller.scope, None).await
+        self.desk.retry(id, &known.person(), None).await
     }
 
     /// A dead letter with what it would write, and which of its values may be changed; why not, where none may.
@@ -176,7 +205,7 @@ impl Service {
     ) -> Result<Id> {
         let (_, written) = self.letter(known, id).await?;
         let values = edit::read(&written?, given)?;
-        self.desk.retry(id, &known.caller.scope, Some(Edit { seen, values })).await
+        self.desk.retry(id, &known.person(), Some(Edit { seen, values })).await
     }
 }
 

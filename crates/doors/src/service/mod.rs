@@ -23,7 +23,7 @@ use tendon_kernel::{Error, ErrorKind, Result, Timestamp, decision::Explanation, 
 
 use crate::keys::Known;
 pub use badge::{Breakdown, Part, Point, Score, ScoreState};
-pub use catalog::{LetterPage, ModelUse, ModelVersion, ModelView};
+pub use catalog::{LetterPage, ModelShare, ModelUse, ModelVersion, ModelView};
 pub use decide::{Question, Questions, idempotency_key};
 pub use list::{Filter, MOST_LISTED, Page, Row};
 pub use read::{DeliveryView, Recorded};

@@ -77,6 +77,13 @@ impl Known {
         }
     }
 
+    /// Who it is, as a change's entry names it. Several keys may have one name, so a key is named with its id; whoever else asks is
+    /// called by an id anyway.
+    pub fn person(&self) -> String {
+        let Caller { id, scope, .. } = &self.caller;
+        if id == scope { id.to_string() } else { format!("{scope} ({id})") }
+    }
+
     /// Whether it may see and answer what waits for a person of this integration.
     pub fn may_review(&self, integration: &str) -> bool {
         self.reviews.as_ref().is_none_or(|names| names.iter().any(|own| own == integration))

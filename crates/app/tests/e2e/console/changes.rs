@@ -1,6 +1,6 @@
 //! Changes made in the console are those of the commands, in force at once and recorded with the name of whoever made them.
 
-use super::{Visitor, hold_all, sign_in, to};
+use super::{Visitor, hold_all, person, sign_in, to};
 use crate::support::{MODEL, Sandbox, body, eventually};
 
 #[test]
@@ -25,14 +25,26 @@ fn a_change_is_made_by_a_person_and_told_once() {
     told(&change("/console/models/promote", "model=lead-score&version=v2"), "v2 is champion of lead-score now.");
     let shown = sandbox.json(&["models", "show", "lead-score"]);
     assert_eq!(shown["aliases"]["champion"], "v2", "{shown}");
-    let by = |shown: &serde_json::Value| {
-        shown["history"].as_array().unwrap().iter().filter(|one| one["by"] == "ada").count()
-    };
+    let who = person("ada", &key);
+    let by =
+        |shown: &serde_json::Value| shown["history"].as_array().unwrap().iter().filter(|one| one["by"] == *who).count();
     assert_eq!(by(&shown), 1, "{shown}");
     assert!(change("/console/models/promote", "model=lead-score&version=v9").status >= 400);
     told(&change("/console/models/rollback", "model=lead-score&alias=champion"), "names what it named before");
     let shown = sandbox.json(&["models", "show", "lead-score"]);
     assert_eq!((&shown["aliases"]["champion"], by(&shown)), (&"v1".into(), 2), "{shown}");
+
+    // Another admin of the same name is told so, and is another one to the record.
+    let made = String::from_utf8(change("/console/keys", "name=ada&scopes=admin").body).unwrap();
+    let (id, second) = (key.split('_').nth(1).unwrap(), &made[made.find("tdn_").unwrap()..][..66]);
+    assert!(made.contains(&format!("The name is that of <code>{id}</code> in force, too")), "{made}");
+    let other = Visitor::new(&running, second);
+    let form = format!("token={}&model=lead-score&version=v2", other.token());
+    assert_eq!(other.post("/console/models/promote", &form).status, 303);
+    let shown = sandbox.json(&["models", "show", "lead-score"]);
+    let last = person("ada", second);
+    let history = shown["history"].as_array().unwrap();
+    assert_eq!((history.iter().filter(|one| one["by"] == *last).count(), by(&shown)), (1, 2), "{shown}");
 
     // Keys: shown once, good at once, revoked at once.
     let made = String::from_utf8(change("/console/keys", "name=bob&scopes=read+decide:*").body).unwrap();

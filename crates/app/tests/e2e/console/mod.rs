@@ -4,6 +4,7 @@ mod changes;
 mod edits;
 mod hostile;
 mod live;
+mod models;
 mod objectives;
 mod pages;
 mod plan;
@@ -74,6 +75,11 @@ impl<'a> Visitor<'a> {
 /// Sends the form of the door.
 pub(super) fn sign_in(running: &Running, key: &str) -> Answer {
     Visitor::stranger(running).post("/console/sign-in", &format!("key={key}"))
+}
+
+/// How the record calls whoever changes something with a key.
+pub(super) fn person(name: &str, key: &str) -> String {
+    format!("{name} ({})", key.split('_').nth(1).unwrap())
 }
 
 /// Where an answer sends its reader.

@@ -52,7 +52,8 @@ fn every_page_is_fit_to_be_seen_and_used() {
         ["configuration", "/console/configuration"],
         ["ledger", "/console/ledger"],
         ["keys", "/console/keys"],
-        ["missing", "/console/decisions?since=never"],
+        ["refused-search", "/console/decisions?since=never"],
+        ["refused", "/console/decisions?before=x"],
     ]);
     let mut seen = browse(&running, "console.mjs", &key, "console-pictures", &[&pages.to_string(), &body(7)]);
     // The page of an error is one, and browsers note its status; so does the one that says which value is none.

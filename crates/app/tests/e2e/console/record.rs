@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::Visitor;
-use crate::support::{Sandbox, body, eventually};
+use crate::support::{Sandbox, body, eventually, tendon};
 
 #[test]
 fn the_record_is_shown_verified_and_its_erasures_name_nobody() {
@@ -56,4 +56,30 @@ fn the_record_is_shown_verified_and_its_erasures_name_nobody() {
     fs::write(&segment, bytes).unwrap();
     let page = verified("Does not verify");
     assert!(page.contains("entry 0: "), "{page}");
+}
+
+#[test]
+fn the_command_beside_a_proof_proves_it() {
+    let sandbox = Sandbox::new(0);
+    let key = sandbox.key("ada", &["read", "decide:*"]);
+    let running = sandbox.up();
+    let decided = running.decide(&key, &[], &body(7)).unwrap().json();
+    let path = format!("/console/decisions/{}", decided["id"].as_str().unwrap());
+    let ada = Visitor::new(&running, &key);
+    let page = ada.page(&path);
+    let (_, command) = page.split_once("<code>tendon ledger verify ").unwrap();
+    let words: Vec<&str> = command.split('<').next().unwrap().split(' ').map(|word| word.trim_matches('\'')).collect();
+    eventually("the entry is under a checkpoint", || ada.get(&format!("{path}/proof")).status == 200);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let proof = ada.get(&format!("{path}/proof"));
+    let name = proof.header("content-disposition").unwrap().split('"').nth(1).unwrap().to_owned();
+    fs::write(elsewhere.path().join(&name), &proof.body).unwrap();
+    // As it stands there, in a folder without a project.
+    let verify = |words: &[&str]| {
+        let output = tendon(&[&["ledger", "verify"], words].concat()).current_dir(elsewhere.path()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, told) = verify(&words);
+    assert!(code == Some(0) && told.contains(decided["id"].as_str().unwrap()), "{words:?}: {told}");
+    assert_eq!(verify(&words[..2]).0, Some(2), "without a key there is nothing to hold it against");
 }

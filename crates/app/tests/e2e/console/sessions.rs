@@ -38,6 +38,15 @@ fn a_session_is_its_keys_and_no_longer() {
     // Signed out: the cookie is worth nothing, the other session goes on.
     let out = ada.post("/console/sign-out", &format!("token={}", ada.token()));
     assert_eq!((out.status, to(&out)), (303, "/console/sign-in?out=1"));
+    // Colours change where one is, with the search, the span and the check that are open.
+    for place in ["/console/decisions?subject=a%26b&band=red", "/console?span=7d", "/console/decisions?since=never"] {
+        let page = String::from_utf8(other.get(place).body).unwrap();
+        let (_, next) = page.split_once("name=\"next\" value=\"").unwrap();
+        let next = next.split('"').next().unwrap().replace("&amp;", "&");
+        assert_eq!(next, place);
+        let sent: String = next.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        assert_eq!(to(&other.post("/console/theme", &format!("theme=dark&next={sent}"))), place);
+    }
     assert_eq!(
         to(&ada.get("/console/decisions?band=red")),
         "/console/sign-in?next=%2Fconsole%2Fdecisions%3Fband%3Dred"

@@ -231,6 +231,7 @@ fn record(seen: &Seen, visit: &Visit) -> Markup {
                         a.button href=(check("proof")) { "Verify" }
                         a href={ (visit_path(&decision.id)) "/proof" } download { "Download proof" }
                     }
+                    p.soft.small { "Whoever has the file and Tendon checks it, without this service: " code { "tendon ledger verify --proof " (decision.id) ".tlog-proof --key '" (visit.api.console.office.log_key()) "'" } }
                     @if visit.query.text("check").is_none() { p.soft.small { "Replay decides again and compares bit for bit. Verify proves that the entry stands in the signed tree." } }
                 }
             }

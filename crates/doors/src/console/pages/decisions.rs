@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use tendon_kernel::{Error, ErrorKind, Result, Timestamp, decision::Outcome};
 
 use crate::{
+    api::status,
     console::{
         form::Form,
         page::{May, Page, Reply, View, Visit},
@@ -34,7 +35,11 @@ const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
 
 async fn show(visit: &Visit) -> Result<Reply> {
-    let filter = filter(visit)?;
+    let filter = match filter(visit) {
+        Ok(filter) => filter,
+        Err(error) if error.pointer().is_some() => return again(visit, &error),
+        Err(error) => return Err(error),
+    };
     // What is recorded from here on, the next look asks for. Taken before this look, so that nothing falls between.
     let end = visit.api.engine.ledger().state().size;
     let page = visit.api.service.list(visit.known()?, &filter).await?;
@@ -42,11 +47,8 @@ async fn show(visit: &Visit) -> Result<Reply> {
     let newest = filter.cursor.is_none() && filter.before.is_none() && filter.until.is_none();
     let tail = newest.then_some(Tail { end, more: page.next.is_some() });
     let body = html! {
-        div.head {
-            h1 { "Decisions" }
-            p.soft { "Newest first; times are UTC." }
-        }
-        (search(visit)?)
+        (head())
+        (search(visit, None)?)
         section.card aria-labelledby="of-found" {
             header {
                 h2 id="of-found" { "Found" }
@@ -64,6 +66,22 @@ async fn show(visit: &Visit) -> Result<Reply> {
         }
     };
     Ok(View::reply("Decisions", body))
+}
+
+fn head() -> Markup {
+    html! {
+        div.head {
+            h1 { "Decisions" }
+            p.soft { "Newest first; times are UTC." }
+        }
+    }
+}
+
+/// The form again, as it was sent, with what is wrong at its field; no list, which would be another search's.
+fn again(visit: &Visit, wrong: &Error) -> Result<Reply> {
+    let body = html! { (head()) (search(visit, Some(wrong))?) };
+    let status = status(wrong.kind(), wrong.code());
+    Ok(Reply::Page(View { title: "Decisions".to_owned(), body, status, onward: None }))
 }
 
 /// Why nothing is shown.
@@ -93,8 +111,9 @@ fn filter(visit: &Visit) -> Result<Filter> {
     let time = |name: &'static str| {
         let read = |text: &str| {
             Timestamp::parse(text).or_else(|_| Timestamp::parse(&format!("{text}:00"))).map_err(|_| {
-                Error::new(ErrorKind::Invalid, "parameter", format!("`{name}` is no time"))
+                Error::new(ErrorKind::Invalid, "parameter", "this is no time")
                     .hint("write it like 2026-05-17 10:00, in UTC")
+                    .at(format!("/{name}"))
             })
         };
         query.text(name).map(read).transpose()
@@ -102,7 +121,9 @@ fn filter(visit: &Visit) -> Result<Filter> {
     let outcome = match query.text("outcome") {
         None => None,
         Some(name) => Some(OUTCOMES.into_iter().find(|outcome| outcome.name() == name).ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, "parameter", "no decision ends like that").hint("choose one of the list")
+            Error::new(ErrorKind::Invalid, "parameter", "no decision ends like that")
+                .hint("choose one of the list")
+                .at("/outcome")
         })?),
     };
     Ok(Filter {
@@ -122,13 +143,14 @@ fn filter(visit: &Visit) -> Result<Filter> {
     })
 }
 
-fn search(visit: &Visit) -> Result<Markup> {
+fn search(visit: &Visit, wrong: Option<&Error>) -> Result<Markup> {
     let query = &visit.query;
     let plans = visit.api.service.integrations(visit.known()?);
     let mut bands: Vec<&str> = plans.iter().flat_map(|plan| plan.bands.iter().map(|band| &*band.name)).collect();
     bands.sort_unstable();
     bands.dedup();
     let chosen = |name: &str, value: &str| query.text(name) == Some(value);
+    let fault = |name: &str| wrong.filter(|wrong| wrong.pointer().is_some_and(|at| at.trim_start_matches('/') == name));
     Ok(html! {
         form.filters role="search" aria-label="Decisions" method="get" action="/console/decisions" {
             div.span { label for="subject" { "Subject" } input id="subject" name="subject" value=[query.text("subject")] autocomplete="off"; }
@@ -141,10 +163,12 @@ fn search(visit: &Visit) -> Result<Markup> {
             }
             div {
                 label for="outcome" { "Outcome" }
-                select id="outcome" name="outcome" {
+                @let ending = fault("outcome");
+                select id="outcome" name="outcome" aria-invalid=[ending.map(|_| "true")] aria-describedby=[ending.map(|_| "wrong")] {
                     option value="" { "All" }
                     @for outcome in OUTCOMES { option value=(outcome.name()) selected[chosen("outcome", outcome.name())] { (word(outcome.name())) } }
                 }
+                (told(ending))
             }
             div {
                 label for="band" { "Band" }
@@ -154,11 +178,29 @@ fn search(visit: &Visit) -> Result<Markup> {
                 }
             }
             div { label for="version" { "Model version" } input id="version" name="version" value=[query.text("version")] autocomplete="off"; }
-            div.span { label for="since" { "From (UTC)" } input id="since" name="since" type="datetime-local" value=[query.text("since")]; }
-            div.span { label for="until" { "Before (UTC)" } input id="until" name="until" type="datetime-local" value=[query.text("until")]; }
+            div.span { label for="since" { "From (UTC)" } (time(query, "since", fault("since"))) }
+            div.span { label for="until" { "Before (UTC)" } (time(query, "until", fault("until"))) }
             div.row.span { button.main type="submit" { "Search" } @if !query.is_empty() { a href="/console/decisions" { "Clear" } } }
         }
     })
+}
+
+/// A field for a time. What is none stands there as it was typed, which a browser does in a field for texts only.
+fn time(query: &Form, name: &str, fault: Option<&Error>) -> Markup {
+    let kind = if fault.is_some() { "text" } else { "datetime-local" };
+    html! {
+        input id=(name) name=(name) type=(kind) value=[query.text(name)] aria-invalid=[fault.map(|_| "true")] aria-describedby=[fault.map(|_| "wrong")];
+        (told(fault))
+    }
+}
+
+/// What is wrong with a field, below it.
+fn told(fault: Option<&Error>) -> Markup {
+    html! {
+        @if let Some(fault) = fault {
+            p.findings.small id="wrong" role="alert" { span.sentence { (fault.message()) "." @if let Some(hint) = fault.hint_text() { " (" (hint) ")" } } }
+        }
+    }
 }
 
 /// Decisions as rows; the page of one shows those of its subject with it.

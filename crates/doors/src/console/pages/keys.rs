@@ -44,6 +44,12 @@ async fn show(visit: &Visit, made: Option<&Json>) -> Result<Reply> {
             div.notice role="status" {
                 p { b { "The key of " (text(made, "name")) ". " } "Copy it now: nobody can show it again." }
                 p { code { (text(made, "key")) } }
+                @if let Some(same) = made["same_name"].as_array().filter(|same| !same.is_empty()) {
+                    p {
+                        "The name is that of " @for (at, id) in same.iter().enumerate() { @if at > 0 { ", " } code { (id.as_str().unwrap_or_default()) } }
+                        " in force, too: they share idempotency keys, rate and quota. Changes are recorded with the key's id, here " code { (text(made, "id")) } "."
+                    }
+                }
             }
         }
         (form(visit))

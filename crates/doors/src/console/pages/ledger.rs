@@ -233,7 +233,7 @@ fn erased(erasures: &[Noted], further: bool) -> Markup {
 }
 
 async fn verify(visit: &Visit) -> Result<Reply> {
-    visit.api.console.office.verify(&visit.known()?.caller.scope).await?;
+    visit.api.console.office.verify(&visit.known()?.person()).await?;
     let done = Notice::Done("The ledger is being verified.".to_owned());
     Ok(Reply::Go("/console/ledger".to_owned(), Some(done)))
 }

@@ -183,7 +183,7 @@ fn sign_out(visit: &Visit) -> Reply {
 const LONGEST: usize = 2048;
 
 /// Where to go: a page of the console, nowhere else.
-pub(super) fn inside(next: Option<&str>) -> String {
+pub(in crate::console) fn inside(next: Option<&str>) -> String {
     let next = next.unwrap_or_default();
     let own = next.strip_prefix("/console").is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
     // It is kept in memory while somebody signs in elsewhere.
