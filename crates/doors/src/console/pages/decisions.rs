@@ -152,7 +152,7 @@ fn search(visit: &Visit, wrong: Option<&Error>) -> Result<Markup> {
     let chosen = |name: &str, value: &str| query.text(name) == Some(value);
     let fault = |name: &str| wrong.filter(|wrong| wrong.pointer().is_some_and(|at| at.trim_start_matches('/') == name));
     Ok(html! {
-        form.filters role="search" aria-label="Decisions" method="get" action="/console/decisions" {
+        form.filters.faulty[wrong.is_some()] role="search" aria-label="Decisions" method="get" action="/console/decisions" {
             div.span { label for="subject" { "Subject" } input id="subject" name="subject" value=[query.text("subject")] autocomplete="off"; }
             div {
                 label for="integration" { "Integration" }
