@@ -12,7 +12,8 @@ use tendon_kernel::{
     sockets::{
         connector::{Capability, ConnectorKind},
         ledger::{
-            Claim, Committed, Draft, Entry, Erased, Facts as EntryFacts, Ledger, LedgerState, ModelRef, Query, Tokens,
+            Claim, Committed, Draft, Entry, Erased, Facts as EntryFacts, Ledger, LedgerState, Listed, ModelRef, Query,
+            Tokens,
         },
         model::Model,
     },
@@ -122,7 +123,7 @@ impl Ledger for Forgetful {
         Box::pin(async { Ok(None) })
     }
 
-    fn list(&self, _: Query) -> BoxFuture<'_, Result<Vec<Entry>>> {
+    fn search(&self, _: Query) -> BoxFuture<'_, Result<Listed>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -25,7 +25,7 @@ use tendon_kernel::{
     decision::{Door, Outcome},
     schema::{Field, Schema},
     sockets::{
-        ledger::{Claim, Committed, Draft, Entry, Erased, Facts, Ledger, LedgerState, ModelRef, Query, Tokens},
+        ledger::{Claim, Committed, Draft, Entry, Erased, Facts, Ledger, LedgerState, Listed, ModelRef, Query, Tokens},
         model::{Contributions, Feature, FeatureKind, Matrix, Model, OutputKind, Signature},
     },
 };
@@ -127,7 +127,7 @@ impl Ledger for Forgetful {
         Box::pin(async { Ok(None) })
     }
 
-    fn list(&self, _: Query) -> BoxFuture<'_, Result<Vec<Entry>>> {
+    fn search(&self, _: Query) -> BoxFuture<'_, Result<Listed>> {
         Box::pin(async { nothing() })
     }
 

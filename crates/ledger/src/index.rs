@@ -31,7 +31,7 @@ const PLACES: Table = Table("ledger_places");
 const IDS: Table = Table("ledger_ids");
 /// Subject and position → sort (`search.rs`), id, slot, claim.
 const SUBJECTS: Table = Table("ledger_subjects");
-/// Integration, or outcome of all or of one (`search.rs`), and block of 64 positions in which there is such a decision.
+/// Integration, outcome of all or of one, or model version (`search.rs`), and block of 64 positions in which there is such a decision.
 pub(crate) const BLOCKS: Table = Table("ledger_blocks");
 /// Claim → who holds it.
 const CLAIMS: Table = Table("ledger_claims");
@@ -44,7 +44,7 @@ const ERASURES: Table = Table("ledger_erasures");
 
 const TABLES: [Table; 10] = [POSITION, PLACES, IDS, SUBJECTS, BLOCKS, CLAIMS, SLOTS, OWNERS, ERASURES, TIMES];
 /// Raised when rows change their form: the projections are built anew then.
-const FORM: u32 = 4;
+const FORM: u32 = 5;
 /// Positions of a block of an integration's decisions.
 pub(crate) const BLOCK: u64 = 64;
 const EVERY: u64 = 32;
@@ -98,8 +98,10 @@ pub(crate) fn with_seq(head: &[u8], seq: u64) -> Vec<u8> {
     key
 }
 
+/// What a head has in place of a zero would end it: two heads may be one then, and a search reads what it need not.
 pub(crate) fn block_key(head: &str, block: u64) -> Vec<u8> {
-    with_seq(&[head.as_bytes(), &[0]].concat(), block)
+    let head: Vec<u8> = head.bytes().map(|byte| byte.max(1)).chain([0]).collect();
+    with_seq(&head, block)
 }
 
 pub(crate) fn malformed() -> tendon_kernel::Error {

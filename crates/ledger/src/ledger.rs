@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
-    sockets::ledger::{Claim, Committed, Draft, Entry, Erased, Facts, Ledger, LedgerState, Query, Tokens},
+    sockets::ledger::{Claim, Committed, Draft, Entry, Erased, Facts, Ledger, LedgerState, Listed, Query, Tokens},
 };
 use tokio::sync::oneshot;
 
@@ -159,7 +159,7 @@ impl Ledger for Book {
         self.inner.look_up(claim).boxed()
     }
 
-    fn list(&self, query: Query) -> BoxFuture<'_, Result<Vec<Entry>>> {
+    fn search(&self, query: Query) -> BoxFuture<'_, Result<Listed>> {
         async move { self.inner.query(&query).await }.boxed()
     }
 

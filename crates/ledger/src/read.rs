@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tendon_kernel::{
     Id, Result, Timestamp,
     decision::Outcome,
-    sockets::ledger::{Entry, EntryKind, Query},
+    sockets::ledger::{Entry, EntryKind, Facts, Listed, Query},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     index::{self, BLOCK},
     leaf::Leaf,
     seal::{Binding, Opened, open},
-    search::listed,
+    search::heads,
     segment::{self, Place, Reader},
     tree::leaf_hash,
 };
@@ -23,6 +23,8 @@ use crate::{
 /// How much older than `since` an entry of a subject must be for looking further back to end: decisions are recorded nearly, not exactly,
 /// in the order of their times, and wall clocks jump.
 const SLACK_MICROS: i64 = 86_400_000_000;
+/// Bytes to read at once for the entries of a block or before a place: they are about as long as that.
+const FEW: usize = 64 << 10;
 
 /// An entry as it stands on the disk.
 pub(crate) struct Stored {
@@ -68,6 +70,7 @@ impl Inner {
         let mut reader =
             Reader::open(&*self.context.disk, &self.folder, place.segment)?.map_err(|error| broken(error.seq))?;
         reader.skip_to(known, place.offset);
+        reader.by(FEW);
         while reader.seq() < seq {
             if reader.next()?.map_err(|error| broken(error.seq))?.is_none() {
                 return Ok(None);
@@ -112,7 +115,7 @@ impl Inner {
     }
 
     /// Decisions by query, newest first.
-    pub(crate) async fn query(&self, query: &Query) -> Result<Vec<Entry>> {
+    pub(crate) async fn query(&self, query: &Query) -> Result<Listed> {
         let subject = query.subject.as_deref().map(|subject| self.tokens.subject(subject));
         let before = query.before.unwrap_or(u64::MAX);
         let (tail, projected): (Vec<Arc<Item>>, u64) = {
@@ -124,7 +127,8 @@ impl Inner {
             let found = desk.tail.iter().rev().filter(fits).filter(mine).take(query.limit).cloned();
             (found.collect(), desk.projected)
         };
-        let mut out: Vec<Entry> = tail.iter().map(|item| self.entry_of(item)).collect();
+        let entries = tail.iter().map(|item| self.entry_of(item)).collect();
+        let mut out = Listed { entries, ..Listed::default() };
         let before = before.min(projected);
         match subject {
             Some(subject) => self.older_of_subject(query, &subject, before, &mut out).await?,
@@ -138,15 +142,15 @@ impl Inner {
         query: &Query,
         subject: &[u8; 16],
         mut before: u64,
-        out: &mut Vec<Entry>,
+        out: &mut Listed,
     ) -> Result<()> {
         // Nearly always the first few are what is asked for; whoever has to look far takes more at once.
         let mut page = 64;
-        while out.len() < query.limit {
+        while out.entries.len() < query.limit {
             let rows = self.index.subject(subject, before, page).await?;
             for row in &rows {
                 before = row.seq;
-                if row.seq < query.from || out.len() >= query.limit {
+                if row.seq < query.from || out.entries.len() >= query.limit {
                     return Ok(());
                 }
                 // By its id one is too old: whether it is, and looking further back ends, its own time says.
@@ -156,11 +160,15 @@ impl Inner {
                     continue;
                 }
                 if let Some(entry) = self.read(row.seq).await? {
+                    out.looked += 1;
                     if fits(query, &entry.facts) {
-                        out.push(entry);
+                        out.entries.push(entry);
                     } else if query.since.is_some_and(|since| too_old(since, entry.facts.at)) {
                         return Ok(());
                     }
+                }
+                if enough(query, out, before) {
+                    return Ok(());
                 }
             }
             if rows.len() < page {
@@ -172,9 +180,9 @@ impl Inner {
     }
 
     /// Walks back through the parts that may hold decisions of the wanted times.
-    async fn older(&self, query: &Query, mut before: u64, out: &mut Vec<Entry>) -> Result<()> {
+    async fn older(&self, query: &Query, mut before: u64, out: &mut Listed) -> Result<()> {
         let timed = query.since.is_some() || query.until.is_some();
-        while out.len() < query.limit && before > query.from {
+        while out.entries.len() < query.limit && out.rest.is_none() && before > query.from {
             let part = if timed { self.index.span(query.since, query.until, before).await? } else { Some((0, before)) };
             let Some((from, to)) = part else { break };
             self.older_of_part(query, from.max(query.from), to, out).await?;
@@ -184,26 +192,23 @@ impl Inner {
     }
 
     /// Walks back block by block from `before` to `from`; only through those that are listed for the query.
-    async fn older_of_part(&self, query: &Query, from: u64, mut before: u64, out: &mut Vec<Entry>) -> Result<()> {
-        const PAGE: usize = 64;
-        let listed = listed(query);
+    async fn older_of_part(&self, query: &Query, from: u64, mut before: u64, out: &mut Listed) -> Result<()> {
+        let heads = heads(query);
         while before > from {
-            let blocks = match &listed {
-                Some(head) => self.index.blocks(head, before, PAGE).await?,
-                None => vec![(before - 1) / BLOCK],
+            let blocks = match &*heads {
+                [] => vec![(before - 1) / BLOCK],
+                heads => self.index.listed(heads, from, before).await?,
             };
             for block in &blocks {
                 let (start, end) = ((block * BLOCK).max(from), before.min((block + 1) * BLOCK));
                 if start >= end {
                     return Ok(());
                 }
-                for entry in self.block(start, end).await?.into_iter().rev() {
-                    if fits(query, &entry.facts) {
-                        out.push(entry);
-                        if out.len() >= query.limit {
-                            return Ok(());
-                        }
-                    }
+                let left = query.limit - out.entries.len();
+                out.entries.extend(self.block(query, start, end).await?.into_iter().rev().take(left));
+                out.looked += usize::try_from(end - start).unwrap_or(usize::MAX);
+                if out.entries.len() >= query.limit || enough(query, out, start) {
+                    return Ok(());
                 }
                 before = start;
             }
@@ -214,8 +219,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Reads the entries of a range of at most one block, oldest first.
-    async fn block(&self, from: u64, to: u64) -> Result<Vec<Entry>> {
+    /// Reads the entries of a range of at most one block, and opens those that fit, oldest first.
+    async fn block(&self, query: &Query, from: u64, to: u64) -> Result<Vec<Entry>> {
         let mut out = Vec::new();
         let mut seq = from;
         while seq < to {
@@ -224,11 +229,15 @@ impl Inner {
             let mut reader =
                 Reader::open(&*self.context.disk, &self.folder, place.segment)?.map_err(|error| damaged(error.seq))?;
             reader.skip_to(seq, place.offset);
+            reader.by(FEW);
             let start = seq;
             while seq < to {
                 let Some(frame) = reader.next()?.map_err(|error| damaged(error.seq))? else { break };
-                let (leaf, opened) = self.understand(seq, frame.leaf, frame.sealed)?;
-                out.push(Entry { seq, facts: leaf.facts, body: opened.map(|opened| opened.body) });
+                let leaf = decode(seq, frame.leaf)?;
+                if fits(query, &leaf.facts) {
+                    let opened = opened(&self.origin, &self.keyring, seq, &leaf, frame.sealed)?;
+                    out.push(Entry { seq, facts: leaf.facts, body: opened.map(|opened| opened.body) });
+                }
                 seq += 1;
             }
             if seq == start {
@@ -239,12 +248,23 @@ impl Inner {
     }
 }
 
-fn fits(query: &Query, facts: &tendon_kernel::sockets::ledger::Facts) -> bool {
+/// Whether a search ends here because enough was read for it, although older ones may fit.
+fn enough(query: &Query, out: &mut Listed, before: u64) -> bool {
+    let enough = before > query.from && query.look.is_some_and(|most| out.looked >= most);
+    out.rest = enough.then_some(before);
+    enough
+}
+
+fn fits(query: &Query, facts: &Facts) -> bool {
     facts.kind == EntryKind::Decision
         && query.integration.as_ref().is_none_or(|name| **name == *facts.integration)
         && query.since.is_none_or(|since| facts.at >= since)
         && query.until.is_none_or(|until| facts.at < until)
         && query.outcome.is_none_or(|outcome| outcome.name() == &*facts.reason)
+        && query
+            .version
+            .as_deref()
+            .is_none_or(|version| facts.model.as_ref().is_some_and(|asked| &*asked.version == version))
         && (!query.answered || [Outcome::Ok, Outcome::Degraded].iter().any(|one| one.name() == &*facts.reason))
 }
 
@@ -261,14 +281,29 @@ pub(crate) fn understand(
     text: &[u8],
     sealed: &[u8],
 ) -> Result<(Leaf, Option<Opened>)> {
-    let leaf = Leaf::decode(text).map_err(|error| error.with("entry", seq))?;
+    let leaf = decode(seq, text)?;
+    let opened = opened(origin, keyring, seq, &leaf, sealed)?;
+    Ok((leaf, opened))
+}
+
+fn decode(seq: u64, text: &[u8]) -> Result<Leaf> {
+    Leaf::decode(text).map_err(|error| error.with("entry", seq))
+}
+
+/// Checks that the payload is the one that its leaf names, and opens it unless its slot was erased.
+fn opened(
+    origin: &str,
+    keyring: &crate::keyring::Keyring,
+    seq: u64,
+    leaf: &Leaf,
+    sealed: &[u8],
+) -> Result<Option<Opened>> {
     if sha256(sealed) != leaf.sealed {
         return Err(corrupt("ledger_entry", "an entry's payload is not the one its leaf names").with("entry", seq));
     }
-    let Some(key) = keyring.key(leaf.slot).map_err(|error| error.with("entry", seq))? else { return Ok((leaf, None)) };
+    let Some(key) = keyring.key(leaf.slot).map_err(|error| error.with("entry", seq))? else { return Ok(None) };
     let binding = Binding { origin, id: leaf.facts.id, kind: leaf.facts.kind, slot: leaf.slot };
-    let opened = open(&key, &binding, sealed).map_err(|error| error.with("entry", seq))?;
-    Ok((leaf, Some(opened)))
+    open(&key, &binding, sealed).map(Some).map_err(|error| error.with("entry", seq))
 }
 
 /// An entry read back from a segment, as the projections take it.

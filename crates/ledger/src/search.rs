@@ -1,5 +1,5 @@
-//! What lets a search pass over entries unread: in which blocks decisions ended in an uncommon way, between which times the decisions of
-//! each span of positions were made, and of what sort each entry about a subject is. Times are nearly in the order of positions, not
+//! What lets a search pass over entries unread: in which blocks decisions ended in an uncommon way or asked a version of a model, between
+//! which times the decisions of each span of positions were made, and of what sort each entry about a subject is. Times are nearly in the order of positions, not
 //! exactly (wall clocks jump), so a span keeps its earliest and its latest, and none is left out by its place.
 
 use std::collections::BTreeMap;
@@ -76,8 +76,9 @@ fn short(name: &str) -> [u8; SHORT] {
 /// What is remembered between batches.
 #[derive(Default)]
 pub(crate) struct Search {
-    /// The last block written under each head.
+    /// The last block written under each head, and of each version.
     blocks: BTreeMap<Box<str>, u64>,
+    versions: BTreeMap<Box<str>, u64>,
     span: Option<Span>,
 }
 
@@ -107,6 +108,13 @@ impl Search {
             self.list(batch, &ended(&facts.reason, None), seq / BLOCK);
             self.list(batch, &ended(&facts.reason, Some(&facts.integration)), seq / BLOCK);
         }
+        // The head is made only where it is written: nearly every decision asked a model.
+        if let Some(model) =
+            facts.model.as_ref().filter(|model| self.versions.get(&*model.version) != Some(&(seq / BLOCK)))
+        {
+            self.list(batch, &asked(&model.version), seq / BLOCK);
+            self.versions.insert((*model.version).into(), seq / BLOCK);
+        }
     }
 
     /// Lists a block under a head, once.
@@ -128,6 +136,7 @@ impl Search {
     /// The last batch was not written: what it would have written is not there. (The span's times are those of its entries still.)
     pub(crate) fn forget(&mut self) {
         self.blocks.clear();
+        self.versions.clear();
     }
 }
 
@@ -136,13 +145,44 @@ fn ended(outcome: &str, integration: Option<&str>) -> String {
     format!("{outcome}\u{1}{}", integration.unwrap_or_default())
 }
 
-/// The head under which the blocks that may hold what is asked for are listed; `None`: all may.
-pub(crate) fn listed(query: &Query) -> Option<String> {
+/// The head of a model's version; no integration and no outcome begins with this sign.
+fn asked(version: &str) -> String {
+    format!("\u{2}{version}")
+}
+
+/// The heads under all of which a block is listed that may hold what is asked for; none: all blocks may.
+pub(crate) fn heads(query: &Query) -> Vec<String> {
     let outcome = query.outcome.map(Outcome::name).filter(|name| *name != COMMON);
-    outcome.map(|outcome| ended(outcome, query.integration.as_deref())).or_else(|| query.integration.clone())
+    let ended = outcome.map(|outcome| ended(outcome, query.integration.as_deref()));
+    let first = ended.or_else(|| query.integration.clone());
+    first.into_iter().chain(query.version.as_deref().map(asked)).collect()
 }
 
 impl Index {
+    /// The newest blocks below a position that are listed under all of some heads, newest first; none: no block from `from` on is.
+    pub(crate) async fn listed(&self, heads: &[String], from: u64, mut before: u64) -> Result<Vec<u64>> {
+        // Nearly always two lists soon meet; where they do not, more of them is looked at together.
+        let mut page = 64;
+        loop {
+            let Some((head, others)) = heads.split_first() else { return Ok(Vec::new()) };
+            let mut found = self.blocks(head, before, page).await?;
+            let (Some(&newest), Some(&oldest)) = (found.first(), found.last()) else { return Ok(found) };
+            // Down to here, all that is listed under each head is known.
+            let mut known = oldest;
+            for other in others {
+                let listed = self.blocks(other, (newest + 1) * BLOCK, page).await?;
+                let Some(&last) = listed.last() else { return Ok(Vec::new()) };
+                known = known.max(if listed.len() < page { 0 } else { last });
+                found.retain(|block| listed.binary_search_by(|listed| block.cmp(listed)).is_ok());
+            }
+            if !found.is_empty() || known * BLOCK <= from {
+                return Ok(found);
+            }
+            before = known * BLOCK;
+            page = (4 * page).min(PAGE);
+        }
+    }
+
     /// The newest positions below one that may hold decisions of these times: from, and up to. All spans that lie side by side are
     /// given at once, so that whoever looks further does not come back for each of them.
     pub(crate) async fn span(

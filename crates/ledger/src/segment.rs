@@ -126,6 +126,7 @@ pub(crate) struct Reader {
     /// Byte in the file at which `buffer[start..]` begins.
     offset: u64,
     len: u64,
+    chunk: usize,
     buffer: Vec<u8>,
     start: usize,
 }
@@ -148,7 +149,7 @@ impl Reader {
         if read < found.len() || found != header(first) {
             return Ok(Err(Broken { seq: first, offset: 0, why: "the segment's header is damaged" }));
         }
-        Ok(Ok(Self { file, path, first, seq: first, offset: HEADER, len, buffer: Vec::new(), start: 0 }))
+        Ok(Ok(Self { file, path, first, seq: first, offset: HEADER, len, chunk: CHUNK, buffer: Vec::new(), start: 0 }))
     }
 
     /// Goes on at an entry whose place is known.
@@ -156,6 +157,11 @@ impl Reader {
         (self.seq, self.offset) = (seq, offset);
         self.buffer.clear();
         self.start = 0;
+    }
+
+    /// Reads so many bytes at once from here on.
+    pub(crate) fn by(&mut self, chunk: usize) {
+        self.chunk = chunk;
     }
 
     /// Position of the next entry.
@@ -217,7 +223,7 @@ impl Reader {
         }
         self.buffer.drain(..self.start);
         self.start = 0;
-        let want = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.max(CHUNK));
+        let want = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.max(self.chunk));
         self.buffer.resize(want, 0);
         let from = self.offset + have as u64;
         let read = self

@@ -8,7 +8,7 @@ use tendon_engine::stored;
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp,
     decision::{Decision, Explanation, Outcome},
-    sockets::ledger::{Entry, ModelRef, Query},
+    sockets::ledger::{Entry, Listed, ModelRef, Query},
 };
 
 use super::{Reviewed, Service, cursor, read::raw, reader};
@@ -18,7 +18,8 @@ use crate::keys::Known;
 const USUAL: usize = 50;
 /// Decisions of the largest page.
 pub const MOST_LISTED: usize = 500;
-/// Entries looked at for one page: what a rare band costs at the most. The page is shorter then, and the next goes on.
+/// Entries looked at for one page: what a rare band costs at the most (it is sealed, and no list can hold it), or a version that shares
+/// all blocks with others. The page is shorter then, and the next goes on.
 const LOOK: usize = 4096;
 /// Entries asked for at once while looking for a band.
 const STEP: usize = 256;
@@ -61,6 +62,9 @@ pub struct Page {
     pub decisions: Vec<Row>,
     /// Where the next page begins; nothing: this is the last.
     pub next: Option<String>,
+    /// When the last entry was made that was looked at, where the page ended because of that.
+    #[serde(skip)]
+    pub back_to: Option<Timestamp>,
 }
 
 /// A decision of a list.
@@ -128,7 +132,12 @@ impl Service {
         for found in found {
             decisions.push(self.row(found, filter.explain).await?);
         }
-        Ok(Page { decisions, next: next.map(|position| cursor::write(&*tokens, position, &text)) })
+        let ended = next.filter(|_| decisions.len() < limit);
+        let back_to = match ended {
+            Some(position) => self.engine.ledger().entry(position).await?.map(|entry| entry.facts.at),
+            None => None,
+        };
+        Ok(Page { decisions, next: next.map(|position| cursor::write(&*tokens, position, &text)), back_to })
     }
 
     /// The cursor of the page that begins after a decision of a list.
@@ -143,7 +152,8 @@ impl Service {
         mut before: Option<u64>,
         limit: usize,
     ) -> Result<(Vec<Found>, Option<u64>)> {
-        let step = if filter.band.is_some() || filter.version.is_some() { STEP } else { limit + 1 };
+        let step = if filter.band.is_some() { STEP } else { limit + 1 };
+        let bounded = filter.band.is_some() || filter.version.is_some();
         let (mut found, mut looked): (Vec<Found>, usize) = (Vec::new(), 0);
         loop {
             let query = Query {
@@ -153,18 +163,18 @@ impl Service {
                 until: filter.until,
                 outcome: filter.outcome,
                 answered: filter.answered,
+                version: filter.version.clone(),
                 before,
                 from: filter.from,
                 limit: step,
+                look: bounded.then(|| LOOK - looked),
             };
-            let entries = self.engine.ledger().list(query).await?;
-            let last = entries.len() < step;
-            looked += entries.len();
+            let Listed { entries, looked: read, rest } = self.engine.ledger().search(query).await?;
+            let last = entries.len() < step && rest.is_none();
+            // What is in memory still is not read, but is looked at.
+            looked += read.max(entries.len());
             for entry in entries {
                 before = Some(entry.seq);
-                if !of_version(&entry, filter.version.as_deref()) {
-                    continue;
-                }
                 let standing = self.engine.standing(&entry).await?;
                 if !in_band(&entry, standing.as_ref(), filter.band.as_deref())? {
                     continue;
@@ -178,7 +188,8 @@ impl Service {
             if last {
                 return Ok((found, None));
             }
-            if looked >= LOOK {
+            before = rest.or(before);
+            if bounded && looked >= LOOK {
                 return Ok((found, before));
             }
         }
@@ -203,11 +214,6 @@ impl Service {
             standing,
         })
     }
-}
-
-/// Whether a decision asked a version.
-fn of_version(entry: &Entry, version: Option<&str>) -> bool {
-    version.is_none_or(|version| entry.facts.model.as_ref().is_some_and(|model| &*model.version == version))
 }
 
 /// Whether a decision lies in a band, as it stands.

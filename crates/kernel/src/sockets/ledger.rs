@@ -171,12 +171,27 @@ pub struct Query {
     pub outcome: Option<Outcome>,
     /// Only those that a model or a fallback answered ([`Outcome::answered`]).
     pub answered: bool,
+    /// Only those that a model of this version was asked for, whatever its name.
+    pub version: Option<String>,
     /// Only before this position (for paging).
     pub before: Option<u64>,
     /// Only at or behind this position: what is older is not looked at.
     pub from: u64,
     /// At most this many.
     pub limit: usize,
+    /// End about when so many entries were read for it, found or not; nothing: look as far as it takes.
+    pub look: Option<usize>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// Decisions, newest first.
+    pub entries: Vec<Entry>,
+    /// Entries that were read for them.
+    pub looked: usize,
+    /// Where it goes on ([`Query::before`]), when it ended because of [`Query::look`]: what is older was not looked at.
+    pub rest: Option<u64>,
 }
 
 /// How the ledger does.
@@ -256,8 +271,13 @@ pub trait Ledger: Send + Sync {
     /// Who holds a claim, if anybody.
     fn claimed<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<Option<Committed>>>;
 
-    /// Decisions by query, newest first.
-    fn list(&self, query: Query) -> BoxFuture<'_, Result<Vec<Entry>>>;
+    /// Decisions by query, newest first, and how far was looked for them.
+    fn search(&self, query: Query) -> BoxFuture<'_, Result<Listed>>;
+
+    /// Decisions by query, newest first, however far that is ([`Query::look`] does not count).
+    fn list(&self, query: Query) -> BoxFuture<'_, Result<Vec<Entry>>> {
+        Box::pin(async move { Ok(self.search(Query { look: None, ..query }).await?.entries) })
+    }
 
     /// Erases a subject: entry first, durable; then its key slot.
     fn erase<'a>(&'a self, subject: &'a str, facts: Facts) -> BoxFuture<'a, Result<Erased>>;

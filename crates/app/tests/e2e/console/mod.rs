@@ -10,6 +10,7 @@ mod pages;
 mod plan;
 mod record;
 mod rules;
+mod search;
 mod sessions;
 mod tail;
 mod trouble;

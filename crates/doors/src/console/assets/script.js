@@ -88,6 +88,8 @@ async function tail(rows) {
     search.set("before", rows.lastElementChild.dataset.seq);
     older.href = `${location.pathname}?${search}`;
     older.parentElement.hidden = false;
+    // How far was looked is said of a list that ended there.
+    older.previousElementSibling.textContent = "";
   }
 }
 

@@ -86,8 +86,13 @@ fn again(visit: &Visit, wrong: &Error) -> Result<Reply> {
 
 /// Why nothing is shown.
 fn none(visit: &Visit, page: &Listed) -> Markup {
-    if page.next.is_some() {
-        empty("Nothing so far", "None of the decisions looked at fits; older ones may.")
+    if let Some(back_to) = page.back_to {
+        html! {
+            div.empty {
+                h3 { "Nothing so far" }
+                p.soft { "None of the decisions back to " (moment(back_to)) " fits. Older ones may: " em { "Older" } " goes on from there." }
+            }
+        }
     } else if visit.query.is_empty() {
         empty("No decision yet", "They stand here as soon as somebody asks, or a watched row changes.")
     } else {
@@ -295,10 +300,13 @@ pub(super) fn band(name: Option<&str>) -> Markup {
 /// make room, and then older ones begin before the last that is left.
 fn pager(visit: &Visit, page: &Listed, tail: bool) -> Markup {
     let query = visit.query.without(&["cursor", "from", "before"]);
+    let back_to = page.back_to.filter(|_| !page.decisions.is_empty());
     let older = page.next.as_ref().map(|cursor| format!("/console/decisions?{}", query.with("cursor", cursor)));
     html! {
         nav.pager aria-label="Pages" hidden[older.is_none() && tail] {
-            @if tail { span {} } @else { a href={ "/console/decisions?" (query.with("", "")) } { "Newest" } }
+            @if !tail { a href={ "/console/decisions?" (query.with("", "")) } { "Newest" } }
+            // The script takes it away when rows make room: older ones begin elsewhere then.
+            span.soft.small { @if let Some(back_to) = back_to { "Looked back to " (moment(back_to)) } }
             @if older.is_some() || tail {
                 a.button id="older" href=[older] data-search=[tail.then(|| query.with("", ""))] { "Older" }
             }

@@ -11,7 +11,7 @@ use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     context::Context,
     sockets::ledger::{
-        Body, Claim, Committed, Draft, Entry, EntryKind, Erased, Facts, Ledger, LedgerState, Query, Tokens,
+        Body, Claim, Committed, Draft, Entry, EntryKind, Erased, Facts, Ledger, LedgerState, Listed, Query, Tokens,
     },
 };
 use tendon_testkit::Rng;
@@ -167,8 +167,8 @@ impl Ledger for FakeLedger {
         })
     }
 
-    fn list(&self, _: Query) -> BoxFuture<'_, Result<Vec<Entry>>> {
-        Box::pin(async move { Ok(self.entries()) })
+    fn search(&self, _: Query) -> BoxFuture<'_, Result<Listed>> {
+        Box::pin(async move { Ok(Listed { entries: self.entries(), ..Listed::default() }) })
     }
 
     fn erase<'a>(&'a self, subject: &'a str, mut facts: Facts) -> BoxFuture<'a, Result<Erased>> {
