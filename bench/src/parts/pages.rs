@@ -68,7 +68,7 @@ fn many_decisions(setting: &Setting, table: &mut String, rows: &mut Vec<Row>) ->
     }
     let key = project::new_key(setting, &setting.folder.join("plain"), &ADA)?;
     let mut reader = Reader::sign_in(started.target.address, &key)?;
-    let (decision, subject) = reader.newest()?;
+    let Newest { decision, subject, version } = reader.newest()?;
     let pages = [
         ("overview", "/console".to_owned(), true),
         ("overview, 30 days", "/console?span=30d".to_owned(), true),
@@ -78,7 +78,9 @@ fn many_decisions(setting: &Setting, table: &mut String, rows: &mut Vec<Row>) ->
         ("decisions of a time without any", "/console/decisions?until=2020-01-01".to_owned(), true),
         ("decisions that failed (none)", "/console/decisions?outcome=failed".to_owned(), true),
         ("decisions of a band", "/console/decisions?band=red".to_owned(), true),
-        ("decisions of a version (none)", "/console/decisions?version=v9".to_owned(), false),
+        ("decisions of a band (none), one step", "/console/decisions?band=none".to_owned(), false),
+        ("decisions of a version (all)", format!("/console/decisions?version={version}"), true),
+        ("decisions of a version (none)", "/console/decisions?version=none".to_owned(), true),
         ("one decision", format!("/console/decisions/{decision}"), false),
         ("one decision, proved", format!("/console/decisions/{decision}?check=proof"), false),
         ("deliveries", "/console/deliveries".to_owned(), false),
@@ -160,6 +162,13 @@ fn paints(reader: &Reader, key: &str, pages: &[(&str, &str)]) -> Res<Vec<(String
     serde_json::from_str(&printed).map_err(|error| format!("paint.mjs printed no figures: {error}"))
 }
 
+/// A decision, whom it is about, and the version of the model that it asked.
+struct Newest {
+    decision: String,
+    subject: String,
+    version: String,
+}
+
 /// Somebody who is signed in, over one connection.
 struct Reader {
     address: SocketAddr,
@@ -203,12 +212,18 @@ impl Reader {
         Ok(spent)
     }
 
-    /// The newest decision and whom it is about.
-    fn newest(&mut self) -> Res<(String, String)> {
+    /// The newest decision.
+    fn newest(&mut self) -> Res<Newest> {
         let page = self.get("/console/decisions")?;
         let between = |from: &str, to: char| Some(page.split_once(from)?.1.split_once(to)?.0.to_owned());
-        let found = between("href=\"/console/decisions/", '"').zip(between("data-of=\"Subject\">", '<'));
-        found.ok_or_else(|| "the list of decisions is empty".to_owned())
+        let found = || {
+            Some(Newest {
+                decision: between("href=\"/console/decisions/", '"')?,
+                subject: between("data-of=\"Subject\">", '<')?,
+                version: between("data-of=\"Version\">", '<')?,
+            })
+        };
+        found().ok_or_else(|| "the list of decisions is empty".to_owned())
     }
 
     /// Sends it, reads head and body.
