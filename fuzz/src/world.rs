@@ -124,7 +124,7 @@ impl Ledger for Forgetful {
     }
 
     fn search(&self, _: Query) -> BoxFuture<'_, Result<Listed>> {
-        Box::pin(async { Ok(Vec::new()) })
+        Box::pin(async { Ok(Listed::default()) })
     }
 
     fn erase<'a>(&'a self, _: &'a str, _: EntryFacts) -> BoxFuture<'a, Result<Erased>> {
