@@ -123,7 +123,7 @@ fn more_dead_letters_than_a_page_holds_are_shown_page_by_page() {
         let (_, of) = page.split_once("Retry these ").unwrap();
         seen += of.split('<').next().unwrap().parse::<usize>().unwrap();
         assert!(page.len() < 300_000, "{} bytes", page.len());
-        let Some((_, next)) = page.split_once("/console/letters?cursor=") else { break path };
+        let Some((_, next)) = page.split_once("href=\"/console/letters?cursor=") else { break path };
         path = format!("/console/letters?cursor={}", next.split('"').next().unwrap());
     };
     assert_eq!(seen, 1200);
