@@ -327,7 +327,7 @@ mod tests {
             assert!(heads(60).iter().any(|shown| shown == head), "{head}: {:?}", heads(60));
         }
         assert_eq!(heads(40), ["INTEGRATION", "STATE", "PER S", "FAILED"]);
-        assert_eq!(heads(200).len(), 12);
+        assert_eq!(heads(200).len(), 13);
         for width in 30..200 {
             assert!(heads(width).iter().all(|head| !head.contains('…')), "{width}: {:?}", heads(width));
         }
