@@ -112,12 +112,12 @@ fn judge(caller: &Caller, case: &Case, told: &Told) {
     }
 }
 
-/// The members of an answer, as paths; what is the caller's own or a schema's is one member.
+/// The members of an answer, as paths; what is the caller's own or a schema's is one member, and what stands there or not by the minute.
 fn members(value: &Json, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Json::Object(all) => all.iter().for_each(|(name, value)| {
             let path = format!("{path}.{name}");
-            if ["input", "versions", "aliases"].contains(&name.as_str()) {
+            if ["input", "versions", "aliases", "trouble"].contains(&name.as_str()) {
                 found.insert(path.trim_start_matches('.').to_owned());
             } else {
                 members(value, &path, found);
