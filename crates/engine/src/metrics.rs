@@ -15,9 +15,6 @@ use crate::{
     took::STAGES,
 };
 
-const OUTCOMES: [Outcome; 5] =
-    [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
-
 /// Counters of one integration.
 pub(crate) struct Meters {
     outcomes: [Counter; 5],
@@ -30,7 +27,7 @@ pub(crate) struct Meters {
 
 impl Meters {
     pub(crate) fn new(registry: &Registry, integration: &str) -> Self {
-        let outcomes = OUTCOMES.map(|outcome| {
+        let outcomes = Outcome::ALL.map(|outcome| {
             let labels = [("integration", integration), ("outcome", outcome.name())];
             registry.counter("tendon_decisions_total", "Decisions recorded.", &labels)
         });
@@ -56,7 +53,7 @@ impl Meters {
         if replayed {
             return self.replayed.increment();
         }
-        if let Some(at) = OUTCOMES.iter().position(|known| *known == outcome) {
+        if let Some(at) = Outcome::ALL.iter().position(|known| *known == outcome) {
             self.outcomes[at].increment();
         }
     }

@@ -112,6 +112,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them. Rows of the ledger's projections keep them by their place here.
+    pub const ALL: [Self; 5] = [Self::Ok, Self::Degraded, Self::Rejected, Self::Quarantined, Self::Failed];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
     /// Its name, as it stands in the ledger.
     pub const fn name(self) -> &'static str {
         match self {

@@ -265,7 +265,7 @@ fn fits(query: &Query, facts: &Facts) -> bool {
             .version
             .as_deref()
             .is_none_or(|version| facts.model.as_ref().is_some_and(|asked| &*asked.version == version))
-        && (!query.answered || [Outcome::Ok, Outcome::Degraded].iter().any(|one| one.name() == &*facts.reason))
+        && (!query.answered || Outcome::named(&facts.reason).is_some_and(Outcome::answered))
 }
 
 /// Whether nothing of the wanted time lies behind an entry of a subject with this time.

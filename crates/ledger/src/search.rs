@@ -1,6 +1,6 @@
 //! What lets a search pass over entries unread: in which blocks decisions ended in an uncommon way or asked a version of a model, between
-//! which times the decisions of each span of positions were made, and of what sort each entry about a subject is. Times are nearly in the order of positions, not
-//! exactly (wall clocks jump), so a span keeps its earliest and its latest, and none is left out by its place.
+//! which times the decisions of each span of positions were made, and of what sort each entry about a subject is. Times are nearly in the
+//! order of positions, not exactly (wall clocks jump), so a span keeps its earliest and its latest, and none is left out by its place.
 
 use std::collections::BTreeMap;
 
@@ -29,10 +29,9 @@ const COMMON: &str = Outcome::Ok.name();
 
 /// What each integration's name is shortened to in a subject's row: others with the same letters are read in vain.
 const SHORT: usize = 3;
-/// The first byte of a sort: no decision; one that ended in a way of its own, which nothing is known of; then by [`ENDS`].
+/// The first byte of a sort: no decision; one that ended in a way of its own, which nothing is known of; then by [`Outcome::ALL`].
 const NO_DECISION: u8 = 0;
 const OWN: u8 = 1;
-const ENDS: [Outcome; 5] = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
 
 /// Of what sort an entry about a subject is, as its row says it: how it ended, and of which integration it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub(crate) struct Sort(pub(crate) [u8; 1 + SHORT]);
 
 impl Sort {
     pub(crate) fn of(facts: &Facts) -> Self {
-        let place = (OWN + 1..).zip(ENDS).find(|(_, outcome)| outcome.name() == &*facts.reason);
+        let place = (OWN + 1..).zip(Outcome::ALL).find(|(_, outcome)| outcome.name() == &*facts.reason);
         let ended = match facts.kind {
             EntryKind::Decision => place.map_or(OWN, |(number, _)| number),
             _ => NO_DECISION,
@@ -56,7 +55,7 @@ impl Sort {
     /// Whether the entry may be one that is asked for: others need not be read.
     pub(crate) fn may(self, query: &Query) -> bool {
         let [ended, integration @ ..] = self.0;
-        let outcome = (OWN + 1..).zip(ENDS).find(|(number, _)| *number == ended).map(|(_, outcome)| outcome);
+        let outcome = (OWN + 1..).zip(Outcome::ALL).find(|(number, _)| *number == ended).map(|(_, outcome)| outcome);
         let as_asked = |outcome: Outcome| {
             query.outcome.is_none_or(|wanted| wanted == outcome) && (!query.answered || outcome.answered())
         };
@@ -76,9 +75,8 @@ fn short(name: &str) -> [u8; SHORT] {
 /// What is remembered between batches.
 #[derive(Default)]
 pub(crate) struct Search {
-    /// The last block written under each head, and of each version.
+    /// The last block written under each head.
     blocks: BTreeMap<Box<str>, u64>,
-    versions: BTreeMap<Box<str>, u64>,
     span: Option<Span>,
 }
 
@@ -108,12 +106,8 @@ impl Search {
             self.list(batch, &ended(&facts.reason, None), seq / BLOCK);
             self.list(batch, &ended(&facts.reason, Some(&facts.integration)), seq / BLOCK);
         }
-        // The head is made only where it is written: nearly every decision asked a model.
-        if let Some(model) =
-            facts.model.as_ref().filter(|model| self.versions.get(&*model.version) != Some(&(seq / BLOCK)))
-        {
+        if let Some(model) = &facts.model {
             self.list(batch, &asked(&model.version), seq / BLOCK);
-            self.versions.insert((*model.version).into(), seq / BLOCK);
         }
     }
 
@@ -136,7 +130,6 @@ impl Search {
     /// The last batch was not written: what it would have written is not there. (The span's times are those of its entries still.)
     pub(crate) fn forget(&mut self) {
         self.blocks.clear();
-        self.versions.clear();
     }
 }
 

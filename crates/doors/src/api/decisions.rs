@@ -74,8 +74,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, head: Parts) -> Response {
 fn filter(head: &Parts) -> Result<Filter> {
     let found = query::read(&head.uri, &FILTERS)?;
     let outcome = found.text("outcome").map(|name| {
-        let all = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
-        all.into_iter().find(|outcome| outcome.name() == name).ok_or_else(|| {
+        Outcome::named(&name).ok_or_else(|| {
             Error::new(ErrorKind::Invalid, "parameter", "the parameter `outcome` names no outcome")
                 .hint("one of ok, degraded, rejected, quarantined, failed")
         })

@@ -118,7 +118,7 @@ impl Asker<'_> {
             since: moment(given, "since")?,
             until: moment(given, "until")?,
             band: text("band"),
-            outcome: text("outcome").and_then(|name| outcome(&name)),
+            outcome: text("outcome").and_then(|name| Outcome::named(&name)),
             limit: call.first()?,
             cursor: call.text("after"),
             explain: call.explanation,
@@ -287,11 +287,6 @@ fn moment(given: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>> {
             .at(format!("/filter/{name}"))
             .hint("write it like \"2026-05-17T10:00:00Z\"")
     })
-}
-
-fn outcome(name: &str) -> Option<Outcome> {
-    let all = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
-    all.into_iter().find(|outcome| outcome.name() == name)
 }
 
 fn members(value: Value) -> Map<String, Value> {

@@ -201,8 +201,7 @@ pub(super) fn listed(row: &Row) -> Result<pb::Decision> {
 }
 
 fn erased(row: &Row) -> pb::Decision {
-    let outcomes = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
-    let ended = outcomes.into_iter().find(|outcome| outcome.name() == &*row.outcome);
+    let ended = Outcome::named(&row.outcome);
     pb::Decision {
         id: row.id.to_string(),
         integration: row.integration.to_string(),

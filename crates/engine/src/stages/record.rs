@@ -24,10 +24,8 @@ use crate::{
 static ROUTES: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
     ["fallback:rules".into(), "fallback:default".into(), "fallback:previous".into(), "fallback:human".into()]
 });
-static REASONS: LazyLock<Vec<(Outcome, Arc<str>)>> = LazyLock::new(|| {
-    let all = [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
-    all.into_iter().map(|outcome| (outcome, outcome.name().into())).collect()
-});
+static REASONS: LazyLock<Vec<(Outcome, Arc<str>)>> =
+    LazyLock::new(|| Outcome::ALL.into_iter().map(|outcome| (outcome, outcome.name().into())).collect());
 
 /// A case written down, while its entry is on its way to the disk.
 struct Written {

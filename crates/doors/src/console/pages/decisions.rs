@@ -30,9 +30,6 @@ pub(in crate::console) static PAGE: Page = Page {
 
 /// Decisions of a page.
 const LISTED: usize = 50;
-/// How decisions end.
-const OUTCOMES: [Outcome; 5] =
-    [Outcome::Ok, Outcome::Degraded, Outcome::Rejected, Outcome::Quarantined, Outcome::Failed];
 
 async fn show(visit: &Visit) -> Result<Reply> {
     let filter = match filter(visit) {
@@ -125,7 +122,7 @@ fn filter(visit: &Visit) -> Result<Filter> {
     };
     let outcome = match query.text("outcome") {
         None => None,
-        Some(name) => Some(OUTCOMES.into_iter().find(|outcome| outcome.name() == name).ok_or_else(|| {
+        Some(name) => Some(Outcome::named(name).ok_or_else(|| {
             Error::new(ErrorKind::Invalid, "parameter", "no decision ends like that")
                 .hint("choose one of the list")
                 .at("/outcome")
@@ -171,7 +168,7 @@ fn search(visit: &Visit, wrong: Option<&Error>) -> Result<Markup> {
                 @let ending = fault("outcome");
                 select id="outcome" name="outcome" aria-invalid=[ending.map(|_| "true")] aria-describedby=[ending.map(|_| "wrong")] {
                     option value="" { "All" }
-                    @for outcome in OUTCOMES { option value=(outcome.name()) selected[chosen("outcome", outcome.name())] { (word(outcome.name())) } }
+                    @for outcome in Outcome::ALL { option value=(outcome.name()) selected[chosen("outcome", outcome.name())] { (word(outcome.name())) } }
                 }
                 (told(ending))
             }
