@@ -103,7 +103,8 @@ fn kind(field: &Value) -> String {
     }
 }
 
-fn one_line(text: &str) -> String {
+/// In one line that can stand in a table.
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 

@@ -156,26 +156,27 @@ function late() {
   return [(subject) => gate.then(() => good(subject)), come];
 }
 
+/** A page whose reader's clock is behind: its badge takes a token for good that has ended meanwhile. */
+async function outlived() {
+  const one = await open(good, { clock: -300 });
+  await is(one.badge, "fresh");
+  const token = ending("1");
+  await until(one.badge, DONE, "set", "token", token);
+  await over(token);
+  await one.anew();
+  return one;
+}
+
 const parts = {
   /** The reader's clock is behind: the badge takes its token for good until Tendon says that it has ended. */
   async ended_for_tendon() {
-    const one = await open(good, { clock: -300 });
-    await is(one.badge, "fresh");
-    const token = ending("1");
-    await until(one.badge, DONE, "set", "token", token);
-    await over(token);
-    await one.anew();
+    const one = await outlived();
     await until(one.badge, DONE, "refresh");
     return one.seen();
   },
   /** The same, where score and breakdown are asked for at once: the page is asked once. */
   async ended_for_the_breakdown() {
-    const one = await open(good, { clock: -300 });
-    await is(one.badge, "fresh");
-    const token = ending("1");
-    await until(one.badge, DONE, "set", "token", token);
-    await over(token);
-    await one.anew();
+    const one = await outlived();
     await one.badge.evaluate((badge) => { badge.refresh(); badge.shadowRoot.querySelector("button").click(); });
     await one.panel.getByRole("listitem").first().waitFor();
     return one.seen({ reasons: await one.panel.getByRole("listitem").count() });

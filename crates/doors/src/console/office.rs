@@ -230,26 +230,31 @@ impl Slot {
 
     /// The time that this share of batches stayed below, in seconds: within its bucket, in proportion.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        let all: u64 = self.times.iter().sum();
-        if all == 0 {
-            return None;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "counts of batches")]
-        let [mut left, all] = [share * all as f64, all as f64];
-        left = left.min(all);
-        for (at, count) in self.times.iter().enumerate() {
-            #[expect(clippy::cast_precision_loss, reason = "counts of batches")]
-            let count = *count as f64;
-            if left <= count && count > 0.0 {
-                let from = at.checked_sub(1).and_then(|at| SECONDS.get(at)).copied().unwrap_or(0.0);
-                // Beyond the last bound nothing is known but that.
-                let to = SECONDS.get(at).copied().unwrap_or(from);
-                return Some(from + (to - from) * left / count);
-            }
-            left -= count;
-        }
-        SECONDS.last().copied()
+        quantile(&self.times, share)
     }
+}
+
+/// The time that this share of those counted stayed below, in seconds, by the buckets of [`SECONDS`]: within its bucket, in proportion.
+pub(super) fn quantile(times: &[u64], share: f64) -> Option<f64> {
+    let all: u64 = times.iter().sum();
+    if all == 0 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "counts of batches")]
+    let [mut left, all] = [share * all as f64, all as f64];
+    left = left.min(all);
+    for (at, count) in times.iter().enumerate() {
+        #[expect(clippy::cast_precision_loss, reason = "counts of batches")]
+        let count = *count as f64;
+        if left <= count && count > 0.0 {
+            let from = at.checked_sub(1).and_then(|at| SECONDS.get(at)).copied().unwrap_or(0.0);
+            // Beyond the last bound nothing is known but that.
+            let to = SECONDS.get(at).copied().unwrap_or(from);
+            return Some(from + (to - from) * left / count);
+        }
+        left -= count;
+    }
+    SECONDS.last().copied()
 }
 
 /// Adds counts of buckets.

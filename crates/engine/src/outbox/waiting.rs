@@ -40,9 +40,7 @@ impl Outbox {
         let now = self.shared.context.clock.monotonic();
         self.shared.desks.get(system).map(|desk| desk.waiting(now, most)).unwrap_or_default()
     }
-}
 
-impl Outbox {
     /// How many deliveries of each integration wait in memory, which [`QUEUE_LIMIT`](super::QUEUE_LIMIT) bounds; none: not named.
     pub fn by_integration(&self) -> BTreeMap<Arc<str>, usize> {
         let mut all = BTreeMap::new();

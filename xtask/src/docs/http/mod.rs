@@ -9,7 +9,7 @@ use std::{fmt::Write as _, fs};
 
 use serde_json::Value;
 
-use super::program;
+use super::{program, site::slug};
 use crate::run::{capture, root, target};
 
 /// The project that is described.
@@ -197,15 +197,6 @@ fn phrase(status: &str) -> String {
         _ => "",
     };
     format!("{status} {words}").trim_end().to_owned()
-}
-
-/// The address of a heading, as forges and the site make it.
-fn slug(title: &str) -> String {
-    let kept = title.to_lowercase();
-    kept.chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

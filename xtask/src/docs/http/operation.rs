@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::Value;
 
-use super::{Operation, phrase, words};
+use super::{Operation, phrase, slug, words};
 
 /// Headers of every answer, which are described once for all.
 pub(super) const ALWAYS: [&str; 4] = ["x-request-id", "server-timing", "ratelimit", "ratelimit-policy"];
@@ -81,7 +81,7 @@ fn answers(spec: &Value, one: &Operation<'_>) -> Result<String, String> {
     let (mut problems, mut headers) = (Vec::new(), BTreeMap::new());
     for (status, response) in responses {
         if response["$ref"].is_string() {
-            problems.push(format!("[{status}](#{})", super::slug(&phrase(status))));
+            problems.push(format!("[{status}](#{})", slug(&phrase(status))));
             continue;
         }
         let own = response["headers"].as_object().into_iter().flatten();

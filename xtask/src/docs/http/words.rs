@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::docs::schema::one_line;
+
 /// The schemas of the document, which become headings.
 const SCHEMAS: &str = "#/components/schemas/";
 
@@ -118,7 +120,7 @@ fn join(words: impl Iterator<Item = String>) -> String {
 
 /// A description in one line that can stand in a table.
 pub(super) fn line(text: &Value) -> String {
-    text.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    one_line(text.as_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -26,6 +26,13 @@ pub(super) fn place(source: &str) -> String {
     format!("{stem}.html")
 }
 
+/// The address of a heading, as forges make it, so that a link works on both.
+pub(in crate::docs) fn slug(title: &str) -> String {
+    let kept = title.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
 /// The way from one place of the site to another.
 pub(super) fn way(from: &str, to: &str) -> String {
     format!("{}{to}", "../".repeat(from.matches('/').count()))

@@ -18,6 +18,7 @@ use crate::{
     run::{files, root, target},
 };
 use groups::Group;
+pub(super) use links::slug;
 use render::Rendered;
 
 /// A folder with this file in it was made by us, so it may be made anew.

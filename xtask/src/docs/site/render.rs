@@ -8,7 +8,7 @@ use pulldown_cmark::{Alignment, CodeBlockKind, CowStr, Event, HeadingLevel, Opti
 use super::{
     Source,
     frame::escape,
-    links::{self, Link},
+    links::{self, Link, slug},
     terms::{self, Term},
 };
 use crate::run::root;
@@ -141,11 +141,9 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The address of a heading, as forges make it, so that a link works on both.
+    /// The address of a heading: of a second one of the same name with a number.
     fn id(&mut self, title: &str) -> String {
-        let kept = title.to_lowercase();
-        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-        let slug: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let slug = slug(title);
         let mut id = slug.clone();
         let mut number = 0;
         while !self.page.ids.insert(id.clone()) {

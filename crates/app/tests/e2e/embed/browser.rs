@@ -27,7 +27,7 @@ impl Drop for Host {
     }
 }
 
-pub(super) fn host(running: &Running) -> Host {
+fn host(running: &Running) -> Host {
     let mut command = Command::new("python3");
     command.arg("-B").arg(workspace().join("examples/badge/host.py")).stdout(Stdio::piped());
     command.env("TENDON", format!("http://{}", running.address)).env("BADGE_SECRET", SECRET).env("PORT", "0");
@@ -39,7 +39,7 @@ pub(super) fn host(running: &Running) -> Host {
 }
 
 /// Integrations whose badges are in every state, for pages of this origin.
-pub(super) fn write(sandbox: &Sandbox, origin: &str) {
+fn write(sandbox: &Sandbox, origin: &str) {
     let origins = format!("origins: [\"{origin}\"]");
     let watched = include_str!("../support/lead-score.yaml");
     sandbox.write("integrations/lead-score.yaml", &with_badge(watched, &origins));
@@ -53,19 +53,25 @@ pub(super) fn write(sandbox: &Sandbox, origin: &str) {
     sandbox.write("integrations/elsewhere.yaml", &elsewhere);
 }
 
-#[test]
-fn a_page_of_somebody_else_shows_every_state_in_a_real_browser() {
-    let sandbox = Sandbox::new(3);
+/// The example's page beside a process that lets it ask, with three leads that are decided; and a key of it.
+pub(super) fn beside(sandbox: &Sandbox) -> (Running, Host, String) {
     sandbox.write("badge.secret", SECRET);
-    write(&sandbox, "https://crm.example");
+    write(sandbox, "https://crm.example");
     let key = sandbox.key("admin", &["admin"]);
     let running = sandbox.up();
     let host = host(&running);
-    write(&sandbox, &host.origin);
+    write(sandbox, &host.origin);
     running.signal("-HUP");
     eventually("the watched leads are decided", || {
         sandbox.crm.number("SELECT count(*) FROM leads WHERE score IS NOT NULL") == 3
     });
+    (running, host, key)
+}
+
+#[test]
+fn a_page_of_somebody_else_shows_every_state_in_a_real_browser() {
+    let sandbox = Sandbox::new(3);
+    let (running, host, key) = beside(&sandbox);
     for integration in ["desk", "fallen", "held", "hostile", "elsewhere"] {
         assert!(decide(&running, &key, integration, &body(7))["id"].is_string(), "{integration}");
     }

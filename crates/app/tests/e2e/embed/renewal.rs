@@ -4,10 +4,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{
-    SECRET,
-    browser::{host, write},
-};
+use super::{SECRET, browser::beside};
 use crate::support::{Sandbox, browse, eventually};
 
 /// The words for the reader where no token came.
@@ -17,16 +14,7 @@ const NOT_GIVEN: &str =
 #[test]
 fn a_token_that_ends_is_renewed_in_a_page_that_stays_open() {
     let sandbox = Sandbox::new(3);
-    sandbox.write("badge.secret", SECRET);
-    write(&sandbox, "https://crm.example");
-    let key = sandbox.key("admin", &["admin"]);
-    let running = sandbox.up();
-    let host = host(&running);
-    write(&sandbox, &host.origin);
-    running.signal("-HUP");
-    eventually("the watched leads are decided", || {
-        sandbox.crm.number("SELECT count(*) FROM leads WHERE score IS NOT NULL") == 3
-    });
+    let (running, host, key) = beside(&sandbox);
     eventually("the page may ask", || {
         let one = super::token("lead-score", "1");
         super::ask(&running, "lead-score/score", &one, &[("origin", &host.origin)]).status == 200

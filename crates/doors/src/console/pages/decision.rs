@@ -55,11 +55,9 @@ struct Seen {
     recorded: Recorded,
     /// How long its stages took; `None` for one that was recorded before that was kept.
     took: Option<Took>,
-    /// Whether values that came in or were written are shown to whoever looks.
-    inside: bool,
     /// Whether they may open a letter.
     operate: bool,
-    /// The input, for those who may see it.
+    /// The input, for those who may see it, and what was written.
     input: Option<Json>,
     /// Deliveries with their values, for the same.
     values: Vec<Json>,
@@ -81,8 +79,8 @@ async fn show(visit: &Visit) -> Result<Reply> {
         }
         (checked(&seen))
         div.two { (answer(&seen)) (record(&seen, visit)) }
-        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref(), seen.inside)) @if let Some(took) = &seen.took { (laps(took, &visit.api.engine)) } }
-        (written::card(&seen.recorded.deliveries, &seen.values, seen.letter.as_ref(), seen.inside, seen.operate))
+        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref(), seen.input.is_some())) @if let Some(took) = &seen.took { (laps(took, &visit.api.engine)) } }
+        (written::card(&seen.recorded.deliveries, &seen.values, seen.letter.as_ref(), seen.input.is_some(), seen.operate))
         (others(&seen))
     };
     Ok(View::reply(format!("Decision {id}"), body))
@@ -119,7 +117,7 @@ async fn look(visit: &Visit) -> Result<Seen> {
         None => Vec::new(),
     };
     let operate = known.operate;
-    Ok(Seen { decision, recorded, took, inside, operate, input, values, letter, others, replayed, proved })
+    Ok(Seen { decision, recorded, took, operate, input, values, letter, others, replayed, proved })
 }
 
 async fn proof(visit: &Visit) -> Result<Reply> {

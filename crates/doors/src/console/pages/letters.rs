@@ -92,15 +92,34 @@ fn names((integration, system, code): &Cause) -> [(&'static str, &str); 3] {
 
 /// The letters that stand there.
 async fn look(visit: &Visit, place: &Place) -> Result<LetterPage> {
+    match &place.only {
+        Some(only) => of_cause(visit, place, only, WHOLE, None).await,
+        None => visit.api.service.letters(visit.known()?, Some(LISTED), place.cursor.as_deref()).await,
+    }
+}
+
+/// The letters of one cause from a place on: at most so many, up to the last that is wanted.
+async fn of_cause(
+    visit: &Visit,
+    from: &Place,
+    wanted: &Cause,
+    most: usize,
+    last: Option<(u64, u16)>,
+) -> Result<LetterPage> {
     let (service, known) = (&visit.api.service, visit.known()?);
-    let Some(only) = &place.only else {
-        return service.letters(known, Some(LISTED), place.cursor.as_deref()).await;
-    };
-    let (mut letters, mut next) = (Vec::new(), place.cursor.clone());
+    let (mut letters, mut next) = (Vec::new(), from.cursor.clone());
     for _ in 0..READS {
         let page = service.letters(known, Some(LISTED), next.as_deref()).await?;
-        for letter in page.letters.into_iter().filter(|letter| cause(letter) == *only) {
-            if letters.len() == WHOLE {
+        for letter in page.letters {
+            if let Some(last) = last
+                && letter_place(&letter.id)? > last
+            {
+                return Ok(LetterPage { letters, next: None });
+            }
+            if cause(&letter) != *wanted {
+                continue;
+            }
+            if letters.len() == most {
                 let next = letters.last().map(|last| service.letter_cursor(last));
                 return Ok(LetterPage { letters, next });
             }
@@ -237,31 +256,18 @@ async fn retry(visit: &Visit) -> Result<Reply> {
 
 /// Has the letters of a cause tried again that a page has shown, up to its last one; how many, and why another could not be.
 async fn retry_group(visit: &Visit, place: &Place, wanted: &Cause) -> Result<(u64, Option<Error>)> {
-    let (service, known) = (&visit.api.service, visit.known()?);
     let last = visit.form.text("last").ok_or_else(|| {
         Error::new(ErrorKind::Invalid, "form_incomplete", "the form does not say which letters it was made for")
             .hint("open the dead letters anew and send their form as it is")
     })?;
-    let last = letter_place(last)?;
-    let (mut tried, mut failed, mut next) = (0, None, place.cursor.clone());
-    for _ in 0..READS {
-        let page = service.letters(known, Some(LISTED), next.as_deref()).await?;
-        for letter in &page.letters {
-            if letter_place(&letter.id)? > last {
-                return Ok((tried, failed));
-            }
-            if cause(letter) != *wanted {
-                continue;
-            }
-            match service.retry_letter(known, &letter.id).await {
-                Ok(_) => tried += 1,
-                // One that was erased, or tried again meanwhile, keeps no other back.
-                Err(error) => failed = Some(error),
-            }
-        }
-        next = page.next;
-        if next.is_none() {
-            break;
+    // A page of all causes has no more of one than it has letters.
+    let shown = of_cause(visit, place, wanted, LISTED, Some(letter_place(last)?)).await?;
+    let (mut tried, mut failed) = (0, None);
+    for letter in &shown.letters {
+        match visit.api.service.retry_letter(visit.known()?, &letter.id).await {
+            Ok(_) => tried += 1,
+            // One that was erased, or tried again meanwhile, keeps no other back.
+            Err(error) => failed = Some(error),
         }
     }
     Ok((tried, failed))

@@ -13,7 +13,10 @@ use crate::{
         layout,
         office::{Order, Return},
         page::{Change, May, Page, Reply, View, Visit},
-        parts::{Tone, badge, empty, figure::number},
+        parts::{
+            Tone, badge, empty,
+            figure::{number, percent},
+        },
         session::Notice,
     },
     service::{ModelShare, ModelUse, ModelVersion, ModelView},
@@ -190,18 +193,13 @@ fn shares(uses: &[ModelUse]) -> Markup {
             tbody {
                 @for one in uses {
                     @let rest = 100.0 - one.arms.iter().map(|arm| arm.percent).sum::<f64>();
-                    (share(one, "champion", &percent(rest), &one.alias, one.version.as_deref()))
+                    (share(one, "champion", &percent(rest.max(0.0)), &one.alias, one.version.as_deref()))
                     @for arm in &one.arms { (beside(one, arm, &percent(arm.percent))) }
                     @if let Some(shadow) = &one.shadow { (beside(one, shadow, &format!("{}, answering nobody", percent(shadow.percent)))) }
                 }
             }
         } }
     }
-}
-
-/// A share as the file says it: rounded as other figures are, 99.95 would be all.
-fn percent(share: f64) -> String {
-    format!("{} %", (share * 1e4).round().max(0.0) / 1e4)
 }
 
 fn beside(of: &ModelUse, arm: &ModelShare, words: &str) -> Markup {

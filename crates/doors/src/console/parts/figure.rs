@@ -4,7 +4,8 @@ use maud::{Markup, html};
 use tendon_kernel::Timestamp;
 
 pub(in crate::console) use crate::figure::{
-    NONE, ago, burn, bytes, count, in_hour, lasting, left, minute, number, output, portion, seconds, share, used,
+    NONE, ago, burn, bytes, count, in_hour, lasting, left, minute, number, output, percent, portion, seconds, share,
+    used,
 };
 
 /// A moment, to the second, in UTC.

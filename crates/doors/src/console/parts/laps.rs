@@ -6,14 +6,14 @@ use maud::{Markup, html};
 use tendon_engine::{Engine, Took};
 
 use super::figure::{count, seconds};
-use crate::console::office::Slot;
+use crate::console::office::quantile;
 
 /// What comes after the entry was written, which it cannot know.
 const AFTER: [&str; 2] = ["record", "deliver"];
 
 /// The stages one after another, as far as the entry can know them: it is written by the one after the last of these.
 pub(in crate::console) fn laps(took: &Took, engine: &Engine) -> Markup {
-    let usual = |stage| Slot { times: engine.stage_times(stage), ..Slot::default() }.quantile(0.5);
+    let usual = |stage| quantile(&engine.stage_times(stage), 0.5);
     let stages: Vec<_> = took.stages().filter(|(_, spent)| !spent.is_zero()).collect();
     let whole: Duration = stages.iter().map(|(_, spent)| *spent).sum();
     let ends = stages.iter().scan(Duration::ZERO, |end, (_, spent)| {
