@@ -74,8 +74,17 @@ fn reason(feature: &Feature, number: f64, contribution: f64) -> Reason {
     Reason { feature: feature.name.as_str().into(), value, contribution, text }
 }
 
+/// An explanation that says which features spoke for the output and how much, and no value of any.
+pub fn without_values(mut explanation: Explanation) -> Explanation {
+    for reason in &mut explanation.reasons {
+        reason.value = serde_json::Value::Null;
+        reason.text = format!("{} {}", reason.feature, effect_in_words(reason.contribution));
+    }
+    explanation
+}
+
 /// What a contribution does to the score.
-pub fn effect_in_words(contribution: f64) -> &'static str {
+fn effect_in_words(contribution: f64) -> &'static str {
     match contribution.partial_cmp(&0.0) {
         Some(Ordering::Greater) => "raises the score",
         Some(Ordering::Less) => "lowers the score",

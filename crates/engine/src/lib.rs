@@ -31,6 +31,6 @@ mod trail;
 pub mod wire;
 
 pub use engine::{DeliverySink, Engine, Parts};
-pub use explaining::effect_in_words;
+pub use explaining::without_values;
 pub use runtime::{Runtime, Slot};
 pub use took::Took;

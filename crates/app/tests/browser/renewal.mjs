@@ -198,6 +198,18 @@ const parts = {
     await insist(one.badge);
     return one.seen();
   },
+  /** A page that somebody looks at for a day: the badge asks again when its score is stale by its age alone, and not before. */
+  async looked_at() {
+    const one = await open(good, { clock: 0 });
+    await is(one.badge, "fresh");
+    await is(one.frame, "fresh");
+    await one.anew();
+    await one.pass(24 * 3600 - 300);
+    const before = await one.seen();
+    await one.pass(600);
+    await one.shown();
+    return one.seen({ before });
+  },
   /** A page that gives by the property alone; and what goes wrong in its function is no failure of the badge. */
   async property() {
     const one = await open(good, { manner: "deaf" });

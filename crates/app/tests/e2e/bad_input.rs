@@ -195,3 +195,64 @@ fn reads(running: &Running, asker: &str, reader: &str) {
     assert_eq!(running.request("GET", "/v2/nowhere", &[], "").status, 404);
     assert_eq!(running.request("DELETE", "/v1/integrations", &[], "").status, 405);
 }
+
+/// The reasons in an answer, wherever they stand.
+fn reasons(of: &serde_json::Value) -> Vec<serde_json::Value> {
+    let inner = |found: &serde_json::Value| match found {
+        serde_json::Value::Array(items) => items.iter().flat_map(reasons).collect(),
+        serde_json::Value::Object(members) => members.values().flat_map(reasons).collect(),
+        _ => Vec::new(),
+    };
+    match of["reasons"].as_array() {
+        Some(found) => found.clone(),
+        None => inner(of),
+    }
+}
+
+#[test]
+fn values_come_back_to_whoever_sent_them_and_to_those_who_work_with_them() {
+    let sandbox = Sandbox::new(0);
+    let scopes: [(&str, &[&str], bool); 5] = [
+        ("asker", &["decide:*"], true),
+        ("reader", &["read"], false),
+        ("other", &["decide:*", "read", "review:desk"], false),
+        ("reviewer", &["read", "review:lead-score"], true),
+        ("operator", &["operate"], true),
+    ];
+    let callers = scopes.map(|(name, scopes, sees)| (name, sandbox.key(name, scopes), sees));
+    let running = sandbox.up();
+    let ask = |key: &str, method: &str, path: &str, text: &str| {
+        let bearer = format!("Bearer {key}");
+        running.request(method, path, &[("authorization", &bearer), ("content-type", "application/json")], text)
+    };
+    let explained = "/v1/integrations/lead-score/decisions?explain=true";
+    let id = ask(&callers[0].1, "POST", explained, &body(1)).json()["id"].as_str().unwrap().to_owned();
+    let one = format!("/v1/decisions/{id}");
+    let why = "explanation { reasons { feature value text } }";
+    let graph = serde_json::json!({ "query": format!("{{ decision(id: \"{id}\") {{ {why} }} }}") }).to_string();
+    let places = [
+        ("GET", one.clone(), ""),
+        ("GET", format!("{one}?explain=true"), ""),
+        ("GET", format!("{one}/explanation"), ""),
+        ("GET", "/v1/decisions?explain=true".to_owned(), ""),
+        ("POST", "/graphql".to_owned(), graph.as_str()),
+    ];
+    for (name, key, sees) in &callers {
+        for (method, path, text) in &places {
+            let answer = ask(key, method, path, text);
+            if *name == "asker" && path.starts_with("/v1/decisions?") {
+                assert_eq!(answer.status, 403, "{name} {path}");
+                continue;
+            }
+            let found = reasons(&answer.json());
+            assert!(found.len() > 3, "{name} {path}: {answer:?}");
+            for reason in &found {
+                let words = reason["text"].as_str().unwrap();
+                assert_eq!((!reason["value"].is_null(), words.contains(" = ")), (*sees, *sees), "{name} {path}: {reason}");
+            }
+        }
+    }
+    // What somebody keeps with its tag is not what others are shown.
+    let tags: Vec<_> = callers[..2].iter().map(|(_, key, _)| ask(key, "GET", &one, "").header("etag").unwrap().to_owned()).collect();
+    assert_ne!(tags[0], tags[1]);
+}

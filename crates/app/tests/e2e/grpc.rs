@@ -61,7 +61,7 @@ fn answers_are_the_same_as_over_http() {
     assert!(outputs.is_empty(), "{outputs:?}");
     let metrics = grpc.running.request("GET", "/metrics", &[], "");
     let text = String::from_utf8(metrics.body).unwrap();
-    assert!(text.contains("tendon_grpc_requests_total{method=\"Decide\",code=\"OK\"} 4"), "{text}");
+    assert!(text.contains("tendon_grpc_requests_total{method=\"Decide\",code=\"OK\"} 5"), "{text}");
 }
 
 #[test]

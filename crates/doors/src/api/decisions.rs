@@ -7,7 +7,7 @@ use axum::{
     http::{StatusCode, request::Parts},
     response::Response,
 };
-use tendon_kernel::{Error, ErrorKind, Result, decision::Outcome};
+use tendon_kernel::{Error, ErrorKind, Result, decision::Outcome, sockets::ledger::Facts};
 
 use super::{
     Api,
@@ -16,7 +16,10 @@ use super::{
     counters::Route,
     fresh, later, query,
 };
-use crate::service::{Filter, Found};
+use crate::{
+    keys::Known,
+    service::{Filter, Found, Sight},
+};
 
 /// The filters of the list, as they stand in the address.
 const FILTERS: [&str; 9] =
@@ -33,7 +36,8 @@ pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> R
             Found::Pending(pending) => return Ok(Err(pending)),
         };
         // What is shown only changes when another entry concerns the decision.
-        let tag = format!("{}-{}{}", recorded.seq, recorded.entries, if explain { "-x" } else { "" });
+        let (explained, veiled) = (if explain { "-x" } else { "" }, veil(&known, &recorded.entry.facts));
+        let tag = format!("{}-{}{explained}{veiled}", recorded.seq, recorded.entries);
         Ok(Ok((write(&recorded)?, recorded.entry.facts.id, tag, recorded.awaits_review())))
     };
     match found.await {
@@ -55,9 +59,14 @@ pub(super) async fn explanation(State(api): State<Arc<Api>>, id: Part, head: Par
         let known = auth::caller(&head.extensions)?;
         query::read(&head.uri, &[])?;
         let (explanation, entry) = api.service.explanation(&known, &answer::part(id)?).await?;
-        Ok((write(&explanation)?, entry.facts.id.to_string(), format!("{}-why", entry.seq)))
+        Ok((write(&explanation)?, entry.facts.id.to_string(), format!("{}-why{}", entry.seq, veil(&known, &entry.facts))))
     };
     finish(&api, &asked, &head, found.await)
+}
+
+/// What sets a decision's tag apart where its values are not shown.
+fn veil(known: &Known, facts: &Facts) -> &'static str {
+    if Sight::of(known, facts) == Sight::Whole { "" } else { "-v" }
 }
 
 /// Lists decisions, newest first.

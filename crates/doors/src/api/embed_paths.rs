@@ -46,6 +46,7 @@ pub(super) fn schemas() -> Map<String, Json> {
             "state": { "enum": ["fresh", "stale", "waiting", "none"], "description":
                 "`stale`: older than `doors.embed.fresh`, or what was asked since has no output. `waiting`: a person looks at it first." },
             "decision": { "type": "string", "format": "uuid" }, "at": time(), "age_seconds": { "type": "integer" },
+            "fresh_seconds": { "type": "integer", "description": "In how many seconds it is stale by its age alone, where it is fresh." },
             "output": { "type": "number" }, "band": text(),
             "degraded": { "enum": ["replica", "previous", "rules", "default", "human"] },
             "since": { "enum": ["rejected", "quarantined", "failed"], "description": "How the last attempt ended, where it has no output." } } },

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tendon_engine::{effect_in_words, stored};
+use tendon_engine::stored;
 use tendon_kernel::{
     Id, Result, Timestamp,
     context::Context,
@@ -12,7 +12,7 @@ use tendon_kernel::{
 };
 use tendon_plan::embed::EmbedPlan;
 
-use super::{Filter, MOST_LISTED, Service, list::Found};
+use super::{Filter, MOST_LISTED, Service, Sight, list::Found};
 use crate::trust::{Holder, no_badge};
 
 /// Decisions that are looked at, however old, for the last one with an output.
@@ -50,6 +50,9 @@ pub struct Score {
     /// How old it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_seconds: Option<i64>,
+    /// In how many seconds it is stale by its age alone, where it is fresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fresh_seconds: Option<u64>,
     /// The number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<f64>,
@@ -140,12 +143,13 @@ impl Service {
         let last = self.last(holder, until).await?;
         let score = self.shown(holder, last.as_ref(), until)?;
         let explained = match &last {
-            Some(last) if score.output.is_some() => self.explained(&last.entry).await?,
+            Some(last) if score.output.is_some() => self.explained(Sight::WithoutValues, &last.entry).await?,
             _ => None,
         };
-        let part = |reason: Reason| {
-            let text = format!("{} {}", reason.feature, effect_in_words(reason.contribution));
-            Part { feature: reason.feature, contribution: reason.contribution, text }
+        let part = |reason: Reason| Part {
+            feature: reason.feature,
+            contribution: reason.contribution,
+            text: reason.text,
         };
         let parts = explained.into_iter().flat_map(|found| found.reasons).map(part).collect();
         let from = before(until, self.badge(holder)?.0.trend);
@@ -198,6 +202,7 @@ impl Service {
             decision: None,
             at: None,
             age_seconds: None,
+            fresh_seconds: None,
             output: None,
             band: None,
             degraded: None,
@@ -211,9 +216,11 @@ impl Service {
             score.state = ScoreState::Waiting;
             return Ok(score);
         }
-        let old = u64::try_from(age).is_ok_and(|age| age > embed.fresh.as_secs());
+        // A decision of a clock that was ahead is new.
+        let left = embed.fresh.as_secs().checked_sub(u64::try_from(age).unwrap_or(0));
         let recalled_stale = decision.recalled.as_ref().is_some_and(|recalled| recalled.stale);
-        score.state = if old || recalled_stale || since.is_some() { ScoreState::Stale } else { ScoreState::Fresh };
+        score.fresh_seconds = left.filter(|_| !recalled_stale && since.is_none()).map(|left| left + 1);
+        score.state = if score.fresh_seconds.is_some() { ScoreState::Fresh } else { ScoreState::Stale };
         (score.output, score.band, score.degraded) = (decision.output, decision.band.clone(), decision.degraded);
         Ok(score)
     }

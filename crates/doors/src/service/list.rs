@@ -11,7 +11,7 @@ use tendon_kernel::{
     sockets::ledger::{Entry, Listed, ModelRef, Query},
 };
 
-use super::{Reviewed, Service, cursor, read::raw, reader};
+use super::{Reviewed, Service, Sight, cursor, reader};
 use crate::keys::Known;
 
 /// Decisions of a page when nobody says.
@@ -87,7 +87,7 @@ pub struct Row {
     pub caller: Arc<str>,
     /// Whether its subject was erased; then the rest is gone.
     pub erased: bool,
-    /// The decision as it was answered.
+    /// The decision as it was answered; without values, for whom they are not for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Box<RawValue>>,
     /// A person's part in it, as it stands, where one was asked.
@@ -130,7 +130,7 @@ impl Service {
         let (found, next) = self.collect(filter, before, limit).await?;
         let mut decisions = Vec::with_capacity(found.len());
         for found in found {
-            decisions.push(self.row(found, filter.explain).await?);
+            decisions.push(self.row(known, found, filter.explain).await?);
         }
         let ended = next.filter(|_| decisions.len() < limit);
         let back_to = match ended {
@@ -195,9 +195,11 @@ impl Service {
         }
     }
 
-    async fn row(&self, (entry, standing): Found, explain: bool) -> Result<Row> {
-        let decision = entry.body.as_ref().map(|body| raw(&body.output)).transpose()?;
-        let explanation = if explain && decision.is_some() { self.explained(&entry).await? } else { None };
+    async fn row(&self, known: &Known, (entry, standing): Found, explain: bool) -> Result<Row> {
+        let sight = Sight::of(known, &entry.facts);
+        let standing = standing.map(|decision| sight.decision(decision));
+        let decision = entry.body.as_ref().map(|body| sight.recorded(&body.output)).transpose()?;
+        let explanation = if explain && decision.is_some() { self.explained(sight, &entry).await? } else { None };
         let facts = entry.facts;
         Ok(Row {
             id: facts.id,

@@ -10,6 +10,7 @@ mod list;
 mod read;
 mod requests;
 mod reviews;
+mod sight;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub use list::{Filter, MOST_LISTED, Page, Row};
 pub use read::{DeliveryView, Recorded};
 pub use requests::{Found, Pending};
 pub use reviews::{ReviewPage, Reviewed};
+pub(crate) use sight::Sight;
 
 /// Explains a decision from its entry, with the model version that made it, wherever that is kept.
 pub type Explain = Arc<dyn Fn(Entry) -> BoxFuture<'static, Result<Explanation>> + Send + Sync>;

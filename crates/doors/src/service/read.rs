@@ -13,13 +13,13 @@ use tendon_kernel::{
     sockets::ledger::{Body, Entry, EntryKind},
 };
 
-use super::{Reviewed, Service, reader, requests::pending};
+use super::{Reviewed, Service, Sight, reader, requests::pending};
 use crate::keys::Known;
 
 /// A recorded decision with the state of its deliveries.
 #[derive(serde::Serialize)]
 pub struct Recorded {
-    /// The decision, byte for byte as it was answered.
+    /// The decision, byte for byte as it was answered; without values, for whom they are not for.
     pub decision: Box<RawValue>,
     /// Position in the ledger.
     pub seq: u64,
@@ -34,6 +34,9 @@ pub struct Recorded {
     /// The decision as it stands, where a person was asked.
     #[serde(skip)]
     pub standing: Option<Decision>,
+    /// How much of it is shown.
+    #[serde(skip)]
+    pub(crate) sight: Sight,
     /// What it was read from.
     #[serde(skip)]
     pub entry: Entry,
@@ -82,7 +85,10 @@ impl Recorded {
     /// # Errors
     /// `Corrupt` when it cannot be read.
     pub fn decision(&self) -> Result<Decision> {
-        self.standing.clone().map_or_else(|| stored::decision(&self.entry), Ok)
+        match &self.standing {
+            Some(standing) => Ok(standing.clone()),
+            None => Ok(self.sight.decision(stored::decision(&self.entry)?)),
+        }
     }
 }
 
@@ -93,19 +99,25 @@ impl Service {
     /// `Forbidden`, `NotFound`, `Unavailable` while its request waits, `Gone` when its subject was erased, `Corrupt`.
     pub async fn decision(&self, known: &Known, id: &str, explain: bool) -> Result<Recorded> {
         let (entry, entries) = self.find(known, id).await?;
-        self.recorded(entry, &entries, explain).await
+        self.recorded(Sight::of(known, &entry.facts), entry, &entries, explain).await
     }
 
     /// The decision that an entry records.
-    pub(super) async fn recorded(&self, entry: Entry, entries: &[Entry], explain: bool) -> Result<Recorded> {
+    pub(super) async fn recorded(
+        &self,
+        sight: Sight,
+        entry: Entry,
+        entries: &[Entry],
+        explain: bool,
+    ) -> Result<Recorded> {
         let body = decided(&entry)?;
-        let decision = raw(&body.output)?;
+        let decision = sight.recorded(&body.output)?;
         let deliveries = outbox::report(entries)?.into_iter().map(DeliveryView::from).collect();
-        let explanation = if explain { self.explained(&entry).await? } else { None };
-        let standing = standing(&entry, entries)?;
+        let explanation = if explain { self.explained(sight, &entry).await? } else { None };
+        let standing = standing(&entry, entries)?.map(|decision| sight.decision(decision));
         let review = standing.as_ref().and_then(Reviewed::of);
         let (seq, entries) = (entry.seq, entries.len());
-        Ok(Recorded { decision, seq, deliveries, review, explanation, standing, entry, entries })
+        Ok(Recorded { decision, seq, deliveries, review, explanation, standing, sight, entry, entries })
     }
 
     /// Why a decision is what it is.
@@ -115,13 +127,14 @@ impl Service {
     pub async fn explanation(&self, known: &Known, id: &str) -> Result<(Explanation, Entry)> {
         let (entry, _) = self.find(known, id).await?;
         decided(&entry)?;
-        Ok(((self.explain)(entry.clone()).await?, entry))
+        let explanation = (self.explain)(entry.clone()).await?;
+        Ok((Sight::of(known, &entry.facts).explanation(explanation), entry))
     }
 
     /// An explanation where there is something to explain.
-    pub(super) async fn explained(&self, entry: &Entry) -> Result<Option<Explanation>> {
+    pub(super) async fn explained(&self, sight: Sight, entry: &Entry) -> Result<Option<Explanation>> {
         match (self.explain)(entry.clone()).await {
-            Ok(explanation) => Ok(Some(explanation)),
+            Ok(explanation) => Ok(Some(sight.explanation(explanation))),
             Err(error) if error.kind() == ErrorKind::Unsupported => Ok(None),
             Err(error) => Err(error),
         }
@@ -143,14 +156,6 @@ impl Service {
             }
         }
     }
-}
-
-/// A recorded text as it stands.
-pub(super) fn raw(text: &[u8]) -> Result<Box<RawValue>> {
-    serde_json::from_slice(text).map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of the decision cannot be read")
-            .private(error)
-    })
 }
 
 /// The sealed part of a decision's entry.

@@ -12,7 +12,7 @@ use tendon_kernel::{
     sockets::ledger::{Entry, EntryKind},
 };
 
-use super::{Question, Recorded, Service};
+use super::{Question, Recorded, Service, Sight};
 use crate::keys::Known;
 
 /// What an id stands for now.
@@ -73,7 +73,7 @@ impl Service {
         if entry.facts.kind == EntryKind::Request && entry.body.is_some() {
             return Ok(Found::Pending(Pending::of(&entry)));
         }
-        Ok(Found::Recorded(Box::new(self.recorded(entry, &entries, explain).await?)))
+        Ok(Found::Recorded(Box::new(self.recorded(Sight::of(known, &entry.facts), entry, &entries, explain).await?)))
     }
 }
 

@@ -102,6 +102,14 @@ def answers():
     assert abs(total - explained.margin) < 1e-9
     got = client.call("Get", client.message("GetRequest", id=as_json.id))
     assert got.decision == as_json
+    # Reasons name the values of what somebody asked to them, and only the features to who may read.
+    foreign = Client(ASKER).decide(LEAD, explain=True).decision
+    assert all(" = " in reason.text and reason.value.WhichOneof("kind") != "null_value" for reason in foreign.explanation.reasons)
+    read = client.call("Get", client.message("GetRequest", id=foreign.id)).decision
+    for shown in (read.explanation, client.call("Explain", client.message("ExplainRequest", id=foreign.id))):
+        assert len(shown.reasons) == len(foreign.explanation.reasons) and shown.margin == foreign.explanation.margin, shown
+        for reason in shown.reasons:
+            assert reason.value.WhichOneof("kind") == "null_value" and " = " not in reason.text, reason
     pages, token = [], ""
     while True:
         page = client.call("List", client.message("ListRequest", integration="lead-score", page_size=2, page_token=token))
@@ -109,7 +117,7 @@ def answers():
         token = page.next_page_token
         if not token:
             break
-    assert [len(page) for page in pages] == [2, 1] and pages[1] == [as_json.id], pages
+    assert [len(page) for page in pages] == [2, 2] and pages[1][-1] == as_json.id, pages
     listed = client.call("ListIntegrations", client.message("ListIntegrationsRequest"))
     assert listed.integrations[0].name == "lead-score" and "age" in listed.integrations[0].input["properties"]
     _, call = client.method("Decide").with_call(client.ask(LEAD), metadata=client.metadata + [("x-request-id", "mine-1")])

@@ -32,8 +32,16 @@ fn every_page_is_fit_to_be_seen_and_used() {
     eventually("all others are decided and written back", || {
         sandbox.crm.number("SELECT count(*) FROM leads WHERE score IS NOT NULL") == 36
     });
+    // One that was written twice has old and new values to show.
+    let changed = "UPDATE leads SET age = 61, balance = 5200, contact = 'cellular', updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
+        WHERE id = 40";
+    let before = sandbox.crm.number("SELECT CAST(score * 1e9 AS INTEGER) FROM leads WHERE id = 40");
+    sandbox.crm.open().execute_batch(changed).unwrap();
+    eventually("the changed row is scored anew", || {
+        sandbox.crm.number("SELECT CAST(score * 1e9 AS INTEGER) FROM leads WHERE id = 40") != before
+    });
     let letter = letters().into_iter().find(|letter| letter["system"] == "crm").unwrap();
-    let decided = sandbox.decisions().into_iter().find(|decision| decision["outcome"] == "ok").unwrap();
+    let decided = sandbox.decisions().into_iter().find(|decision| decision["subject"] == "40").unwrap();
     let decision = format!("/console/decisions/{}", decided["id"].as_str().unwrap());
     let pages = json!([
         ["overview", "/console"],

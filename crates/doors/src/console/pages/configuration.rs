@@ -77,7 +77,7 @@ fn in_force(plan: &Plan, changes: Option<&[Noted]>) -> Markup {
                 @if let Some(since) = since { dt { "In force since" } dd { (moment(since.at)) " · entry " (count(since.seq)) } }
                 dt { "Files" } dd { code { "tendon.yaml" } @for file in plan.files.values() { " " code { (file) } } }
                 dt { "Limits" } dd {
-                    (limits.in_flight) " decisions under way at once · requests up to " (count(limits.body_bytes as u64)) " bytes · "
+                    (count(limits.in_flight as u64)) " decisions under way at once · requests up to " (count(limits.body_bytes as u64)) " bytes · "
                     (count(limits.requests as u64)) " questions may wait to be decided later"
                 }
             }

@@ -3,10 +3,10 @@
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use serde_json::Value as Json;
-use tendon_engine::{Took, effect_in_words, outbox::DeadLetter, stored};
+use tendon_engine::{Took, outbox::DeadLetter, stored};
 use tendon_kernel::{
     Error, ErrorKind, Result,
-    decision::{Decision, Explanation, Reason},
+    decision::{Decision, Explanation},
 };
 
 use super::{
@@ -25,7 +25,7 @@ use crate::{
             laps::laps,
         },
     },
-    service::{Filter, Recorded, Row},
+    service::{Filter, Recorded, Row, Sight},
 };
 
 /// The page.
@@ -79,7 +79,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
         }
         (checked(&seen))
         div.two { (answer(&seen)) (record(&seen, visit)) }
-        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref(), seen.input.is_some())) @if let Some(took) = &seen.took { (laps(took, &visit.api.engine)) } }
+        div.two.lean.beside { (input(&seen)) (why(seen.recorded.explanation.as_ref(), seen.recorded.sight)) @if let Some(took) = &seen.took { (laps(took, &visit.api.engine)) } }
         (written::card(&seen.recorded.deliveries, &seen.values, seen.letter.as_ref(), seen.input.is_some(), seen.operate))
         (others(&seen))
     };
@@ -278,12 +278,8 @@ pub(super) fn shown(value: &Json) -> Markup {
     }
 }
 
-/// Contributions, the largest first, as bars and in words; the values that they are about, for those who see the input.
-fn why(explanation: Option<&Explanation>, inside: bool) -> Markup {
-    let words = |one: &Reason| match inside {
-        true => one.text.clone(),
-        false => format!("{} {}", one.feature, effect_in_words(one.contribution)),
-    };
+/// Contributions, the largest first, as bars and in words; the values that they are about, for those who see them.
+fn why(explanation: Option<&Explanation>, sight: Sight) -> Markup {
     html! {
         section.card aria-labelledby="the-reasons" {
             header { h2 id="the-reasons" { "Why" } @if let Some(found) = explanation { span.soft.small { (found.method) " · base " (number(found.base)) " · margin " (number(found.margin)) } } }
@@ -297,10 +293,10 @@ fn why(explanation: Option<&Explanation>, inside: bool) -> Markup {
                         tbody {
                             @for one in &found.reasons {
                                 tr {
-                                    th scope="row" { (one.feature) @if inside { span.sub { (shown(&one.value)) } } }
+                                    th scope="row" { (one.feature) @if sight == Sight::Whole { span.sub { (shown(&one.value)) } } }
                                     td.number data-of="Contribution" { (format!("{:+.4}", one.contribution)) }
                                     td { (bar(one.contribution, largest)) }
-                                    td.whole { (words(one)) }
+                                    td.whole { (one.text) }
                                 }
                             }
                         }

@@ -200,7 +200,7 @@ fn time(query: &Form, name: &str, fault: Option<&Error>) -> Markup {
 fn told(fault: Option<&Error>) -> Markup {
     html! {
         @if let Some(fault) = fault {
-            p.findings.small id="wrong" role="alert" { span.sentence { (fault.message()) "." @if let Some(hint) = fault.hint_text() { " (" (hint) ")" } } }
+            p.findings.small id="wrong" role="alert" { span.sentence { (fault.message()) "." } @if let Some(hint) = fault.hint_text() { span.sentence { (hint) "." } } }
         }
     }
 }

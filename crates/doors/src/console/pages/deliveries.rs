@@ -103,7 +103,7 @@ fn desk(visit: &Visit, system: &Arc<str>, state: &DeskState, waits: &[Waits], no
 
 fn queue(visit: &Visit, waits: &[Waits], now: Timestamp) -> Markup {
     html! {
-        div.scroll { table.stack {
+        div.scroll { table.stack.broad {
             thead { tr { th scope="col" { "Delivery" } th scope="col" { "Decision" } th scope="col" { "Into" } th.number scope="col" { "Age" } th.number scope="col" { "Attempts" } th scope="col" { "Next try" } } }
             tbody {
                 @for one in waits {
@@ -146,7 +146,7 @@ fn outcomes(visit: &Visit, recent: &Json) -> Markup {
         @if rows.is_empty() {
             (empty("None", "None of these decisions writes anything back."))
         } @else {
-            div.scroll { table.stack {
+            div.scroll { table.stack.broad {
                 thead { tr { th scope="col" { "Delivery" } th scope="col" { "State" } th scope="col" { "Decided" } th scope="col" { "Decision" } th scope="col" { "Into" } th.number scope="col" { "Attempts" } th scope="col" { span.hidden { "Undo" } } } }
                 tbody { @for row in rows { (outcome(visit, row)) } }
             } }

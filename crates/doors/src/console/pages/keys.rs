@@ -54,7 +54,7 @@ async fn show(visit: &Visit, made: Option<&Json>) -> Result<Reply> {
         }
         (form(visit))
         section.card aria-label="Keys" {
-            div.scroll { table.stack {
+            div.scroll { table.stack.broad {
                 thead { tr { th scope="col" { "Name" } th scope="col" { "State" } th scope="col" { "Scopes" } th scope="col" { "Made" } th scope="col" { "Ends" } th scope="col" { "Last used" } th scope="col" { span.hidden { "Revoke" } } } }
                 tbody { @for key in keys.iter().rev() { (row(visit, key)) } }
             } }

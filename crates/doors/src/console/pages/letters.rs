@@ -189,7 +189,7 @@ fn group(visit: &Visit, place: &Place, all: bool, cause: &Cause, letters: &[&Dea
                     @if !all { " on this page" } ", newest " (moment(newest))
                 }
                 div.spacer {}
-                @if let Some(who) = operate { (retry_all(who, place, all, cause, letters)) }
+                @if let Some(who) = operate.filter(|_| letters.len() > 1) { (retry_all(who, place, all, cause, letters)) }
             }
             div.inner { p.text { (message) } }
             div.scroll { table.stack {

@@ -117,13 +117,14 @@ pub(in crate::console) fn bar(value: f64, largest: f64) -> Markup {
     }
 }
 
-/// How full something is, as a share of the whole; the words beside it say the same.
-pub(in crate::console) fn gauge(share: f64) -> Markup {
+/// How full something is, as a share of the whole; the words beside it say the same. Where nothing is known it stands empty.
+pub(in crate::console) fn gauge(share: Option<f64>) -> Markup {
     let class = match share {
-        _ if share <= 0.0 => "gauge none",
-        _ if share < 0.25 => "gauge low",
+        Some(share) if share <= 0.0 => "gauge none",
+        Some(share) if share < 0.25 => "gauge low",
         _ => "gauge",
     };
+    let share = share.unwrap_or(0.0);
     html! {
         svg class=(class) viewBox="0 0 200 8" preserveAspectRatio="none" aria-hidden="true" {
             rect.whole x="0" y="0" width="200" height="8" {}

@@ -13,6 +13,8 @@
   // How long a page may take to give a token before the badge says that there is none; one that comes later still counts.
   const WAIT = 10_000;
   const MINUTE = 60_000;
+  // The longest timer of a browser, in seconds.
+  const LONGEST = 2_147_483;
   // So often in a minute a page is asked for a token that Tendon then does not take: no page and badge keep each other busy.
   const ASKS = 3;
   const ENDED = ["token_expired", "token_subject", "token_audience"];
@@ -78,6 +80,8 @@
     #asked = false;
     #state = "";
     #told = 0;
+    #due = Infinity;
+    #timer = 0;
     #asks = [];
     #renewal = null;
     #button;
@@ -91,6 +95,7 @@
     }
     disconnectedCallback() {
       this.#turn += 1;
+      clearTimeout(this.#timer);
       document.removeEventListener("visibilitychange", this.#awake);
       for (const moved of ["scroll", "resize"]) removeEventListener(moved, this.#place, { capture: true });
     }
@@ -111,11 +116,18 @@
       return ["integration", "subject", "src"].map((one) => this.getAttribute(one)).join("\n");
     }
 
-    /** A reader comes back to a page that lay in the background or slept: what it shows may be long past. */
+    /** A reader comes back to a page that lay in the background or slept, or looks on while a score grows old: what it shows may be past. */
     #awake = () => {
-      if (document.hidden || !this.#told || (this.#state !== "error" && Math.abs(Date.now() - this.#told) < MINUTE)) return;
-      this.#again();
+      if (document.hidden || !this.#told) return;
+      const now = Date.now();
+      if (this.#state === "error" || now >= this.#due || Math.abs(now - this.#told) >= MINUTE) this.#again();
     };
+    /** Asks again when a fresh score is so no more, and not before: each time that somebody is shown a score is written down. */
+    #until(seconds) {
+      clearTimeout(this.#timer);
+      this.#due = seconds === undefined ? Infinity : Date.now() + seconds * 1000;
+      if (seconds < LONGEST) this.#timer = setTimeout(this.#awake, seconds * 1000);
+    }
     #again() {
       this.#asks = [];
       this.refresh();
@@ -262,6 +274,7 @@
     }
 
     #score(score) {
+      this.#until(score.fresh_seconds);
       if (score.state === "none") return this.#show("none", { band: "No score yet", short: "None" });
       if (score.state === "waiting") return this.#show("waiting", { band: "Under review", short: "Review" });
       const state = score.state === "stale" ? "stale" : score.degraded ? "degraded" : "fresh";

@@ -59,7 +59,7 @@ fn row(budget: &Budget) -> Markup {
         td data-of="Budget left" {
             @if budget.spent { (badge(Tone::Warn, "Spent")) " " }
             (left(budget.left))
-            (gauge(budget.left.unwrap_or(1.0)))
+            (gauge(budget.left))
         }
         td.number data-of="Burn, 1 h" { span.bad-ink[hot(budget.burn_1h)] { (burn(budget.burn_1h)) } }
         td.number data-of="Burn, 24 h" { (burn(budget.burn_24h)) }

@@ -24,7 +24,7 @@ pub(super) fn integrations(seen: &Seen) -> Markup {
     }
     html! {
         div.scroll {
-            table.stack.steady {
+            table.stack.broad.steady {
                 thead {
                     tr {
                         th scope="col" { "Integration" }
