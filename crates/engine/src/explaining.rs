@@ -21,6 +21,9 @@ pub(crate) fn of_model(model: &dyn Model, row: &[f64], classes: Option<&[f64]>) 
     Ok(in_words(&model.signature().features, row, &outputs.swap_remove(explained)))
 }
 
+/// How an explanation is called that names a rung.
+const RULES: &str = "rules";
+
 /// Explains an answer of the ladder by naming the rung.
 pub(crate) fn of_rung(rung: Rung, output: f64, why: Option<&str>) -> Explanation {
     let (name, words) = match rung {
@@ -32,7 +35,7 @@ pub(crate) fn of_rung(rung: Rung, output: f64, why: Option<&str>) -> Explanation
     };
     let text = why.map_or_else(|| words.to_owned(), ToOwned::to_owned);
     let reason = Reason { feature: "fallback".into(), value: name.into(), contribution: 0.0, text };
-    Explanation { method: "rules".into(), base: output, margin: output, reasons: vec![reason] }
+    Explanation { method: RULES.into(), base: output, margin: output, reasons: vec![reason] }
 }
 
 fn largest(classes: &[f64]) -> usize {
@@ -74,8 +77,12 @@ fn reason(feature: &Feature, number: f64, contribution: f64) -> Reason {
     Reason { feature: feature.name.as_str().into(), value, contribution, text }
 }
 
-/// An explanation that says which features spoke for the output and how much, and no value of any.
+/// An explanation that says which features spoke for the output and how much, and no value of any. One that names a rung of the
+/// ladder has none: it tells what the plan says.
 pub fn without_values(mut explanation: Explanation) -> Explanation {
+    if &*explanation.method == RULES {
+        return explanation;
+    }
     for reason in &mut explanation.reasons {
         reason.value = serde_json::Value::Null;
         reason.text = format!("{} {}", reason.feature, effect_in_words(reason.contribution));

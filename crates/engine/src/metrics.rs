@@ -97,6 +97,14 @@ impl PathMeters {
     }
 }
 
+/// Counts a question that a model did not answer; the reason is one of our codes.
+pub(crate) fn unanswered(registry: &Registry, integration: &str, reason: &'static str) {
+    let labels = [("integration", integration), ("reason", reason)];
+    registry
+        .counter("tendon_model_unanswered_total", "Questions that the model did not answer itself.", &labels)
+        .increment();
+}
+
 /// Counts a refusal; its reason is one of our codes.
 pub(crate) fn refused(registry: &Registry, reason: &'static str) {
     registry.counter("tendon_refusals_total", "Requests refused before a decision.", &[("reason", reason)]).increment();

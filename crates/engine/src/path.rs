@@ -14,6 +14,7 @@ use crate::{
     ask::{Answer, Answers, Ask, Item, Priority, Timing},
     batch::{Batch, Case, State, late_error},
     engine::Engine,
+    metrics,
     recalling::{Pass, Use},
     room::Room,
     runtime::Ready,
@@ -94,6 +95,15 @@ async fn pass(engine: &Arc<Engine>, batch: &mut Batch, laps: &mut Laps, how: &Us
     batch.cases.sort_by_key(|case| case.recall.turn);
 }
 
+/// Counts why the model did not answer.
+fn unanswered(engine: &Engine, batch: &mut Batch) {
+    let ready = Arc::clone(&batch.ready);
+    for case in batch.open().filter(|case| case.output.is_none()) {
+        let reason = case.attempt.as_ref().map_or("no_output", Error::code);
+        metrics::unanswered(&engine.context.metrics, &ready.plan.name, reason);
+    }
+}
+
 /// The stages that make and record answers.
 async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Option<&Pass>, how: &Use) {
     let clock = &*engine.context.clock;
@@ -104,6 +114,8 @@ async fn answer(engine: &Engine, batch: &mut Batch, laps: &mut Laps, memory: Opt
     laps.end("enrich");
     batch.end_if_late(clock);
     infer::run(batch);
+    // Before anything answers in the model's place.
+    unanswered(engine, batch);
     laps.end("infer");
     // Right after infer, for the cases without an output; a passed deadline stops its models, not its rules: they cost
     // microseconds.

@@ -35,6 +35,27 @@ async function shift(page, where) {
   if (moved > 0) seen.shifted.push({ where, moved });
 }
 
+/** Tables that are wider than their room, headings that break within a word, and cells whose text lies over what stands beside them. */
+async function cramped(page, where) {
+  const found = await page.evaluate(() => {
+    const told = [];
+    const name = (one) => `${one.className} ${one.textContent.trim().slice(0, 40)}`;
+    for (const room of document.querySelectorAll(".scroll:not(.map)")) {
+      if (room.scrollWidth > room.clientWidth) told.push(`${room.scrollWidth} in ${room.clientWidth}: ${name(room)}`);
+    }
+    for (const cell of document.querySelectorAll("th, td")) {
+      if (!cell.checkVisibility() || cell.closest("thead")?.offsetWidth === 1) continue;
+      if (cell.scrollWidth > cell.clientWidth + 1) told.push(`cell: ${name(cell)}`);
+      const text = document.createRange();
+      text.selectNodeContents(cell);
+      const lines = new Set([...text.getClientRects()].map((line) => Math.round(line.top)));
+      if (cell.closest("thead") && !cell.querySelector(".hidden") && lines.size > cell.textContent.trim().split(/\s+/).length) told.push(`broken: ${name(cell)}`);
+    }
+    return told;
+  });
+  for (const one of found) seen.wide.push({ where, one });
+}
+
 // The door, as a stranger sees it.
 for (const scheme of ["light", "dark"]) {
   const page = await open(360, scheme);
@@ -45,7 +66,7 @@ for (const scheme of ["light", "dark"]) {
   await page.context().close();
 }
 
-for (const width of [360, 768, 1440]) {
+for (const width of [360, 768, 1024, 1440]) {
   for (const scheme of ["light", "dark"]) {
     const page = await open(width, scheme);
     await signIn(page);
@@ -55,9 +76,18 @@ for (const width of [360, 768, 1440]) {
       await page.locator("main h1").waitFor();
       await shift(page, where);
       await audit(page, where, seen);
+      await cramped(page, where);
       await page.screenshot({ path: `${folder}/${name}-${width}-${scheme}.png`, fullPage: true });
       seen.pictures += 1;
     }
+    // Subjects may be long: a mail address, and one that no person would choose.
+    await page.goto(`${origin}/console/decisions`);
+    await page.evaluate(() => {
+      const subjects = document.querySelectorAll("td[data-of=Subject]");
+      subjects[0].textContent = "erika.mustermann-von-der-aue@example.org";
+      subjects[1].textContent = "x".repeat(500);
+    });
+    await cramped(page, `long subjects ${width} ${scheme}`);
     await page.context().close();
   }
 }

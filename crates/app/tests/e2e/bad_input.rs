@@ -1,7 +1,7 @@
 //! What callers can do wrong: the right status, a pointer where one helps, and exactly one decision in the ledger where one
 //! was asked for.
 
-use crate::support::{Running, Sandbox, body, input};
+use crate::support::{Running, Sandbox, body, desk, input};
 
 /// A request that is wrong, what it must be answered with, and whether a decision was asked.
 struct Wrong {
@@ -212,6 +212,7 @@ fn reasons(of: &serde_json::Value) -> Vec<serde_json::Value> {
 #[test]
 fn values_come_back_to_whoever_sent_them_and_to_those_who_work_with_them() {
     let sandbox = Sandbox::new(0);
+    sandbox.write("integrations/desk.yaml", &desk());
     let scopes: [(&str, &[&str], bool); 5] = [
         ("asker", &["decide:*"], true),
         ("reader", &["read"], false),
@@ -231,7 +232,6 @@ fn values_come_back_to_whoever_sent_them_and_to_those_who_work_with_them() {
     let why = "explanation { reasons { feature value text } }";
     let graph = serde_json::json!({ "query": format!("{{ decision(id: \"{id}\") {{ {why} }} }}") }).to_string();
     let places = [
-        ("GET", one.clone(), ""),
         ("GET", format!("{one}?explain=true"), ""),
         ("GET", format!("{one}/explanation"), ""),
         ("GET", "/v1/decisions?explain=true".to_owned(), ""),
@@ -248,11 +248,18 @@ fn values_come_back_to_whoever_sent_them_and_to_those_who_work_with_them() {
             assert!(found.len() > 3, "{name} {path}: {answer:?}");
             for reason in &found {
                 let words = reason["text"].as_str().unwrap();
-                assert_eq!((!reason["value"].is_null(), words.contains(" = ")), (*sees, *sees), "{name} {path}: {reason}");
+                assert_eq!(
+                    (!reason["value"].is_null(), words.contains(" = ")),
+                    (*sees, *sees),
+                    "{name} {path}: {reason}"
+                );
             }
         }
     }
     // What somebody keeps with its tag is not what others are shown.
-    let tags: Vec<_> = callers[..2].iter().map(|(_, key, _)| ask(key, "GET", &one, "").header("etag").unwrap().to_owned()).collect();
+    let tags: Vec<_> = callers[..2]
+        .iter()
+        .map(|(_, key, _)| ask(key, "GET", &places[0].1, "").header("etag").unwrap().to_owned())
+        .collect();
     assert_ne!(tags[0], tags[1]);
 }

@@ -36,8 +36,8 @@ pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> R
             Found::Pending(pending) => return Ok(Err(pending)),
         };
         // What is shown only changes when another entry concerns the decision.
-        let (explained, veiled) = (if explain { "-x" } else { "" }, veil(&known, &recorded.entry.facts));
-        let tag = format!("{}-{}{explained}{veiled}", recorded.seq, recorded.entries);
+        let explained = if explain { format!("-x{}", veil(&known, &recorded.entry.facts)) } else { String::new() };
+        let tag = format!("{}-{}{explained}", recorded.seq, recorded.entries);
         Ok(Ok((write(&recorded)?, recorded.entry.facts.id, tag, recorded.awaits_review())))
     };
     match found.await {
@@ -59,12 +59,16 @@ pub(super) async fn explanation(State(api): State<Arc<Api>>, id: Part, head: Par
         let known = auth::caller(&head.extensions)?;
         query::read(&head.uri, &[])?;
         let (explanation, entry) = api.service.explanation(&known, &answer::part(id)?).await?;
-        Ok((write(&explanation)?, entry.facts.id.to_string(), format!("{}-why{}", entry.seq, veil(&known, &entry.facts))))
+        Ok((
+            write(&explanation)?,
+            entry.facts.id.to_string(),
+            format!("{}-why{}", entry.seq, veil(&known, &entry.facts)),
+        ))
     };
     finish(&api, &asked, &head, found.await)
 }
 
-/// What sets a decision's tag apart where its values are not shown.
+/// What sets an explanation's tag apart where values are not shown.
 fn veil(known: &Known, facts: &Facts) -> &'static str {
     if Sight::of(known, facts) == Sight::Whole { "" } else { "-v" }
 }

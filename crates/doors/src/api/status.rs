@@ -100,6 +100,7 @@ pub(super) fn schemas() -> Map<String, Json> {
         "outbox": object(&json!({ "waiting": whole, "more": flag })),
         "letters": object(&json!({ "count": maybe("integer", "Null: they could not be counted in time."), "more": flag,
             "causes": list(object(&json!({ "code": text, "message": text, "times": whole }))) })),
+        "unanswered": list(object(&json!({ "integration": text, "reason": text, "times": whole }))),
         "refusals": list(object(&json!({ "reason": text, "times": whole }))),
         "models": json!({ "$ref": "#/components/schemas/Models/properties/models" }),
     }));

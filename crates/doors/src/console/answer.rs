@@ -47,10 +47,12 @@ pub(super) enum Wanted {
 pub(super) async fn answer(api: Arc<Api>, wanted: Wanted, parts: RawPathParams, request: Request) -> Response {
     let began = api.context.clock.monotonic();
     let (head, body) = request.into_parts();
+    let query = Form::read(head.uri.query().unwrap_or_default());
+    let unread = query.is_err();
     let mut visit = Visit {
         who: None,
         parts: parts.iter().map(|(_, value)| value.to_owned()).collect(),
-        query: Form::read(head.uri.query().unwrap_or_default()).unwrap_or_default(),
+        query: query.unwrap_or_default(),
         form: Form::default(),
         headers: head.headers.clone(),
         theme: cookies::theme(&head.headers),
@@ -62,6 +64,8 @@ pub(super) async fn answer(api: Arc<Api>, wanted: Wanted, parts: RawPathParams, 
     let frame = frame.entered(&visit, &head.uri);
     let replied = match replied {
         Ok(()) => match wanted {
+            // What was searched for is not shown as if nothing had been.
+            Wanted::Page(_) if unread => Err(unreadable()),
             Wanted::Page(page) => (page.show)(visit).await,
             Wanted::Change(change) => (change.carry_out)(visit).await,
             Wanted::Nothing => Err(wrong_method()),
@@ -155,16 +159,26 @@ fn wrong_method() -> Error {
         .hint("begin at /console")
 }
 
-/// Where to sign in, and where to go then.
+fn unreadable() -> Error {
+    Error::new(ErrorKind::Invalid, "parameter", "what stands behind the `?` of this address cannot be read").hint(
+        "it is UTF-8, other signs than letters and digits as `%` and two hex digits: open the page and search anew",
+    )
+}
+
+/// Where to sign in, and where to go then. Whose session has ended is told so.
 fn sign_in(wanted: Wanted, head: &Parts) -> String {
-    match wanted {
-        Wanted::Page(_) if head.uri.path() != "/console" || head.uri.query().is_some() => {
-            let next = head.uri.path_and_query().map_or("", |next| next.as_str());
-            format!("/console/sign-in?next={}", encoded(next))
-        }
-        Wanted::Change(_) => "/console/sign-in?ended=1".to_owned(),
-        _ => "/console/sign-in".to_owned(),
+    let mut words = Vec::new();
+    if let Wanted::Change(_) = wanted {
+        words.push("ended=change".to_owned());
+    } else if cookies::session(&head.headers, head.extensions.get::<OverTls>().is_some()).is_some() {
+        words.push("ended=1".to_owned());
     }
+    if matches!(wanted, Wanted::Page(_)) && (head.uri.path() != "/console" || head.uri.query().is_some()) {
+        let next = head.uri.path_and_query().map_or("", |next| next.as_str());
+        words.push(format!("next={}", encoded(next)));
+    }
+    let begin = if words.is_empty() { "" } else { "?" };
+    format!("/console/sign-in{begin}{}", words.join("&"))
 }
 
 fn response(api: &Api, frame: &layout::Frame, reply: Reply, headers: &HeaderMap) -> Response {

@@ -250,7 +250,7 @@ pub(super) fn quantile(times: &[u64], share: f64) -> Option<f64> {
             let from = at.checked_sub(1).and_then(|at| SECONDS.get(at)).copied().unwrap_or(0.0);
             // Beyond the last bound nothing is known but that.
             let to = SECONDS.get(at).copied().unwrap_or(from);
-            return Some(from + (to - from) * left / count);
+            return Some(((from + (to - from) * left / count) * 1e9).round() / 1e9);
         }
         left -= count;
     }

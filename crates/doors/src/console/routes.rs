@@ -38,6 +38,7 @@ pub(super) static PAGES: &[&Page] = &[
     &pages::assets::STYLE,
     &pages::assets::SCRIPT,
     &pages::assets::ICON,
+    &pages::missing::ROOT,
     &pages::missing::PAGE,
 ];
 

@@ -53,6 +53,10 @@ impl KeyRing {
             return Err(Error::new(ErrorKind::Invalid, "key_scopes", "a key needs at least one scope")
                 .hint("decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, operate or admin"));
         }
+        if lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
+            return Err(Error::new(ErrorKind::Invalid, "key_lifetime", "a key that ends at once opens nothing")
+                .hint("give it a day at the least; one without an end lives until it is revoked"));
+        }
         let token = Token::new(&*self.context.entropy);
         let now = self.context.clock.now();
         let record = KeyRecord {

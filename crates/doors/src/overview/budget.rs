@@ -53,7 +53,8 @@ impl Budget {
         let (wrong, counted) = counts(plan.kind, all);
         Self {
             objective: plan.kind.name(),
-            target: plan.percent() / 100.0,
+            // As it is written: 99.9 % are 0.999, and no 0.9990000000000001.
+            target: (plan.percent() * 1e6).round() / 1e8,
             within: match plan.kind {
                 ObjectiveKind::Fast(within) => Some(within.as_secs_f64()),
                 ObjectiveKind::Answered | ObjectiveKind::ByModel => None,

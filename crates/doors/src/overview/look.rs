@@ -7,7 +7,8 @@ use tendon_kernel::{Result, Timestamp};
 use tendon_plan::IntegrationPlan;
 
 use super::{
-    Budget, Doing, Figures, Health, IntegrationView, Overview, Refusal, SystemRow, Trouble, Waiting, Watch, budgets,
+    Budget, Doing, Figures, Health, IntegrationView, Overview, Refusal, SystemRow, Trouble, Unanswered, Waiting, Watch,
+    budgets,
 };
 use crate::{
     api::{Api, PartHealth, health},
@@ -72,6 +73,7 @@ pub(crate) async fn look(api: &Api, known: &Known, span: Span) -> Result<Look> {
         },
         systems,
         letters: letters.clone(),
+        unanswered: unanswered(api),
         refusals: refusals(api),
         models: api.service.models(known)?,
     };
@@ -203,6 +205,20 @@ fn systems(parts: &[PartHealth], views: Vec<SystemView>) -> Vec<SystemRow> {
         SystemRow { view, under_way, concurrency, queued, rate, rate_used }
     };
     views.into_iter().map(row).collect()
+}
+
+/// Questions that a model did not answer, by integration and reason, since the start.
+fn unanswered(api: &Api) -> Vec<Unanswered> {
+    let points = api.context.metrics.sums("tendon_model_unanswered_total");
+    let counted = points.iter().map(|point| Unanswered {
+        integration: point.label("integration").to_owned(),
+        reason: point.label("reason").to_owned(),
+        times: point.count(),
+    });
+    let mut all: Vec<_> = counted.filter(|one| one.times > 0).collect();
+    all.sort_by(|a, b| (b.times, &a.integration, &a.reason).cmp(&(a.times, &b.integration, &b.reason)));
+    all.truncate(LISTED);
+    all
 }
 
 /// Requests refused before a decision, by reason, since the start.

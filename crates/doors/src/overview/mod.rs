@@ -64,6 +64,8 @@ pub struct Overview {
     pub outbox: Waiting,
     /// Dead letters.
     pub letters: Letters,
+    /// Questions that a model did not answer itself since the start, by integration and reason, the most frequent first.
+    pub unanswered: Vec<Unanswered>,
     /// Requests refused before a decision since the start, by reason, the most frequent first.
     pub refusals: Vec<Refusal>,
     /// The models with their loaded versions.
@@ -252,6 +254,17 @@ pub struct Cause {
     pub message: String,
     /// Of how many letters.
     pub times: usize,
+}
+
+/// Why a model did not answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unanswered {
+    /// Integration that asked it.
+    pub integration: String,
+    /// The reason's code.
+    pub reason: String,
+    /// How often.
+    pub times: u64,
 }
 
 /// Why requests were refused.

@@ -146,11 +146,8 @@ impl Service {
             Some(last) if score.output.is_some() => self.explained(Sight::WithoutValues, &last.entry).await?,
             _ => None,
         };
-        let part = |reason: Reason| Part {
-            feature: reason.feature,
-            contribution: reason.contribution,
-            text: reason.text,
-        };
+        let part =
+            |reason: Reason| Part { feature: reason.feature, contribution: reason.contribution, text: reason.text };
         let parts = explained.into_iter().flat_map(|found| found.reasons).map(part).collect();
         let from = before(until, self.badge(holder)?.0.trend);
         let (trend, more) = self.trend(holder, from).await?;

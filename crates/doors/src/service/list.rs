@@ -11,7 +11,7 @@ use tendon_kernel::{
     sockets::ledger::{Entry, Listed, ModelRef, Query},
 };
 
-use super::{Reviewed, Service, Sight, cursor, reader};
+use super::{Reviewed, Service, Sight, cursor, read::raw, reader};
 use crate::keys::Known;
 
 /// Decisions of a page when nobody says.
@@ -87,7 +87,7 @@ pub struct Row {
     pub caller: Arc<str>,
     /// Whether its subject was erased; then the rest is gone.
     pub erased: bool,
-    /// The decision as it was answered; without values, for whom they are not for.
+    /// The decision as it was answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Box<RawValue>>,
     /// A person's part in it, as it stands, where one was asked.
@@ -198,7 +198,7 @@ impl Service {
     async fn row(&self, known: &Known, (entry, standing): Found, explain: bool) -> Result<Row> {
         let sight = Sight::of(known, &entry.facts);
         let standing = standing.map(|decision| sight.decision(decision));
-        let decision = entry.body.as_ref().map(|body| sight.recorded(&body.output)).transpose()?;
+        let decision = entry.body.as_ref().map(|body| raw(&body.output)).transpose()?;
         let explanation = if explain && decision.is_some() { self.explained(sight, &entry).await? } else { None };
         let facts = entry.facts;
         Ok(Row {

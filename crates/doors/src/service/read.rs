@@ -19,7 +19,7 @@ use crate::keys::Known;
 /// A recorded decision with the state of its deliveries.
 #[derive(serde::Serialize)]
 pub struct Recorded {
-    /// The decision, byte for byte as it was answered; without values, for whom they are not for.
+    /// The decision, byte for byte as it was answered.
     pub decision: Box<RawValue>,
     /// Position in the ledger.
     pub seq: u64,
@@ -111,7 +111,7 @@ impl Service {
         explain: bool,
     ) -> Result<Recorded> {
         let body = decided(&entry)?;
-        let decision = sight.recorded(&body.output)?;
+        let decision = raw(&body.output)?;
         let deliveries = outbox::report(entries)?.into_iter().map(DeliveryView::from).collect();
         let explanation = if explain { self.explained(sight, &entry).await? } else { None };
         let standing = standing(&entry, entries)?.map(|decision| sight.decision(decision));
@@ -156,6 +156,14 @@ impl Service {
             }
         }
     }
+}
+
+/// A recorded text as it stands.
+pub(super) fn raw(text: &[u8]) -> Result<Box<RawValue>> {
+    serde_json::from_slice(text).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of the decision cannot be read")
+            .private(error)
+    })
 }
 
 /// The sealed part of a decision's entry.

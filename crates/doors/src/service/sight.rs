@@ -1,10 +1,8 @@
 //! What a caller sees of a decision. That it was made, what came out and which features spoke for it is for everybody who may read;
 //! the values that it was made from come back to whoever sent them, and else are for operators and for who reviews the integration.
 
-use serde_json::value::{RawValue, to_raw_value};
 use tendon_engine::without_values;
 use tendon_kernel::{
-    Error, ErrorKind, Result,
     decision::{Decision, Explanation},
     sockets::ledger::Facts,
 };
@@ -23,8 +21,7 @@ pub(crate) enum Sight {
 impl Sight {
     /// What somebody sees of the decision with these facts.
     pub(crate) fn of(known: &Known, facts: &Facts) -> Self {
-        let values =
-            known.operate || facts.caller == known.caller.id || known.may_review(&facts.integration);
+        let values = known.operate || facts.caller == known.caller.id || known.may_review(&facts.integration);
         if values { Self::Whole } else { Self::WithoutValues }
     }
 
@@ -36,27 +33,9 @@ impl Sight {
         }
     }
 
-    /// A decision as it is shown.
+    /// A decision with its explanation, as they are shown.
     pub(super) fn decision(self, mut decision: Decision) -> Decision {
         decision.explanation = decision.explanation.map(|found| self.explanation(found));
         decision
-    }
-
-    /// A recorded decision as it is shown: byte for byte as it was answered, unless there are values to leave out.
-    ///
-    /// # Errors
-    /// `Corrupt` when it cannot be read.
-    pub(super) fn recorded(self, text: &[u8]) -> Result<Box<RawValue>> {
-        let unreadable = |error| {
-            Error::new(ErrorKind::Corrupt, "decision_unreadable", "the record of the decision cannot be read")
-                .private(error)
-        };
-        if self == Self::WithoutValues {
-            let decision: Decision = serde_json::from_slice(text).map_err(unreadable)?;
-            if decision.explanation.is_some() {
-                return to_raw_value(&self.decision(decision)).map_err(unreadable);
-            }
-        }
-        serde_json::from_slice(text).map_err(unreadable)
     }
 }

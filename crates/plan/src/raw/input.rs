@@ -28,7 +28,8 @@ pub(crate) struct InputRaw {
     pub(crate) ranges: Ordered<At<Vec<f64>>>,
     /// When a record is set aside (after defaults are filled in), and when it is refused.
     pub(crate) quality: Option<QualityRaw>,
-    /// Fields with personal data: never shown in errors, logs or lists.
+    /// Fields with personal data: their values never stand in errors, logs or lists of records. The `subject` stands in every list of
+    /// decisions, whichever field it is taken from: let it be an id.
     pub(crate) personal: Vec<At<String>>,
 }
 

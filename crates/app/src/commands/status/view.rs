@@ -227,9 +227,16 @@ fn errors(document: &Json, screen: Screen) -> String {
     let more = more(&document["letters"]);
     let causes = list(&document["letters"]["causes"])
         .map(|cause| row(cause["code"].clone(), &cause["times"], more, "dead letters (`tendon letters list`)"));
+    let unanswered = list(&document["unanswered"]).map(|one| {
+        let place = format!(
+            "{}: the model did not answer itself, since the start",
+            one["integration"].as_str().unwrap_or_default()
+        );
+        row(one["reason"].clone(), &one["times"], "", &place)
+    });
     let refused = list(&document["refusals"])
         .map(|refusal| row(refusal["reason"].clone(), &refusal["times"], "", "requests refused since the start"));
-    listed(&columns, causes.chain(refused).collect(), screen)
+    listed(&columns, causes.chain(unanswered).chain(refused).collect(), screen)
 }
 
 /// A table, or nothing where there are no rows.

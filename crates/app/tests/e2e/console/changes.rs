@@ -52,10 +52,10 @@ fn a_change_is_made_by_a_person_and_told_once() {
     assert!(!ada.page("/console/keys").contains(bob), "a key is shown again");
     assert_eq!(running.decide(bob, &[], &body(3)).unwrap().status, 200);
     let visitor = Visitor::new(&running, bob);
-    assert!(change("/console/keys", "name=eve&scopes=everything").status == 400);
+    no_such_key(&change, &ada);
     let id = bob.split('_').nth(1).unwrap();
     told(&change("/console/keys/revoke", &format!("key={id}")), "The key of bob is revoked.");
-    assert_eq!((to(&visitor.get("/console")), sign_in(&running, bob).status), ("/console/sign-in", 401));
+    assert_eq!((to(&visitor.get("/console")), sign_in(&running, bob).status), ("/console/sign-in?ended=1", 401));
 
     // Reviews: the verdict stands, with who gave it.
     let bearer = format!("Bearer {key}");
@@ -80,4 +80,19 @@ fn a_change_is_made_by_a_person_and_told_once() {
     told(&change("/console/letters/retry", &format!("letter={letter}")), &format!("Letter {letter} is tried again"));
     eventually("the row is scored", || sandbox.crm.all_scored());
     assert_eq!(change("/console/letters/retry", &format!("letter={letter}")).status, 404);
+}
+
+/// A key that cannot be is not made; what was typed stays.
+fn no_such_key(change: &dyn Fn(&str, &str) -> crate::support::Answer, ada: &Visitor<'_>) {
+    for (wrong, said) in [
+        ("scopes=everything", "value=\"everything\""),
+        ("scopes=read&days=0", "a key that ends at once opens nothing"),
+        ("scopes=read&days=soon", "the number of days is no whole number"),
+    ] {
+        let refused = change("/console/keys", &format!("name=eve&{wrong}"));
+        let page = String::from_utf8(refused.body).unwrap();
+        assert_eq!(refused.status, 422, "{page}");
+        assert!(page.contains(said) && page.contains("value=\"eve\"") && !page.contains("tdn_"), "{said}: {page}");
+    }
+    assert!(!ada.page("/console/keys").contains("\"row\">eve"), "no key was made");
 }

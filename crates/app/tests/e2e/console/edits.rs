@@ -64,7 +64,17 @@ fn what_a_person_puts_right_is_written_once_and_tells_who() {
         assert!(said.contains(part), "{part}: {said}");
     }
     // A form that was made for another state of the letter, and the time by which writes have their order.
-    assert_eq!(send("1", "&value:score_band=checked").status, 409);
+    let moved = send("1", "&value:score_band=checked");
+    let said = String::from_utf8(moved.body.clone()).unwrap();
+    assert_eq!(moved.status, 409, "{said}");
+    for part in [
+        "died once more",
+        "value=\"checked\"",
+        &format!("Now: <span class=\"text\">{band}</span>"),
+        &format!("value=\"{seen}\""),
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
     assert_eq!(letters(&sandbox).len(), 2);
 
     // Two tabs: while the CRM is locked nothing can be written yet, and the second one is told who was first.

@@ -31,9 +31,11 @@ fn a_fallback_in_use_is_told_where_people_look() {
     let why = "1 of 1 decisions of the last minute were answered by a fallback";
     let trouble = json!([{ "part": "integration:desk", "why": why, "vital": false }]);
     assert_eq!((code, &document["trouble"]), (Some(1), &trouble), "{document}");
+    let unanswered = json!([{ "integration": "desk", "reason": "bad_output", "times": 1 }]);
+    assert_eq!(document["unanswered"], unanswered, "{document}");
     let text = String::from_utf8(sandbox.run(&["status"]).stdout).unwrap();
     let page = Visitor::new(&running, &key).page("/console");
-    for told in [why, "integration:desk"] {
+    for told in [why, "integration:desk", "bad_output"] {
         assert!(text.contains(told) && page.contains(told), "{told}: {text}");
     }
 }

@@ -49,12 +49,26 @@ fn a_session_is_its_keys_and_no_longer() {
     }
     assert_eq!(
         to(&ada.get("/console/decisions?band=red")),
-        "/console/sign-in?next=%2Fconsole%2Fdecisions%3Fband%3Dred"
+        "/console/sign-in?ended=1&next=%2Fconsole%2Fdecisions%3Fband%3Dred"
     );
+    // They are told; a stranger, who had no session, is not.
+    let told = |path: &str| String::from_utf8(Visitor::stranger(&running).get(path).body).unwrap();
+    assert!(told("/console/sign-in?ended=1").contains("Your session has ended.</p>"));
+    assert!(told("/console/sign-in?ended=change").contains("Your session has ended. Nothing was changed."));
+    assert_eq!(to(&Visitor::stranger(&running).get("/console/map")), "/console/sign-in?next=%2Fconsole%2Fmap");
+    // A stroke too much leads to the page itself, and nobody elsewhere; what cannot be read is not passed over.
+    assert_eq!(to(&other.get("/console/")), "/console");
+    assert_eq!(to(&other.get("/console/decisions/?band=red")), "/console/decisions?band=red");
+    for none in ["/console//evil.example/", "/console/%2F%2Fevil/", "/console/a%0Db/", "/console/nowhere"] {
+        assert_eq!(other.get(none).status, 404, "{none}");
+    }
+    for unread in ["subject=M%FCller", "band=%zz&subject=x", "outcome=failed&subject=%"] {
+        assert_eq!(other.get(&format!("/console/decisions?{unread}")).status, 400, "{unread}");
+    }
     assert_eq!(other.get("/console").status, 200);
     // Revoked: every session of the key ends at once.
     sandbox.json(&["keys", "revoke", "ada"]);
-    assert_eq!(to(&other.get("/console")), "/console/sign-in");
+    assert_eq!(to(&other.get("/console")), "/console/sign-in?ended=1");
     assert_eq!(to(&other.post("/console/theme", "theme=dark&next=//evil")), "/console");
     assert_eq!(sign_in(&running, &key).status, 401);
 }

@@ -58,7 +58,10 @@ fn through(spoil: impl Fn(&Layer), mend: impl Fn(&Layer), words: &str) {
     spoil(&layer);
     eventually("nothing is answered that is not recorded", || decide() == 503);
     let page = ada.page("/console");
-    assert!(page.contains("<b>ledger</b>") && page.contains(words), "{words} in {page}");
+    assert!(
+        page.contains("<b><a href=\"/console/ledger\">ledger</a></b>") && page.contains(words),
+        "{words} in {page}"
+    );
     all_stand(&ada);
     // Who was not signed in yet gets in: there is something to see.
     assert!(Visitor::new(&running, &keys[1]).page("/console").contains(words));
@@ -71,7 +74,7 @@ fn through(spoil: impl Fn(&Layer), mend: impl Fn(&Layer), words: &str) {
 
     mend(&layer);
     eventually("it goes on by itself", || decide() == 200);
-    eventually("the console says so", || !ada.page("/console").contains("<b>ledger</b>"));
+    eventually("the console says so", || !ada.page("/console").contains(">ledger</a></b>"));
     let again = ada.post("/console/letters/retry", &retry);
     assert_eq!(to(&again), "/console/letters", "{}", again.head);
     assert!(running.stop().success());

@@ -55,7 +55,11 @@ fn renewed(seen: &Json) {
     assert_eq!(saw(&asleep["moment"], "3").1, [0, 0, 0], "{asleep}");
     let looked_at = &seen["looked_at"];
     assert_eq!(saw(&looked_at["before"], "1"), (&json!([]), [0, 0, 0]), "it is fresh still: {looked_at}");
-    assert_eq!(saw(looked_at, "1"), (&fresh, [1, 1, 0]), "by the reader's clock its token has ended as well: {looked_at}");
+    assert_eq!(
+        saw(looked_at, "1"),
+        (&fresh, [1, 1, 0]),
+        "by the reader's clock its token has ended as well: {looked_at}"
+    );
     assert_eq!(saw(&seen["woken_from_an_error"], "1"), (&json!(["loading", "fresh"]), [1, 1, 0]), "{seen}");
 }
 

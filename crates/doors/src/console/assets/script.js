@@ -11,8 +11,8 @@ let paused = false;
 /** A page of the console as it is now; nobody uses the session by that. */
 async function now(address) {
   const answer = await fetch(address, { headers: { "x-console-refresh": "1" }, redirect: "manual", credentials: "same-origin" });
-  // Signed out meanwhile: the page itself says so.
-  if (answer.type === "opaqueredirect") return location.reload();
+  // Signed out meanwhile, perhaps in another tab: they are told so, and come back to where they are.
+  if (answer.type === "opaqueredirect") return location.replace(`/console/sign-in?ended=1&next=${encodeURIComponent(location.pathname + location.search)}`);
   if (!answer.ok) throw new Error(`answered ${answer.status}`);
   return new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
 }

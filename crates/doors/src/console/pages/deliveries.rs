@@ -103,13 +103,13 @@ fn desk(visit: &Visit, system: &Arc<str>, state: &DeskState, waits: &[Waits], no
 
 fn queue(visit: &Visit, waits: &[Waits], now: Timestamp) -> Markup {
     html! {
-        div.scroll { table.stack.broad {
+        div.scroll { table.stack {
             thead { tr { th scope="col" { "Delivery" } th scope="col" { "Decision" } th scope="col" { "Into" } th.number scope="col" { "Age" } th.number scope="col" { "Attempts" } th scope="col" { "Next try" } } }
             tbody {
                 @for one in waits {
                     tr {
                         th scope="row" { (one.id) @if one.backfill { span.sub { "backfill" } } }
-                        td data-of="Decision" { a href={ "/console/decisions/" (one.decision) } { code { (one.decision) } } span.sub { (one.integration) } }
+                        td data-of="Decision" { (decision(&one.decision.to_string(), &one.integration)) }
                         td data-of="Into" { (into(visit, &one.system, &one.resource, one.path.as_deref())) }
                         td.number data-of="Age" { (ago(one.at, now)) }
                         td.number data-of="Attempts" { (one.attempts) }
@@ -123,6 +123,11 @@ fn queue(visit: &Visit, waits: &[Waits], now: Timestamp) -> Markup {
             }
         } }
     }
+}
+
+/// The way to a decision, by its integration; its id, where there is room.
+fn decision(id: &str, integration: &str) -> Markup {
+    html! { a href={ "/console/decisions/" (id) } { (integration) } span.sub.roomy { code { (id) } } }
 }
 
 /// What is written to. A receiver is told by its host; who may see what is written sees the path of its address, too.
@@ -146,7 +151,7 @@ fn outcomes(visit: &Visit, recent: &Json) -> Markup {
         @if rows.is_empty() {
             (empty("None", "None of these decisions writes anything back."))
         } @else {
-            div.scroll { table.stack.broad {
+            div.scroll { table.stack {
                 thead { tr { th scope="col" { "Delivery" } th scope="col" { "State" } th scope="col" { "Decided" } th scope="col" { "Decision" } th scope="col" { "Into" } th.number scope="col" { "Attempts" } th scope="col" { span.hidden { "Undo" } } } }
                 tbody { @for row in rows { (outcome(visit, row)) } }
             } }
@@ -169,7 +174,7 @@ fn outcome(visit: &Visit, row: &Json) -> Markup {
             th scope="row" { (text("id")) }
             td data-of="State" { @if let Some(state) = state { (written::delivery(state)) } @if let Some(cause) = row["cause"].as_str() { span.sub { (cause) } } @if let Some(by) = row["undone_by"].as_str() { span.sub { "by " (by) } } }
             td data-of="Decided" { @if let Ok(at) = Timestamp::parse(text("at")) { (moment(at)) } }
-            td data-of="Decision" { a href={ "/console/decisions/" (text("decision")) } { code { (text("decision")) } } span.sub { (text("integration")) } }
+            td data-of="Decision" { (decision(text("decision"), text("integration"))) }
             td data-of="Into" { (into(visit, text("system"), text("resource"), None)) }
             td.number data-of="Attempts" { (count(row["attempts"].as_u64().unwrap_or_default())) }
             td.number {

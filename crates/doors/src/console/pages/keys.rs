@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use futures_util::future::FutureExt as _;
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -24,7 +25,7 @@ pub(in crate::console) static PAGE: Page = Page {
     path: "/console/keys",
     name: Some("Keys"),
     may: May::Admin,
-    show: |visit| async move { show(&visit, None).await }.boxed(),
+    show: |visit| async move { show(&visit, None, None).await }.boxed(),
     changes: &[
         Change { path: "/console/keys", may: May::Admin, carry_out: |visit| async move { make(&visit).await }.boxed() },
         Change { path: REVOKE, may: May::Admin, carry_out: |visit| async move { revoke(&visit).await }.boxed() },
@@ -35,7 +36,7 @@ pub(in crate::console) static PAGE: Page = Page {
 const REVOKE: &str = "/console/keys/revoke";
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn show(visit: &Visit, made: Option<&Json>) -> Result<Reply> {
+async fn show(visit: &Visit, made: Option<&Json>, wrong: Option<&Error>) -> Result<Reply> {
     let keys = visit.order(Order::Keys).await?;
     let keys = keys.as_array().map(Vec::as_slice).unwrap_or_default();
     let body = html! {
@@ -52,15 +53,22 @@ async fn show(visit: &Visit, made: Option<&Json>) -> Result<Reply> {
                 }
             }
         }
-        (form(visit))
+        @if let Some(error) = wrong {
+            div.notice.bad role="alert" id="wrong" {
+                p { b { "No key was made: " } (error.message()) "." }
+                @if let Some(hint) = error.hint_text() { p.sentence { (hint) "." } }
+            }
+        }
+        (form(visit, wrong.is_some()))
         section.card aria-label="Keys" {
-            div.scroll { table.stack.broad {
+            div.scroll { table.stack {
                 thead { tr { th scope="col" { "Name" } th scope="col" { "State" } th scope="col" { "Scopes" } th scope="col" { "Made" } th scope="col" { "Ends" } th scope="col" { "Last used" } th scope="col" { span.hidden { "Revoke" } } } }
                 tbody { @for key in keys.iter().rev() { (row(visit, key)) } }
             } }
         }
     };
-    Ok(View::reply("Keys", body))
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok(Reply::Page(View { title: "Keys".to_owned(), body, status, onward: None }))
 }
 
 fn text<'a>(key: &'a Json, name: &str) -> &'a str {
@@ -107,20 +115,22 @@ fn last_used(key: &Json) -> Markup {
     let [used, made] = ["last_used", "created"].map(|name| Timestamp::parse(text(key, name)));
     html! {
         @match (used, made) {
-            (Ok(used), Ok(made)) => span.nowrap title="UTC; noted once an hour" { (in_hour(used, made)) },
+            (Ok(used), Ok(made)) => span title="UTC; noted once an hour" { (in_hour(used, made)) },
             _ => span.soft { (NONE) },
         }
     }
 }
 
-fn form(visit: &Visit) -> Markup {
+/// The form of a new key; with what was typed, where that could not be taken.
+fn form(visit: &Visit, typed: bool) -> Markup {
     let Some(who) = &visit.who else { return html! {} };
+    let given = |name: &str| visit.form.raw(name).filter(|_| typed);
     html! {
         form.filters method="post" action="/console/keys" aria-label="A new key" {
             (layout::token(who))
-            div { label for="name" { "Name of whoever uses it" } input id="name" name="name" required maxlength="64" autocomplete="off"; }
-            div { label for="scopes" { "Scopes, with spaces between" } input id="scopes" name="scopes" required value="read" autocomplete="off" aria-describedby="words"; }
-            div { label for="days" { "Ends after days (empty: never)" } input id="days" name="days" inputmode="numeric" autocomplete="off"; }
+            div { label for="name" { "Name of whoever uses it" } input id="name" name="name" value=[given("name")] required maxlength="64" autocomplete="off"; }
+            div { label for="scopes" { "Scopes, with spaces between" } input id="scopes" name="scopes" required value=(given("scopes").unwrap_or("read")) autocomplete="off" aria-describedby="words"; }
+            div { label for="days" { "Ends after days (empty: never)" } input id="days" name="days" value=[given("days")] inputmode="numeric" autocomplete="off"; }
             div.row { button.main type="submit" { "Make a key" } }
             p.soft.small id="words" { "decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, operate, admin" }
         }
@@ -128,14 +138,26 @@ fn form(visit: &Visit) -> Markup {
 }
 
 async fn make(visit: &Visit) -> Result<Reply> {
+    let made = match wanted(visit) {
+        Ok(order) => visit.order(order).await,
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(made) => show(visit, Some(&made), None).await,
+        Err(error) if error.kind() == ErrorKind::Invalid => show(visit, None, Some(&error)).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// The key that the form asks for.
+fn wanted(visit: &Visit) -> Result<Order> {
     let scopes = visit.form.text("scopes").unwrap_or_default().split_whitespace();
     let scopes = scopes.map(Scope::parse).collect::<Result<Vec<_>>>()?;
     let days = visit.form.text("days").map(str::parse::<u32>).transpose().map_err(|_| {
         Error::new(ErrorKind::Invalid, "parameter", "the number of days is no whole number").hint("write digits only")
     })?;
     let name = visit.form.text("name").unwrap_or_default().to_owned();
-    let made = visit.order(Order::NewKey { name, scopes, lifetime: days.map(|days| DAY * days) }).await?;
-    show(visit, Some(&made)).await
+    Ok(Order::NewKey { name, scopes, lifetime: days.map(|days| DAY * days) })
 }
 
 async fn revoke(visit: &Visit) -> Result<Reply> {

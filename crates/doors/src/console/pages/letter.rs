@@ -45,8 +45,10 @@ async fn show(visit: &Visit, wrong: Option<&Error>) -> Result<Reply> {
         }
         @if let Some(error) = wrong {
             div.notice.bad role="alert" id="wrong" {
-                p { b { "Nothing was changed. " } (error.message()) "." }
-                @if let Some(hint) = error.hint_text() { p.sentence { (hint) "." } }
+                p.sentence { @if !beaten(error) { b { "Nothing was changed. " } } (error.message()) "." }
+                @if beaten(error) {
+                    p { "This is how it stands now. What was typed stands in the fields still, and below each what would be written without it." }
+                } @else if let Some(hint) = error.hint_text() { p.sentence { (hint) "." } }
             }
         }
         div.two.lean {
@@ -57,8 +59,17 @@ async fn show(visit: &Visit, wrong: Option<&Error>) -> Result<Reply> {
             }
         }
     };
-    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = match wrong {
+        None => StatusCode::OK,
+        Some(error) if beaten(error) => StatusCode::CONFLICT,
+        Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
     Ok(Reply::Page(View { title: format!("Letter {}", letter.id), body, status, onward: None }))
+}
+
+/// Whether somebody else was quicker.
+fn beaten(error: &Error) -> bool {
+    error.kind() == ErrorKind::Conflict
 }
 
 fn cause(payload: &Payload) -> Markup {
@@ -135,6 +146,7 @@ fn field(visit: &Visit, one: &Written, wrong: Option<&Error>) -> Markup {
             } @else {
                 input id=(name) name=(name) value=(value) autocomplete="off" aria-invalid=[invalid] aria-describedby=[described];
             }
+            @if one.open && value != shown && wrong.is_some_and(beaten) { p.soft.small { "Now: " span.text { (shown) } } }
         }
     }
 }
@@ -155,6 +167,11 @@ async fn retry(visit: &Visit) -> Result<Reply> {
         Err(error) if error.kind() == ErrorKind::Invalid && error.pointer().is_some() => {
             show(visit, Some(&error)).await
         }
+        // Somebody was quicker: the letter as it is now, with what was typed, where it is one still.
+        Err(error) if beaten(&error) => match show(visit, Some(&error)).await {
+            Ok(page) => Ok(page),
+            Err(_) => Err(error),
+        },
         Err(error) => Err(error),
     }
 }

@@ -60,10 +60,11 @@ fn show(visit: &Visit) -> Reply {
     // A provider that somebody signed out at, too, says it in its own way.
     let word = if visit.query.text("out").is_some() || visit.query.text("state") == Some("out") {
         Some("You are signed out.")
-    } else if visit.query.text("ended").is_some() {
-        Some("Your session has ended. Nothing was changed.")
     } else {
-        None
+        visit.query.text("ended").map(|what| match what {
+            "change" => "Your session has ended. Nothing was changed.",
+            _ => "Your session has ended.",
+        })
     };
     Reply::Page(door(visit, visit.query.text("next"), word, None))
 }

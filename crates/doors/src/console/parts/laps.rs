@@ -24,7 +24,7 @@ pub(in crate::console) fn laps(took: &Took, engine: &Engine) -> Markup {
     html! {
         section.card aria-labelledby="the-time" {
             header { h2 id="the-time" { "Time" } span.soft.small { (seconds(Some(whole.as_secs_f64()))) " before it was written down" } }
-            div.scroll { table.stack {
+            div.scroll { table.laps {
                 thead { tr { th scope="col" { "Stage" } th.number scope="col" { "Took" } th scope="col" { "When" } } }
                 tbody {
                     @for ((stage, spent), end) in stages.iter().zip(ends) {

@@ -102,7 +102,9 @@ fn attention(seen: &Seen) -> Markup {
             div class={ "notice " (if trouble.iter().any(|one| one.vital) { "bad" } else { "warn" }) } {
                 ul {
                     @if *state == Health::Stopping { li { b { "process" } " – is ending" } }
-                    @for one in trouble { li { b { (one.part) } " – " (one.why) } }
+                    @for one in trouble {
+                        li { b { @match place(&one.part) { Some(to) => a href=(to) { (one.part) }, None => (one.part) } } " – " (one.why) }
+                    }
                     @match letters.count {
                         None => li { b { "Dead letters" } " cannot be counted now." },
                         Some(0) => {},
@@ -115,6 +117,18 @@ fn attention(seen: &Seen) -> Markup {
             }
         }
     }
+}
+
+/// Where more is told about a part of the process.
+fn place(part: &str) -> Option<String> {
+    Some(match part.split_once(':') {
+        Some(("integration", name)) => format!("/console/decisions?integration={name}"),
+        Some(("system", name)) => format!("/console/systems#system-{name}"),
+        Some(("model", _)) => "/console/models".to_owned(),
+        None if part == "outbox" => "/console/deliveries".to_owned(),
+        None if part == "ledger" => "/console/ledger".to_owned(),
+        _ => return None,
+    })
 }
 
 fn tiles(seen: &Seen) -> Markup {

@@ -5,7 +5,6 @@ use maud::{Markup, html};
 use super::Seen;
 use crate::{
     console::parts::{
-        Tone, badge,
         chart::gauge,
         empty,
         figure::{burn, count, lasting, left, portion},
@@ -57,8 +56,7 @@ fn row(budget: &Budget) -> Markup {
             (portion(budget.reached)) span.sub { (count(budget.wrong)) " of " (count(budget.counted)) " " (budget.unit()) " wrong" }
         }
         td data-of="Budget left" {
-            @if budget.spent { (badge(Tone::Warn, "Spent")) " " }
-            (left(budget.left))
+            span.warn-ink[budget.spent] { (left(budget.left)) }
             (gauge(budget.left))
         }
         td.number data-of="Burn, 1 h" { span.bad-ink[hot(budget.burn_1h)] { (burn(budget.burn_1h)) } }

@@ -12,7 +12,7 @@ use crate::{
             badge,
             chart::spark,
             empty,
-            figure::{NONE, ago, count, moment, number, seconds, share, used},
+            figure::{NONE, ago, count, number, seconds, share, used},
         },
     },
     overview::{IntegrationView, Overview, SystemRow, Watch},
@@ -91,13 +91,13 @@ pub(super) fn systems(seen: &Seen) -> Markup {
                     th scope="col" { "System" } th scope="col" { "State" }
                     th.number scope="col" { "Under way" } th.number scope="col" { "Queued" } th.number scope="col" { "Rate" } th.number scope="col" { "Waiting" }
                 } }
-                tbody { @for system in &seen.of.systems { (system_row(system)) } }
+                tbody { @for system in &seen.of.systems { (system_row(system, seen.of.at)) } }
             }
         }
     }
 }
 
-fn system_row(row: &SystemRow) -> Markup {
+fn system_row(row: &SystemRow, now: Timestamp) -> Markup {
     let system = &row.view;
     let of = match (row.under_way, row.concurrency) {
         (Some(under_way), Some(most)) => format!("{under_way} of {most}"),
@@ -112,20 +112,20 @@ fn system_row(row: &SystemRow) -> Markup {
             td.number data-of="Rate" { (used(row.rate_used, row.rate)) }
             td.number data-of="Waiting" {
                 (system.waiting) @if system.more { "+" }
-                @if let Some(oldest) = system.oldest { span.sub { "since " (moment(oldest)) } }
+                @if let Some(oldest) = system.oldest { span.sub.nowrap title={ "since " (oldest) } { "for " (ago(oldest, now)) } }
             }
         }
     }
 }
 
-/// Causes of dead letters and of refusals, the most frequent first.
+/// Causes of dead letters, of answers that the model did not give, and of refusals, the most frequent first.
 pub(super) fn errors(seen: &Seen) -> Markup {
-    let Overview { letters, refusals, .. } = &seen.of;
-    if letters.count.is_some() && letters.causes.is_empty() && refusals.is_empty() {
-        return empty("Nothing", "No dead letter, and no request was refused since the start.");
+    let Overview { letters, unanswered, refusals, .. } = &seen.of;
+    if letters.count.is_some() && letters.causes.is_empty() && unanswered.is_empty() && refusals.is_empty() {
+        return empty("Nothing", "No dead letter; since the start every model answered, and no request was refused.");
     }
     html! {
-        table.stack {
+        div.scroll { table.stack {
             thead { tr { th scope="col" { "What" } th scope="col" { "Where" } th.number scope="col" { "Times" } } }
             tbody {
                 @if letters.count.is_none() {
@@ -142,6 +142,13 @@ pub(super) fn errors(seen: &Seen) -> Markup {
                         td.number data-of="Times" { (cause.times) @if letters.more { "+" } }
                     }
                 }
+                @for one in unanswered {
+                    tr {
+                        th scope="row" { code { (one.reason) } span.sub { "the model did not answer itself" } }
+                        td data-of="Where" { a href={ "/console/decisions?integration=" (one.integration) "&outcome=degraded" } { (one.integration) } }
+                        td.number data-of="Times" { (count(one.times)) }
+                    }
+                }
                 @for refusal in refusals {
                     tr {
                         th scope="row" { code { (refusal.reason) } }
@@ -150,6 +157,6 @@ pub(super) fn errors(seen: &Seen) -> Markup {
                     }
                 }
             }
-        }
+        } }
     }
 }
