@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use futures_util::future::FutureExt as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tendon_doors::service::Explain;
 use tendon_engine::{
-    Engine, Runtime,
+    Engine, Past, Runtime,
     replay::{ReplayReport, asked, replay as replay_with, replay_recalled},
     stored,
 };
@@ -36,6 +36,18 @@ pub(crate) fn explain(engine: &Engine, context: &Context, entry: &Entry) -> Resu
         // One explained when it was made needs no model.
         Err(error) if error.kind() == ErrorKind::NotFound => stored::explain(entry, None),
         Err(error) => Err(error),
+    }
+}
+
+/// The plans that were kept when they came in force.
+pub(crate) struct KeptPlans {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) context: Context,
+}
+
+impl Past for KeptPlans {
+    fn runtime<'a>(&'a self, plan: &'a str) -> BoxFuture<'a, Result<Runtime>> {
+        installed::recall(&*self.store, &self.context, plan, None).boxed()
     }
 }
 

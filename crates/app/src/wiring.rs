@@ -37,6 +37,7 @@ use tendon_platform::{
 };
 
 use crate::{
+    again::KeptPlans,
     assemble, caches, certificates,
     checkpoints::{self, Checkpoints},
     chronicle::ChronicleProjection,
@@ -151,6 +152,7 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
     });
     let needs = caches::Needs { project, context: &context, secrets: &*secrets, keys: &*sealed, records: &records };
     engine.keep_answers_in(caches::open(&installed.plan, needs).await?);
+    engine.find_past_plans_in(Arc::new(KeptPlans { store: records.clone(), context: context.clone() }));
     engine.resume().await?;
     engine.begin_reviews(&**flows.projections()).await?;
     if purpose == Purpose::Serve {

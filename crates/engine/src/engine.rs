@@ -18,6 +18,7 @@ use crate::{
     ask::{Answers, Ask, Caller},
     lookup::{Copies, World},
     metrics::PathMeters,
+    past::Pasts,
     path,
     recalling::{Recalling, Use},
     refusals::Refusals,
@@ -67,6 +68,7 @@ pub struct Engine {
     pub(crate) requests: Requests,
     pub(crate) reviews: Arc<Reviews>,
     pub(crate) recalling: Recalling,
+    pub(crate) pasts: Pasts,
     /// Rows that were looked up.
     copies: Copies,
     runtime: ArcSwap<Runtime>,
@@ -93,6 +95,7 @@ impl Engine {
             running: Running::default(),
             shadows: Arc::default(),
             recalling: Recalling::default(),
+            pasts: Pasts::default(),
             refusals,
             runtime: ArcSwap::from_pointee(parts.runtime),
             latest: AtomicI64::new(i64::MIN),

@@ -11,6 +11,7 @@ pub mod lookup;
 mod metrics;
 pub mod outbox;
 mod pace;
+mod past;
 mod path;
 pub mod preview;
 mod recalling;
@@ -32,5 +33,6 @@ pub mod wire;
 
 pub use engine::{DeliverySink, Engine, Parts};
 pub use explaining::without_values;
+pub use past::Past;
 pub use runtime::{Runtime, Slot};
 pub use took::Took;

@@ -2,7 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Answer, Running, Sandbox, body, eventually};
+use crate::{
+    console::Visitor,
+    support::{Answer, Running, Sandbox, body, eventually},
+};
 
 /// The model never gives a usable number, so a person has to.
 fn sandbox(leads: i64, human: &str) -> Sandbox {
@@ -168,4 +171,50 @@ fn what_waits_is_listed_page_by_page_and_no_more_than_may() {
     assert!(
         sandbox.crm.open().query_row("SELECT count(score) = 0 FROM leads", [], |row| row.get::<_, bool>(0)).unwrap()
     );
+}
+
+/// A row has no names of its own: they are those of the plan that it was read under, whatever is in force when somebody looks.
+#[test]
+fn a_row_that_was_read_under_an_older_plan_keeps_its_names() {
+    let sandbox = sandbox(1, "{}");
+    let (desk, admin) = (sandbox.key("desk", &["review:*"]), sandbox.key("ada", &["admin"]));
+    let running = sandbox.up();
+    let ada = Visitor::new(&running, &admin);
+    let waiting = || ask(&running, &desk, "GET", "/v1/reviews", "").json()["reviews"].clone();
+    eventually("it waits", || waiting().as_array().unwrap().len() == 1);
+    let id = waiting()[0]["id"].as_str().unwrap().to_owned();
+    let look = || ask(&running, &desk, "GET", &format!("/v1/reviews/{id}"), "").json()["input"].clone();
+    let first = look();
+    assert_eq!((&first["age"], &first["job"]), (&json!(21), &json!("technician")), "{first}");
+    let plan = || running.part("configuration")["detail"]["plan"].clone();
+    let path = sandbox.path("integrations/lead-score.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // One change that has nothing to do with the input; and one after which the age is no field any more.
+    let other = text.replace("range: [0.9, 1]", "range: [0.901, 1]");
+    let fewer = text.replace("{ from: crm.leads }", "{ from: crm.leads, features: { age: input.previous } }");
+    for changed in [other, fewer] {
+        assert_ne!(changed, text);
+        let before = plan();
+        std::fs::write(&path, &changed).unwrap();
+        eventually("the change is in force", || plan() != before);
+        assert_eq!(look(), first);
+        assert_eq!(sandbox.json(&["reviews", "show", &id])["input"], first);
+        for page in ["decisions", "reviews"] {
+            let page = ada.page(&format!("/console/{page}/{id}"));
+            assert!(page.contains(">age</th><td") && page.contains(">job</th><td"), "{page}");
+        }
+    }
+    // The last plan does read another row: without an age.
+    sandbox.crm.add(2, 1);
+    let newer = || waiting().as_array().unwrap().iter().find(|one| one["subject"] == "2").cloned();
+    eventually("the new lead waits", || newer().is_some());
+    let newer = format!("/v1/reviews/{}", newer().unwrap()["id"].as_str().unwrap());
+    let newer = ask(&running, &desk, "GET", &newer, "").json()["input"].clone();
+    assert!(newer["job"] == "technician" && newer.get("age").is_none(), "{newer}");
+    // Only without that plan there are no names.
+    assert!(running.stop().success());
+    let records = rusqlite::Connection::open(sandbox.path(".tendon/records.db")).unwrap();
+    records.execute("DELETE FROM plans", []).unwrap();
+    let bare = sandbox.json(&["reviews", "show", &id])["input"].clone();
+    assert_eq!(bare.as_array().unwrap().len(), first.as_object().unwrap().len(), "{bare}");
 }

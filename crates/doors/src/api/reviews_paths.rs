@@ -69,7 +69,7 @@ pub(super) fn schemas() -> Map<String, Json> {
             "id": { "type": "string", "format": "uuid" }, "integration": text(), "state": state(), "at": time(), "due": time(),
             "outcome": text(), "output": number(), "band": text(), "subject": text(), "model": { "type": "object" },
             "why": text(), "input": { "type": ["object", "array"], "description":
-                "With `GET /v1/reviews/{id}` only. A list where the row was read under another plan than today's." },
+                "With `GET /v1/reviews/{id}` only. A list where the plan that the row was read under was not kept." },
             "verdict": { "type": "object", "required": ["verdict", "by", "at", "caller"], "properties": {
                 "verdict": { "enum": ["approve", "override", "reject"] }, "output": number(), "band": text(), "by": text(),
                 "note": text(), "at": time(), "caller": text() } } } },

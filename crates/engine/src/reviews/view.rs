@@ -46,7 +46,7 @@ pub struct ReviewView {
     /// Why a person is asked, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// The input, where it is wanted: an object; for a row that was read under another plan than today's, its values.
+    /// The input, where it is wanted: an object; for a row whose plan was not kept, its values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Json>,
     /// What a person said.
@@ -102,7 +102,7 @@ impl Engine {
             entries.iter().find(|entry| entry.facts.kind == EntryKind::Decision).ok_or_else(|| not_found(id))?;
         let mut shown = view(entry, &entries)?;
         if with_input {
-            shown.input = Some(self.input_of(entry)?);
+            shown.input = Some(self.input_of(entry).await?);
         }
         Ok(shown)
     }
@@ -110,12 +110,21 @@ impl Engine {
     /// The input of a recorded decision, as a person reads it.
     ///
     /// # Errors
-    /// `Gone` when its subject was erased; `Corrupt` when it cannot be read.
-    pub fn input_of(&self, entry: &Entry) -> Result<Json> {
-        let runtime = self.runtime();
-        let same = runtime.plan().digest == entry.facts.plan;
-        let ready = runtime.ready(&entry.facts.integration).filter(|_| same);
-        input(&stored::opened(entry)?.input, ready.map(|ready| &*ready.plan.input.schema))
+    /// `Gone` when its subject was erased; `Corrupt` when it cannot be read; `Unavailable` when the plan that it was recorded
+    /// under cannot be read now.
+    pub async fn input_of(&self, entry: &Entry) -> Result<Json> {
+        match Snapshot::parse(&stored::opened(entry)?.input)?.raw {
+            // What was sent may be no JSON.
+            Raw::Json(bytes) => serde_json::from_slice(&bytes).map_err(|_| {
+                Error::new(ErrorKind::Corrupt, "entry_unreadable", "the input of a recorded decision cannot be read")
+            }),
+            // A row has no names of its own: its fields were those of the plan of then.
+            Raw::Values(values) => {
+                let runtime = self.runtime_of(entry).await?;
+                let ready = runtime.as_ref().and_then(|runtime| runtime.ready(&entry.facts.integration));
+                Ok(row(&values, ready.map(|ready| &*ready.plan.input.schema)))
+            }
+        }
     }
 }
 
@@ -149,20 +158,11 @@ fn view(entry: &Entry, entries: &[Entry]) -> Result<ReviewView> {
     Ok(shown)
 }
 
-/// The input as a person reads it. `schema` is the one that it was given for, where that is still in force.
-fn input(snapshot: &[u8], schema: Option<&Schema>) -> Result<Json> {
-    let read = match Snapshot::parse(snapshot)?.raw {
-        Raw::Json(bytes) => serde_json::from_slice(&bytes).ok(),
-        Raw::Values(values) => {
-            let values = values.iter().map(Value::to_json);
-            Some(match schema {
-                Some(schema) => schema.fields.iter().map(|field| field.name.to_string()).zip(values).collect(),
-                None => values.collect(),
-            })
-        }
-    };
-    // What was sent may be no JSON.
-    read.ok_or_else(|| {
-        Error::new(ErrorKind::Corrupt, "entry_unreadable", "the input of a recorded decision cannot be read")
-    })
+/// A row as a person reads it. `schema` is the one that it was read for, where that is known.
+fn row(values: &[Value], schema: Option<&Schema>) -> Json {
+    let values = values.iter().map(Value::to_json);
+    match schema {
+        Some(schema) => schema.fields.iter().map(|field| field.name.to_string()).zip(values).collect(),
+        None => values.collect(),
+    }
 }

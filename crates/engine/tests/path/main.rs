@@ -10,6 +10,7 @@ mod exits;
 mod ladder;
 mod lookups;
 mod operations;
+mod past;
 mod real_model;
 mod recall;
 mod recall_histories;

@@ -92,7 +92,7 @@ async fn look(visit: &Visit) -> Result<Seen> {
     let decision = recorded.decision()?;
     // What a row holds beyond what was asked about is for those who work with it.
     let inside = known.operate || known.may_review(&decision.integration);
-    let input = if inside { Some(api.engine.input_of(&recorded.entry)?) } else { None };
+    let input = if inside { Some(api.engine.input_of(&recorded.entry).await?) } else { None };
     let values = if inside && !recorded.deliveries.is_empty() {
         visit.order(Order::Deliveries(id.to_owned())).await?.as_array().cloned().unwrap_or_default()
     } else {
