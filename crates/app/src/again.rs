@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tendon_doors::service::Explain;
 use tendon_engine::{
-    Engine, Past, Runtime,
+    Engine, Past, Runtime, Slot,
     replay::{ReplayReport, asked, replay as replay_with, replay_recalled},
     stored,
 };
@@ -25,18 +25,20 @@ use crate::installed;
 ///
 /// # Errors
 /// As [`stored::explain`], and as the objects'.
-pub(crate) fn explain(engine: &Engine, context: &Context, entry: &Entry) -> Result<Explanation> {
+pub(crate) async fn explain(engine: &Engine, context: &Context, entry: &Entry) -> Result<Explanation> {
     let runtime = engine.runtime();
-    let Some(model) = &entry.facts.model else { return stored::explain(entry, None) };
-    if let Some(slot) = runtime.slot(&model.digest) {
-        return stored::explain(entry, Some(&*slot.model));
-    }
-    match installed::slot(context, model) {
-        Ok(slot) => stored::explain(entry, Some(&*slot.model)),
-        // One explained when it was made needs no model.
-        Err(error) if error.kind() == ErrorKind::NotFound => stored::explain(entry, None),
-        Err(error) => Err(error),
-    }
+    let Some(model) = &entry.facts.model else { return stored::explain(entry, None, None) };
+    let slot = match runtime.slot(&model.digest) {
+        Some(slot) => Slot::clone(slot),
+        None => match installed::slot(context, model) {
+            Ok(slot) => slot,
+            // One explained when it was made needs no model.
+            Err(error) if error.kind() == ErrorKind::NotFound => return stored::explain(entry, None, None),
+            Err(error) => return Err(error),
+        },
+    };
+    let then = if stored::wants_plan(entry, &*slot.model)? { engine.runtime_of(entry).await? } else { None };
+    stored::explain(entry, Some(&*slot.model), then.as_deref())
 }
 
 /// The plans that were kept when they came in force.
@@ -55,7 +57,7 @@ impl Past for KeptPlans {
 pub(crate) fn explainer(engine: Arc<Engine>, context: Context) -> Explain {
     Arc::new(move |entry| {
         let (engine, context) = (engine.clone(), context.clone());
-        async move { explain(&engine, &context, &entry) }.boxed()
+        async move { explain(&engine, &context, &entry).await }.boxed()
     })
 }
 

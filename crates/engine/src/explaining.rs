@@ -4,13 +4,22 @@
 use std::cmp::Ordering;
 
 use tendon_kernel::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, Value,
     decision::{Explanation, Reason, Rung},
     sockets::model::{Contributions, Feature, FeatureKind, Matrix, Model},
 };
 
+/// What came in for the feature at a place of the row; `None`: that cannot be told any more. It is asked about categories without a
+/// code only, and decides over words, never over a number.
+pub(crate) type CameIn<'a> = &'a dyn Fn(usize) -> Option<Value>;
+
 /// Explains one row. Of a model with several outputs, the largest is explained: it is the decision's number.
-pub(crate) fn of_model(model: &dyn Model, row: &[f64], classes: Option<&[f64]>) -> Result<Explanation> {
+pub(crate) fn of_model(
+    model: &dyn Model,
+    row: &[f64],
+    classes: Option<&[f64]>,
+    came_in: CameIn<'_>,
+) -> Result<Explanation> {
     let matrix = Matrix { values: row.to_vec(), columns: row.len() };
     let explained = classes.map_or(0, largest);
     let mut rows = model.explain(&matrix)?;
@@ -18,7 +27,7 @@ pub(crate) fn of_model(model: &dyn Model, row: &[f64], classes: Option<&[f64]>) 
     if explained >= outputs.len() {
         return Err(no_contributions());
     }
-    Ok(in_words(&model.signature().features, row, &outputs.swap_remove(explained)))
+    Ok(in_words(&model.signature().features, row, &outputs.swap_remove(explained), came_in))
 }
 
 /// How an explanation is called that names a rung.
@@ -48,32 +57,47 @@ fn largest(classes: &[f64]) -> usize {
     best
 }
 
-fn in_words(features: &[Feature], row: &[f64], contributions: &Contributions) -> Explanation {
+fn in_words(features: &[Feature], row: &[f64], contributions: &Contributions, came_in: CameIn<'_>) -> Explanation {
     let mut reasons: Vec<Reason> = features
         .iter()
         .zip(row)
         .zip(&contributions.values)
-        .map(|((feature, &number), &contribution)| reason(feature, number, contribution))
+        .enumerate()
+        .map(|(place, ((feature, &number), &contribution))| {
+            reason(feature, contribution, shown(feature, number, || came_in(place)))
+        })
         .collect();
     // Stable: equal magnitudes keep the signature's order.
     reasons.sort_by(|a, b| b.contribution.abs().partial_cmp(&a.contribution.abs()).unwrap_or(Ordering::Equal));
     Explanation { method: "treeshap".into(), base: contributions.base, margin: contributions.margin, reasons }
 }
 
-fn reason(feature: &Feature, number: f64, contribution: f64) -> Reason {
-    let (value, shown) = match (&feature.kind, number) {
-        (_, number) if number.is_nan() => (serde_json::Value::Null, None),
-        (FeatureKind::Category { values }, code) => match category(values, code) {
-            Some(text) => (text.into(), Some(text.to_owned())),
-            None => (code.into(), Some(short(code))),
+/// Whether the row alone does not tell what came in: see [`CameIn`].
+pub(crate) fn is_unclear(model: &dyn Model, row: &[f64]) -> bool {
+    let mut features = model.signature().features.iter().zip(row);
+    features.any(|(feature, number)| matches!(feature.kind, FeatureKind::Category { .. }) && number.is_nan())
+}
+
+/// A feature's value, and what it is in a sentence.
+fn shown(feature: &Feature, number: f64, came_in: impl FnOnce() -> Option<Value>) -> (serde_json::Value, String) {
+    let none = serde_json::Value::Null;
+    match (&feature.kind, number) {
+        (FeatureKind::Category { .. }, number) if number.is_nan() => match came_in() {
+            Some(Value::Null) => (none, " is missing:".into()),
+            Some(unknown) => (unknown.to_json(), " is a value that the model does not know:".into()),
+            None => (none, " is missing, or a value that the model does not know:".into()),
         },
-        (_, number) => (number.into(), Some(short(number))),
-    };
-    let effect = effect_in_words(contribution);
-    let text = match shown {
-        Some(shown) => format!("{} = {shown} {effect}", feature.name),
-        None => format!("{} is missing: {effect}", feature.name),
-    };
+        (_, number) if number.is_nan() => (none, " is missing:".into()),
+        (FeatureKind::Category { values }, code) => match category(values, code) {
+            Some(text) => (text.into(), format!(" = {text}")),
+            None => (code.into(), format!(" = {}", short(code))),
+        },
+        (_, number) => (number.into(), format!(" = {}", short(number))),
+    }
+}
+
+fn reason(feature: &Feature, contribution: f64, (value, is): (serde_json::Value, String)) -> Reason {
+    let text = format!("{}{is} {}", feature.name, effect_in_words(contribution));
     Reason { feature: feature.name.as_str().into(), value, contribution, text }
 }
 

@@ -6,7 +6,7 @@ mod recalled;
 use std::sync::Arc;
 
 use tendon_kernel::{
-    Error, ErrorKind, Id, Result,
+    Error, ErrorKind, Id, Record, Result,
     decision::{Decision, Outcome, Rung},
     sockets::{ledger::Entry, model::Matrix},
 };
@@ -19,7 +19,7 @@ use crate::{
     engine::Engine,
     lookup,
     record_format::Snapshot,
-    runtime::{Runtime, Slot},
+    runtime::{Ready, Runtime, Slot},
     stages::{enrich, fall_back, infer, judge, validate},
     stored,
 };
@@ -111,9 +111,14 @@ fn again(recorded: &Decision, snapshot: &Snapshot, runtime: &Runtime) -> Result<
             .with("integration", &recorded.integration)
             .hint("replay with the recorded plan")
     })?;
-    let mut case = Case::new(0, recorded.id, snapshot.raw.clone().into_input());
-    case.slot = slot(recorded, runtime)?;
-    Ok(Batch {
+    let mut batch = begun(recorded, snapshot, ready);
+    let slot = slot(recorded, runtime)?;
+    batch.cases.iter_mut().for_each(|case| case.slot.clone_from(&slot));
+    Ok(batch)
+}
+
+fn begun(recorded: &Decision, snapshot: &Snapshot, ready: &Arc<Ready>) -> Batch {
+    Batch {
         ready: ready.clone(),
         caller: Caller { id: "".into(), scope: "".into(), integrations: None },
         door: recorded.door,
@@ -121,8 +126,18 @@ fn again(recorded: &Decision, snapshot: &Snapshot, runtime: &Runtime) -> Result<
         deadline: tendon_kernel::context::Deadline(std::time::Duration::MAX),
         at: snapshot.now,
         matrix: Matrix::default(),
-        cases: vec![case],
-    })
+        cases: vec![Case::new(0, recorded.id, snapshot.raw.clone().into_input())],
+    }
+}
+
+/// The record that a decision's features were computed from, as its own plan reads it; `None` where `runtime` does not have the
+/// integration.
+pub(crate) fn record(recorded: &Decision, snapshot: &Snapshot, runtime: &Runtime) -> Option<(Arc<Ready>, Record)> {
+    let mut batch = begun(recorded, snapshot, runtime.ready(&recorded.integration)?);
+    validate::run(&mut batch);
+    lookup::restore(&snapshot.lookups, &mut batch);
+    let record = batch.cases.pop()?.record?;
+    Some((batch.ready, record))
 }
 
 fn source_needed(from: Id) -> Error {

@@ -1,5 +1,7 @@
 //! Decisions read back from their entries, and explained from what the entry holds.
 
+use std::cell::LazyCell;
+
 use tendon_kernel::{
     Error, ErrorKind, Result,
     decision::{Decision, Explanation, Outcome, Rung},
@@ -13,6 +15,9 @@ use crate::{
     engine::Engine,
     explaining,
     record_format::{More, Snapshot, corrupt},
+    replay,
+    runtime::Runtime,
+    stages::enrich,
     took::Took,
 };
 
@@ -28,12 +33,13 @@ pub fn decision(entry: &Entry) -> Result<Decision> {
 }
 
 /// Explains a recorded decision: as it was explained then, or from the recorded row with the model that answered it.
-/// `model` must be the version that the entry names (the app finds it by digest among the objects).
+/// `model` must be the version that the entry names (the app finds it by digest among the objects); `then`, where there is one, has
+/// the plan that it was recorded under: a row alone does not tell a value that the model does not know from none.
 ///
 /// # Errors
 /// `Gone` when the subject was erased; `Unsupported` when there is nothing to explain (no output); `NotFound` when the
 /// model is needed and not given; the model's own.
-pub fn explain(entry: &Entry, model: Option<&dyn Model>) -> Result<Explanation> {
+pub fn explain(entry: &Entry, model: Option<&dyn Model>, then: Option<&Runtime>) -> Result<Explanation> {
     let body = opened(entry)?;
     if let Some(explanation) = explanation(body)? {
         return Ok(explanation);
@@ -47,7 +53,23 @@ pub fn explain(entry: &Entry, model: Option<&dyn Model>) -> Result<Explanation> 
     }
     let model = model.ok_or_else(|| model_needed(entry))?;
     let snapshot = Snapshot::parse(&body.input)?;
-    explaining::of_model(model, &snapshot.features, decision.classes.as_deref())
+    // A recalled answer's row is of another input.
+    let then = then.filter(|_| decision.recalled.is_none());
+    let record = LazyCell::new(|| replay::record(&decision, &snapshot, then?));
+    let came_in = |place| {
+        let (ready, record) = record.as_ref()?;
+        enrich::came_in(&ready.plan, record, snapshot.now, place)
+    };
+    explaining::of_model(model, &snapshot.features, decision.classes.as_deref(), &came_in)
+}
+
+/// Whether the words of its explanation depend on the plan that it was recorded under.
+///
+/// # Errors
+/// As [`decision`].
+pub fn wants_plan(entry: &Entry, model: &dyn Model) -> Result<bool> {
+    let body = opened(entry)?;
+    Ok(body.explanation.is_empty() && explaining::is_unclear(model, &Snapshot::parse(&body.input)?.features))
 }
 
 /// How long the stages of its path took; `None`: it was recorded before that was kept.
@@ -71,7 +93,8 @@ impl Engine {
     pub fn explain_stored(&self, entry: &Entry) -> Result<Explanation> {
         let runtime = self.runtime();
         let slot = entry.facts.model.as_ref().and_then(|model| runtime.slot(&model.digest));
-        explain(entry, slot.map(|slot| &*slot.model))
+        let then = (runtime.plan().digest == entry.facts.plan).then_some(&*runtime);
+        explain(entry, slot.map(|slot| &*slot.model), then)
     }
 }
 

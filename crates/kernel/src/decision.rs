@@ -142,7 +142,7 @@ impl Outcome {
 pub struct Reason {
     /// Feature.
     pub feature: Arc<str>,
-    /// Its value as the model saw it (text for categories); null when missing.
+    /// Its value as the model saw it (text for categories), or as it came in where the model does not know it; null when missing.
     pub value: serde_json::Value,
     /// Additive contribution to the margin.
     pub contribution: f64,

@@ -68,7 +68,7 @@ pub(super) async fn explain(parts: &Parts, id: &str) -> Result<Json> {
     if entry.body.is_none() {
         return Err(erased());
     }
-    let explanation = again::explain(&parts.engine, &parts.context, &entry)?;
+    let explanation = again::explain(&parts.engine, &parts.context, &entry).await?;
     Ok(json!({ "id": entry.facts.id, "explanation": explanation }))
 }
 

@@ -52,7 +52,7 @@ pub(super) fn fixed() -> Map<String, Json> {
             "properties": {
                 "method": text(), "base": { "type": "number" }, "margin": { "type": "number" },
                 "reasons": { "type": "array", "items": { "type": "object", "properties": {
-                    "feature": text(), "value": { "description": "As the model saw it; null when missing, and for callers who did not ask and neither operate nor review the integration." },
+                    "feature": text(), "value": { "description": "As the model saw it, or as it came in where the model does not know it; null when missing, and for callers who did not ask and neither operate nor review the integration." },
                     "contribution": { "type": "number" }, "text": text() } } },
             },
         },

@@ -1,7 +1,7 @@
 //! Enrich: what is to be looked up is, and a record becomes a row of the model's matrix. One feature that has no value for one record ends that record, not
 //! the batch.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use tendon_kernel::{Error, ErrorKind, Record, Result, Timestamp, Value, decision::Outcome, sockets::model::Matrix};
 use tendon_plan::{
@@ -42,17 +42,27 @@ pub(crate) fn features(batch: &mut Batch) {
 
 fn row(plan: &IntegrationPlan, record: &Record, at: Timestamp, out: &mut Vec<f64>) -> Result<()> {
     for feature in &plan.features {
-        let computed;
-        let value = match &feature.source {
-            Source::Field(index) => record.values.get(*index).unwrap_or(&Value::Null),
-            Source::Program(program) => {
-                computed = program.eval(&scope(record, at, None, None)).map_err(|cause| no_value(feature, &cause))?;
-                &computed
-            }
-        };
-        out.push(encode(feature, value)?);
+        let value = value(feature, record, at)?;
+        out.push(encode(feature, &value)?);
     }
     Ok(())
+}
+
+/// What a feature's number is made from.
+fn value<'a>(feature: &FeaturePlan, record: &'a Record, at: Timestamp) -> Result<Cow<'a, Value>> {
+    match &feature.source {
+        Source::Field(index) => Ok(Cow::Borrowed(record.values.get(*index).unwrap_or(&Value::Null))),
+        Source::Program(program) => {
+            let computed = program.eval(&scope(record, at, None, None));
+            computed.map(Cow::Owned).map_err(|cause| no_value(feature, &cause))
+        }
+    }
+}
+
+/// What came in for the feature at a place of the row: a row says of a category that the model does not know, and of none at all,
+/// the same.
+pub(crate) fn came_in(plan: &IntegrationPlan, record: &Record, at: Timestamp, place: usize) -> Option<Value> {
+    value(plan.features.get(place)?, record, at).ok().map(Cow::into_owned)
 }
 
 fn encode(feature: &FeaturePlan, value: &Value) -> Result<f64> {

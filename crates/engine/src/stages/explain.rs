@@ -9,6 +9,7 @@ use tendon_plan::plan::ExplainPlan;
 use crate::{
     batch::{Batch, Case, scope},
     explaining,
+    stages::enrich,
 };
 
 /// Explains the open cases that ask for it.
@@ -28,7 +29,10 @@ pub(crate) fn run(batch: &mut Batch) {
                 Some(explaining::of_rung(rung, output, case.why.as_deref()))
             }
             (_, Some(row), Some(slot)) => {
-                let explained = explaining::of_model(&*slot.model, row, case.classes.as_deref());
+                // A recalled answer's row is of another input.
+                let record = case.record.as_ref().filter(|_| hit.is_none());
+                let came_in = |place| enrich::came_in(&ready.plan, record?, at, place);
+                let explained = explaining::of_model(&*slot.model, row, case.classes.as_deref(), &came_in);
                 explained.inspect_err(|error| tracing::warn!(?error, "a decision could not be explained")).ok()
             }
             _ => None,

@@ -175,7 +175,7 @@ fn check(path: &str) {
 
         assert!(engine.replay(&entry).unwrap().same);
         entry.body.as_mut().unwrap().explanation.clear();
-        let later = stored::explain(&entry, Some(&*model)).unwrap();
+        let later = stored::explain(&entry, Some(&*model), Some(&engine.runtime())).unwrap();
         assert_eq!(later, explanation, "{path}: explained later is explained now");
     }
 }

@@ -93,6 +93,21 @@ fn a_hit_is_recorded_explained_and_replayed_against_its_source() {
     assert!(!replay_recalled(&forged, &source, &runtime).unwrap().same);
 }
 
+/// The row that the model saw is the source's: what came in with the question itself says nothing of it.
+#[test]
+fn a_recalled_answer_is_not_explained_by_its_own_category() {
+    let (sim, bench) = world(HOUR, Duration::ZERO);
+    let first = one(&sim, &bench, json(r#"{"n": 1, "balance": 900, "job": "retired"}"#)).unwrap();
+    let second = one(&sim, &bench, json(r#"{"n": 1, "balance": 900, "job": "student"}"#)).unwrap();
+    assert!(second.decision.recalled.is_some());
+    let told = [&first, &second].map(|answer| {
+        let explanation = bench.engine.explain_stored(&entry(&bench, answer)).unwrap();
+        explanation.reasons.into_iter().find(|reason| &*reason.feature == "job").unwrap().text
+    });
+    assert_eq!(told[0], "job is a value that the model does not know: raises the score");
+    assert_eq!(told[1], "job is missing, or a value that the model does not know: raises the score");
+}
+
 /// A cache that takes its time to find what it has.
 struct Late(MemoryCache, Context, Duration);
 
