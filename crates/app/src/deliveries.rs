@@ -3,8 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use tendon_engine::{DeliverySink, outbox::Outbox};
+use tendon_engine::{
+    DeliverySink,
+    outbox::{self, DeliveryReport, Outbox},
+};
 use tendon_kernel::{
+    Result,
     decision::{Decision, Delivery},
     sockets::ledger::Entry,
 };
@@ -33,6 +37,16 @@ impl Deliveries {
     /// The outbox in use.
     pub(crate) fn current(&self) -> Arc<Outbox> {
         self.current.load_full()
+    }
+
+    /// The deliveries of a decision with their states, from all its entries and from what waits.
+    ///
+    /// # Errors
+    /// `Corrupt` when an entry cannot be read.
+    pub(crate) fn reports(&self, entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
+        let mut reports = outbox::report(entries)?;
+        self.current().complete(&mut reports);
+        Ok(reports)
     }
 
     /// From here on accepted deliveries wait for [`Deliveries::resume`].

@@ -13,11 +13,14 @@ use tendon_doors::{
     service::{Desk, Service, SystemView},
     trust::{Gate, GateParts},
 };
-use tendon_engine::outbox::{DeadLetter, DeskState, Edit, Payload, Place, Waits};
+use tendon_engine::outbox::{self, DeadLetter, DeliveryReport, DeskState, Edit, Payload, Place, Waits};
 use tendon_kernel::{
     Error, ErrorKind, Id, Result as Told, Timestamp,
     context::Context,
-    sockets::{http::HttpClient, ledger::LedgerState},
+    sockets::{
+        http::HttpClient,
+        ledger::{Entry, LedgerState},
+    },
 };
 use tendon_platform::OutgoingHttp;
 use tendon_testkit::{MemStore, Promise, TestKeys, TestSecrets};
@@ -143,6 +146,10 @@ impl Office for Nothing {
 impl Desk for Nothing {
     fn systems(&self) -> Vec<SystemView> {
         Vec::new()
+    }
+
+    fn deliveries(&self, entries: &[Entry]) -> Told<Vec<DeliveryReport>> {
+        outbox::report(entries)
     }
 
     fn letters(&self, _: Option<Place>, _: usize) -> BoxFuture<'_, Told<Vec<DeadLetter>>> {

@@ -1,7 +1,7 @@
 //! Orders about decisions: what the ledger keeps of them, why they are what they are, and whether they come out again.
 
 use serde_json::{Map, Value as Json, json};
-use tendon_engine::{lookup::LookedUp, outbox, record_format::Snapshot, stored};
+use tendon_engine::{lookup::LookedUp, record_format::Snapshot, stored};
 use tendon_kernel::{
     Error, ErrorKind, Id, Result, Timestamp,
     sockets::ledger::{Entry, EntryKind, Query},
@@ -14,7 +14,7 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
     let mut shown = summary(&entry);
     let Some(body) = &entry.body else { return Err(erased()) };
     shown["decision"] = read(&body.output)?;
-    shown["deliveries"] = serde_json::to_value(outbox::report(&entries)?).unwrap_or_default();
+    shown["deliveries"] = serde_json::to_value(parts.deliveries.reports(&entries)?).unwrap_or_default();
     let looked_up = looked_up(&body.input)?;
     if !looked_up.is_empty() {
         shown["looked_up"] = looked_up.into();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 use tendon_engine::{
-    outbox::{self, DeliveryReport, delivery_place},
+    outbox::{DeliveryReport, delivery_place},
     preview::{Preview, PreviewRow, preview as preview_rows},
     systems::System,
 };
@@ -47,7 +47,7 @@ pub(super) async fn list(
         before = Some(last.seq);
         for decision in &found {
             let entries = parts.ledger.entries_of(decision.facts.id).await?;
-            for report in outbox::report(&entries)? {
+            for report in parts.deliveries.reports(&entries)? {
                 rows.push(shown(decision, &report));
             }
             if rows.len() >= limit {
@@ -66,7 +66,7 @@ pub(crate) async fn recent(parts: &Parts, before: Option<u64>) -> Result<Json> {
     let mut rows = Vec::new();
     for decision in &found {
         let entries = parts.ledger.entries_of(decision.facts.id).await?;
-        rows.extend(outbox::report(&entries)?.iter().map(|report| shown(decision, report)));
+        rows.extend(parts.deliveries.reports(&entries)?.iter().map(|report| shown(decision, report)));
     }
     let next = found.last().filter(|_| found.len() == RECENT).map(|last| last.seq);
     Ok(json!({ "rows": rows, "decisions": found.len(), "next": next }))
@@ -74,7 +74,7 @@ pub(crate) async fn recent(parts: &Parts, before: Option<u64>) -> Result<Json> {
 
 pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
     let (decision, entries, only) = find(parts, id).await?;
-    let reports = outbox::report(&entries)?.into_iter();
+    let reports = parts.deliveries.reports(&entries)?.into_iter();
     let reports = reports.filter(|report| only.as_ref().is_none_or(|only| *only == report.id));
     let rows: Vec<Json> = reports.map(|report| shown(&decision, &report)).collect();
     if rows.is_empty() {
@@ -85,7 +85,7 @@ pub(super) async fn show(parts: &Parts, id: &str) -> Result<Json> {
 
 pub(super) async fn undo(parts: &Parts, id: &str, by: &str) -> Result<Json> {
     let (decision, entries, only) = find(parts, id).await?;
-    let reports = outbox::report(&entries)?;
+    let reports = parts.deliveries.reports(&entries)?;
     let plan = parts.engine.runtime().plan().clone();
     // Of a decision all that was written is undone; one delivery that was named is tried, so that it says why not.
     let meant = reports.iter().filter(|report| match &only {

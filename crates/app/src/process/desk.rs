@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tendon_doors::service::{Desk, SystemView};
 use tendon_engine::{
-    outbox::{DeadLetter, Edit, Payload, Place},
+    outbox::{DeadLetter, DeliveryReport, Edit, Payload, Place},
     systems::BreakerState,
 };
-use tendon_kernel::{Error, ErrorKind, Id, Result};
+use tendon_kernel::{Error, ErrorKind, Id, Result, sockets::ledger::Entry};
 use tokio::sync::oneshot;
 
 use crate::{orders, wiring::Parts};
@@ -40,13 +40,18 @@ impl Desk for ProcessDesk {
                 name: name.clone(),
                 kind: plan.kind.clone(),
                 breaker,
-                last_failure,
+                // Reading may go well while no write does.
+                last_failure: last_failure.or_else(|| desk.and_then(|desk| desk.last_failure.clone())),
                 waiting: desk.map_or(0, |desk| desk.waiting),
                 more: desk.is_some_and(|desk| desk.more),
                 oldest: desk.and_then(|desk| desk.oldest),
             }
         };
         runtime.plan().systems.iter().map(view).collect()
+    }
+
+    fn deliveries(&self, entries: &[Entry]) -> Result<Vec<DeliveryReport>> {
+        self.parts.deliveries.reports(entries)
     }
 
     fn letters(&self, after: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>>> {

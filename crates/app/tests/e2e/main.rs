@@ -25,6 +25,7 @@ mod keys;
 mod letters;
 mod limits;
 mod listening;
+mod locked;
 mod lookups;
 mod matrix;
 mod oidc;

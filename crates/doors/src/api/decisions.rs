@@ -35,9 +35,9 @@ pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> R
             Found::Recorded(recorded) => recorded,
             Found::Pending(pending) => return Ok(Err(pending)),
         };
-        // What is shown only changes when another entry concerns the decision.
+        // What is shown only changes when another entry concerns the decision, or a delivery that waits was tried.
         let explained = if explain { format!("-x{}", veil(&known, &recorded.entry.facts)) } else { String::new() };
-        let tag = format!("{}-{}{explained}", recorded.seq, recorded.entries);
+        let tag = format!("{}-{}{}{explained}", recorded.seq, recorded.entries, recorded.tried());
         Ok(Ok((write(&recorded)?, recorded.entry.facts.id, tag, recorded.awaits_review())))
     };
     match found.await {

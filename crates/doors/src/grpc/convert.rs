@@ -261,7 +261,7 @@ pub(super) fn delivery(report: DeliveryView) -> pb::Delivery {
         system: report.system.to_string(),
         resource: report.resource.to_string(),
         state: word(&report.state),
-        attempts: report.attempts,
+        attempts: report.attempts.unwrap_or_default(),
         cause: report.cause.unwrap_or_default(),
     }
 }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     api::{Api, PartHealth, health},
     console::{Slot, Span},
+    figure::count,
     service::SystemView,
     trust::Known,
 };
@@ -189,11 +190,25 @@ impl Trouble {
         let why = match told {
             Some(Json::String(text)) => text.clone(),
             Some(other) => other.to_string(),
+            None if part.detail["systems"].is_object() => held_up(&part.detail["systems"]),
             None if part.vital => "does not work; decisions cannot be answered".to_owned(),
             None => "does not work as it should".to_owned(),
         };
         (!part.ok).then(|| Self { part: part.name.clone(), why, vital: part.vital })
     }
+}
+
+/// Which systems of the outbox keep what waits, and why.
+fn held_up(systems: &Json) -> String {
+    let systems = systems.as_object().into_iter().flatten();
+    let failing = systems.filter(|(_, desk)| desk["failures"] != 0 || desk["breaker"] != "closed");
+    let line = |(system, desk): (&String, &Json)| {
+        let waiting = count(desk["unfinished"].as_u64().unwrap_or_default());
+        let more = if desk["more"] == true { "+" } else { "" };
+        let why = desk["last_failure"].as_str().unwrap_or("writing fails");
+        format!("{system}: {waiting}{more} write-backs wait; {why}")
+    };
+    failing.map(line).collect::<Vec<_>>().join(" · ")
 }
 
 fn systems(parts: &[PartHealth], views: Vec<SystemView>) -> Vec<SystemRow> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tendon_engine::{
     Engine,
-    outbox::{DeadLetter, Edit, Payload, Place},
+    outbox::{DeadLetter, DeliveryReport, Edit, Payload, Place},
     systems::BreakerState,
 };
 use tendon_kernel::{Error, ErrorKind, Result, Timestamp, decision::Explanation, sockets::ledger::Entry};
@@ -44,7 +44,7 @@ pub struct SystemView {
     pub kind: Arc<str>,
     /// The circuit breaker: `closed` while all is well.
     pub breaker: BreakerState,
-    /// What went wrong last, in a word; nothing while all is well.
+    /// What went wrong last, in reading or in writing; nothing while all is well.
     pub last_failure: Option<String>,
     /// Deliveries that wait for it in memory.
     pub waiting: usize,
@@ -58,6 +58,8 @@ pub struct SystemView {
 pub trait Desk: Send + Sync {
     /// The systems of the plan in force, by name.
     fn systems(&self) -> Vec<SystemView>;
+    /// The deliveries of a decision, from all its entries and from what waits.
+    fn deliveries(&self, entries: &[Entry]) -> Result<Vec<DeliveryReport>>;
     /// Dead letters, oldest first, after a place.
     fn letters(&self, after: Option<Place>, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter>>>;
     /// How many entries there were when a dead letter last came or went.

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tendon_engine::{
-    outbox::{self, DeliveryReport},
-    reviews, stored,
-};
+use tendon_engine::{outbox::DeliveryReport, reviews, stored};
 use tendon_kernel::{
     Error, ErrorKind, Id, Result,
     decision::{Decision, DeliveryState, Explanation},
@@ -57,9 +54,10 @@ pub struct DeliveryView {
     pub resource: Arc<str>,
     /// Where it stands.
     pub state: DeliveryState,
-    /// Attempts made, as far as recorded.
-    pub attempts: u32,
-    /// Cause, when dead.
+    /// Attempts made: as recorded; of one that waits, those of this process. Nothing: nobody here knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Cause, when dead; of one that waits, what keeps it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Who changed what is written; for the console.
@@ -78,6 +76,16 @@ impl Recorded {
     /// Whether its answer waits for a person.
     pub fn awaits_review(&self) -> bool {
         self.standing.as_ref().is_some_and(Decision::awaits_review)
+    }
+
+    /// What its deliveries that wait add to what tells one look from another: they are tried again without an entry.
+    pub(crate) fn tried(&self) -> String {
+        let waiting = self.deliveries.iter().filter(|one| one.state == DeliveryState::Pending);
+        let tried = |one: &DeliveryView| {
+            let kept = if one.cause.is_some() { "k" } else { "" };
+            format!("-t{}{kept}", one.attempts.map_or_else(String::new, |attempts| attempts.to_string()))
+        };
+        waiting.map(tried).collect()
     }
 
     /// The decision as it stands, with its explanation when one was recorded with it.
@@ -112,7 +120,7 @@ impl Service {
     ) -> Result<Recorded> {
         let body = decided(&entry)?;
         let decision = raw(&body.output)?;
-        let deliveries = outbox::report(entries)?.into_iter().map(DeliveryView::from).collect();
+        let deliveries = self.desk.deliveries(entries)?.into_iter().map(DeliveryView::from).collect();
         let explanation = if explain { self.explained(sight, &entry).await? } else { None };
         let standing = standing(&entry, entries)?.map(|decision| sight.decision(decision));
         let review = standing.as_ref().and_then(Reviewed::of);

@@ -42,7 +42,7 @@ pub struct DeskState {
     pub oldest: Option<Timestamp>,
     /// The circuit breaker.
     pub breaker: BreakerState,
-    /// The last failure, when the breaker counts one.
+    /// What went wrong last: in writing, while it does not go; or in any call, while the breaker counts it.
     pub last_failure: Option<String>,
     /// Batches in a row that failed as a whole. The breaker need not know: reading may go well meanwhile.
     pub failures: u32,
@@ -59,6 +59,8 @@ pub(super) struct State {
     /// Before this moment nothing is tried: the system as a whole failed.
     pub(super) pause_until: Duration,
     failures: u32,
+    /// What went wrong last, while batches fail.
+    pub(super) failure: Option<String>,
     counts: Counts,
 }
 
@@ -81,6 +83,7 @@ impl Desk {
             left_out: 0,
             pause_until: Duration::ZERO,
             failures: 0,
+            failure: None,
             counts: Counts::default(),
         };
         let (stop, _) = watch::channel(false);
@@ -133,7 +136,7 @@ impl Desk {
             ended: state.counts,
             oldest: state.queue.oldest(),
             breaker,
-            last_failure,
+            last_failure: state.failure.clone().or(last_failure),
             failures: state.failures,
         }
     }
@@ -214,7 +217,7 @@ impl Shared {
                 let now = self.context.clock.now();
                 let (rest, over) = batch.into_iter().partition(|pending| goes_on(&desk.system, pending, now));
                 self.settle(desk, given_up(over, &error));
-                self.postpone(desk, rest);
+                self.postpone(desk, rest, &error);
             }
             Err(error) if batch.len() == 1 => {
                 self.settle(
@@ -257,15 +260,22 @@ impl Shared {
     }
 
     /// The system failed as a whole: everything waits, none of it is to blame.
-    fn postpone(&self, desk: &Desk, batch: Vec<Pending>) {
+    fn postpone(&self, desk: &Desk, batch: Vec<Pending>, why: &Error) {
         let now = self.context.clock.monotonic();
         let mut state = desk.lock();
         let wait = backoff(state.failures, FIRST_WAIT, LONGEST_WAIT, &self.context).max(desk.system.retry_in());
+        let first = state.failures == 0;
         state.failures = state.failures.saturating_add(1);
+        state.failure = Some(why.to_string());
         state.pause_until = now.saturating_add(wait);
         for mut pending in batch {
             pending.attempts = pending.attempts.saturating_add(1);
             state.queue.put_back(pending);
+        }
+        drop(state);
+        if first {
+            let (system, code) = (desk.system.name(), why.code());
+            tracing::warn!(%system, code, "writing fails; what waits is tried again: {why}");
         }
     }
 
@@ -309,7 +319,7 @@ impl Shared {
             // Not recorded is not done: the next attempt finds our values there and says so.
             Err(error) => {
                 tracing::warn!(code = error.code(), "delivery outcomes could not be recorded; they are tried again");
-                self.postpone(desk, ended);
+                self.postpone(desk, ended, &error);
             }
         }
     }
@@ -348,8 +358,13 @@ impl Shared {
 impl Desk {
     fn calm(&self) {
         let mut state = self.lock();
-        state.failures = 0;
+        let failures = std::mem::take(&mut state.failures);
+        state.failure = None;
         state.pause_until = Duration::ZERO;
+        drop(state);
+        if failures > 0 {
+            tracing::info!(system = %self.system.name(), failures, "writing goes on");
+        }
     }
 
     /// What can be written now, or when to look again.

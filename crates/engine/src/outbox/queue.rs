@@ -127,6 +127,8 @@ fn write(pending: &Pending) -> Write {
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: BTreeMap<(Lane, Place), Pending>,
+    /// Attempts at those that are taken.
+    taken: BTreeMap<Place, u32>,
     rows: HashMap<Arc<str>, BTreeSet<Place>>,
 }
 
@@ -163,7 +165,9 @@ impl Queue {
                 chosen.push(*at);
             }
         }
-        chosen.iter().filter_map(|at| self.waiting.remove(at)).collect()
+        let taken: Vec<_> = chosen.iter().filter_map(|at| self.waiting.remove(at)).collect();
+        self.taken.extend(taken.iter().map(|pending| (pending.place, pending.attempts)));
+        taken
     }
 
     fn is_oldest(&self, pending: &Pending) -> bool {
@@ -175,6 +179,12 @@ impl Queue {
         self.waiting.values().take(most).map(|pending| (pending, !self.is_oldest(pending)))
     }
 
+    /// How often this process has tried a delivery, waiting or taken; `None`: it is not here.
+    pub(super) fn attempts(&self, place: Place) -> Option<u32> {
+        let waits = [Lane::Live, Lane::Backfill].iter().find_map(|lane| self.waiting.get(&(*lane, place)));
+        waits.map(|pending| pending.attempts).or_else(|| self.taken.get(&place).copied())
+    }
+
     /// How many wait of each integration: added to what others counted.
     pub(super) fn count(&self, all: &mut BTreeMap<Arc<str>, usize>) {
         for pending in self.waiting.values() {
@@ -184,11 +194,13 @@ impl Queue {
 
     /// Puts a taken delivery back, to be tried again.
     pub(super) fn put_back(&mut self, pending: Pending) {
+        self.taken.remove(&pending.place);
         self.waiting.insert((pending.lane, pending.place), pending);
     }
 
     /// Forgets a taken delivery: its row is free for the next one.
     pub(super) fn finish(&mut self, pending: &Pending) {
+        self.taken.remove(&pending.place);
         if let Some(places) = self.rows.get_mut(&pending.row) {
             places.remove(&pending.place);
             if places.is_empty() {
@@ -259,6 +271,15 @@ mod tests {
         let taken = queue.take(Duration::ZERO, 9, true);
         assert_eq!(taken.iter().map(|one| one.place.0).collect::<Vec<_>>(), [2, 0]);
         assert_eq!(told(&queue, 9), [(1, true), (3, true)]);
+        // What is being written is known by how often it was tried before.
+        let mut tried = taken[0].clone();
+        tried.attempts = 3;
+        queue.put_back(tried);
+        assert_eq!([0, 1, 2, 4].map(|seq| queue.attempts((seq, 0))), [Some(0), Some(0), Some(3), None]);
+        let again = queue.take(Duration::ZERO, 9, true).remove(0);
+        assert_eq!(queue.attempts(again.place), Some(3));
+        queue.finish(&again);
+        assert_eq!(queue.attempts(again.place), None);
     }
 
     proptest! {

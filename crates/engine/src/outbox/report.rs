@@ -22,13 +22,13 @@ pub struct DeliveryReport {
     pub resource: Arc<str>,
     /// Where it stands.
     pub state: DeliveryState,
-    /// Attempts made, as far as recorded.
-    pub attempts: u32,
+    /// Attempts made: as recorded; of one that waits, those of this process. `None`: nobody here knows.
+    pub attempts: Option<u32>,
     /// Fields and new values.
     pub set: Vec<(String, Value)>,
     /// Fields and values before, when this write replaced them.
     pub old: Option<Vec<(String, Value)>>,
-    /// Cause, when dead.
+    /// Cause, when dead; of one that waits, what keeps it.
     pub cause: Option<String>,
     /// Who changed what is written.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ fn report_pending(id: String, delivery: Delivery) -> DeliveryReport {
         system: delivery.system,
         resource,
         state: DeliveryState::Pending,
-        attempts: 0,
+        attempts: None,
         set: delivery.set,
         old: None,
         cause: None,
@@ -86,7 +86,7 @@ fn report_pending(id: String, delivery: Delivery) -> DeliveryReport {
 
 fn apply_outcome(report: &mut DeliveryReport, word: &str, form: OutcomeForm) {
     if word != "undone" {
-        report.attempts = form.attempts;
+        report.attempts = Some(form.attempts);
     }
     report.cause = Some(form.message.clone()).filter(|message| !message.is_empty());
     report.state = match word {

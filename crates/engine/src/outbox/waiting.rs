@@ -3,9 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tendon_kernel::{Id, Timestamp, sockets::http::path_of};
+use tendon_kernel::{Id, Timestamp, decision::DeliveryState, sockets::http::path_of};
 
-use super::{Outbox, desk::Desk, queue::Lane};
+use super::{DeliveryReport, Outbox, delivery_place, desk::Desk, queue::Lane};
 
 /// A delivery that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,20 @@ impl Outbox {
     pub fn waiting(&self, system: &str, most: usize) -> Vec<Waits> {
         let now = self.shared.context.clock.monotonic();
         self.shared.desks.get(system).map(|desk| desk.waiting(now, most)).unwrap_or_default()
+    }
+
+    /// Completes reports of deliveries that wait by what is known here only: the record tells how they end.
+    pub fn complete(&self, reports: &mut [DeliveryReport]) {
+        for report in reports.iter_mut().filter(|report| report.state == DeliveryState::Pending) {
+            let Some(desk) = self.shared.desks.get(&report.system) else { continue };
+            let Ok(place) = delivery_place(&report.id) else { continue };
+            let state = desk.lock();
+            let Some(attempts) = state.queue.attempts(place) else { continue };
+            report.attempts = Some(attempts);
+            if attempts > 0 && state.failure.is_some() {
+                report.cause.clone_from(&state.failure);
+            }
+        }
     }
 
     /// How many deliveries of each integration wait in memory, which [`QUEUE_LIMIT`](super::QUEUE_LIMIT) bounds; none: not named.

@@ -19,7 +19,7 @@ use crate::{
         page::{Change, May, Page, Reply, View, Visit},
         parts::{
             Tone, badge, empty,
-            figure::{ago, count, moment, seconds},
+            figure::{NONE, ago, count, moment, seconds},
             live, pager,
         },
         session::Notice,
@@ -74,7 +74,7 @@ async fn show(visit: &Visit) -> Result<Reply> {
 
 fn desk(visit: &Visit, system: &Arc<str>, state: &DeskState, waits: &[Waits], now: Timestamp) -> Markup {
     let id = format!("waiting-{system}");
-    let (tone, word) = match words::system(state.breaker, state.failures > 0) {
+    let (tone, word) = match words::system(state.breaker, state.last_failure.is_some()) {
         (Tone::Good, _) if state.waiting == 0 => (Tone::Good, "Nothing waits"),
         (Tone::Good, _) => (Tone::Calm, "Writing"),
         trouble => trouble,
@@ -176,7 +176,7 @@ fn outcome(visit: &Visit, row: &Json) -> Markup {
             td data-of="Decided" { @if let Ok(at) = Timestamp::parse(text("at")) { (moment(at)) } }
             td data-of="Decision" { (decision(text("decision"), text("integration"))) }
             td data-of="Into" { (into(visit, text("system"), text("resource"), None)) }
-            td.number data-of="Attempts" { (count(row["attempts"].as_u64().unwrap_or_default())) }
+            td.number data-of="Attempts" { (row["attempts"].as_u64().map_or_else(|| NONE.to_owned(), count)) }
             td.number {
                 @if let Some(who) = admin {
                     details.menu {

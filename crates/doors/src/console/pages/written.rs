@@ -7,7 +7,10 @@ use tendon_kernel::decision::DeliveryState;
 
 use super::decision::shown;
 use crate::{
-    console::parts::{Tone, badge, empty, figure::NONE},
+    console::parts::{
+        Tone, badge, empty,
+        figure::{NONE, count},
+    },
     service::DeliveryView,
 };
 
@@ -35,7 +38,7 @@ pub(super) fn card(
                             tr {
                                 th scope="row" { (one.system) span.sub { (one.resource) } }
                                 td data-of="State" { (state(one, operate)) @if let Some(cause) = &one.cause { span.sub { (cause) } } }
-                                td.number data-of="Attempts" { (one.attempts) }
+                                td.number data-of="Attempts" { (one.attempts.map_or_else(|| NONE.to_owned(), |attempts| count(attempts.into()))) }
                                 td data-of="Before" { (pairs(values(at, "old"), inside)) }
                                 td data-of="Now" {
                                     (pairs(values(at, "new"), inside))

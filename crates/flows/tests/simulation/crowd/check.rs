@@ -156,7 +156,7 @@ pub fn deliveries(entries: &[Entry]) {
             }
             _ => {}
         }
-        STATES.saw_times("a delivery was tried more than once", usize::from(report.attempts > 1));
+        STATES.saw_times("a delivery was tried more than once", usize::from(report.attempts > Some(1)));
     }
 }
 
