@@ -12,8 +12,21 @@ fn version(running: &Running, key: &str) -> String {
     running.decide(key, &[], &body(1)).unwrap().json()["model"]["version"].as_str().unwrap().to_owned()
 }
 
-fn refused(running: &Running) -> Option<String> {
-    running.part("configuration")["detail"]["refused_reload"].as_str().map(str::to_owned)
+/// What anybody sees of a refusal.
+fn refused(running: &Running) -> Option<serde_json::Value> {
+    let detail = running.part("configuration")["detail"].clone();
+    detail["refused_reload"].as_bool().filter(|refused| *refused).map(|_| detail)
+}
+
+/// The open probe says that, and where; those who may read are told in full.
+fn why_it_is_refused_is_not_for_anybody(sandbox: &Sandbox, running: &Running) {
+    let open = running.request("GET", "/readyz", &[], "");
+    let open = String::from_utf8(open.body).unwrap();
+    assert!(open.contains("tendon status") && !open.contains(".yaml"), "{open}");
+    let told = sandbox.run(&["status", "--output", "json"]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let trouble = told["trouble"].as_array().unwrap().iter().find(|one| one["part"] == "configuration").unwrap();
+    assert!(trouble["why"].as_str().unwrap().contains(".yaml"), "{told}");
 }
 
 #[test]
@@ -56,6 +69,7 @@ fn a_bad_configuration_is_refused_and_a_good_one_taken() {
     let before = band(&running, &key);
     sandbox.write("integrations/lead-score.yaml", "integration: lead-score\nmodle: x\n");
     eventually("the bad configuration is refused", || refused(&running).is_some());
+    why_it_is_refused_is_not_for_anybody(&sandbox, &running);
     assert_eq!(band(&running, &key), before);
     // Every output is green now; the watch goes on with the new rules.
     sandbox.write("integrations/lead-score.yaml", &crate::support::integration(">= 0.001"));

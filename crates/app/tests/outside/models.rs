@@ -59,8 +59,11 @@ fn decided(server: &Server, key: &str, number: usize) -> (f64, String) {
     (decision["output"].as_f64().unwrap(), decision["model"]["version"].as_str().unwrap().to_owned())
 }
 
-fn refusal(server: &Server) -> Json {
-    server.part("configuration")["detail"]["refused_reload"].clone()
+/// Why the files are refused, as those who may read are told; null when they are in force.
+fn refusal(project: &Project) -> Json {
+    let told = project.run(&["status", "--output", "json"]).json();
+    let trouble = told["trouble"].as_array().into_iter().flatten().find(|one| one["part"] == "configuration");
+    trouble.map_or(Json::Null, |one| one["why"].clone())
 }
 
 #[test]
@@ -74,14 +77,14 @@ fn a_damaged_file_changes_nothing_while_it_runs_and_a_good_one_is_taken_up() {
 
     // In place, and torn: refused as a whole, said, and the old one serves.
     fs::write(project.model(1), "tree\nversion=v4\n").unwrap();
-    let said = until("the refusal is told", || refusal(&server).as_str().map(str::to_owned));
+    let said = until("the refusal is told", || refusal(&project).as_str().map(str::to_owned));
     assert!(said.contains("lead-score"), "{said}");
     assert_eq!((server.readyz().0, server.readyz().1["state"].as_str()), (200, Some("degraded")));
     until("the log tells it too", || server.log().contains("the old keeps serving").then_some(()));
     assert_eq!(decided(&server, &key, 1), (expected, "1".to_owned()));
 
     fs::copy(example("lead-score.txt"), project.model(1)).unwrap();
-    until("the mended project is in force", || refusal(&server).is_null().then_some(()));
+    until("the mended project is in force", || refusal(&project).is_null().then_some(()));
     assert_eq!(decided(&server, &key, 1), (expected, "1".to_owned()));
 
     // A new version beside it becomes the champion.
@@ -137,13 +140,13 @@ fn a_bad_configuration_is_refused_while_it_runs_and_no_request_notices() {
         }
     });
     project.write(name, &good.replace("owner:", "onwer:"));
-    let said = until("the refusal is told", || refusal(&server).as_str().map(str::to_owned));
+    let said = until("the refusal is told", || refusal(&project).as_str().map(str::to_owned));
     assert!(said.contains("integrations/lead-score.yaml:3:"), "{said}");
     project.write(name, &good.replace("red: otherwise", "blue: otherwise"));
     until("the new bands are in force", || {
         (server.client(&key).decide(&input(1), None).json()["band"] == "blue").then_some(())
     });
-    assert!(refusal(&server).is_null());
+    assert!(refusal(&project).is_null());
     asking.store(false, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(asker.join().unwrap().into_iter().collect::<Vec<_>>(), ["blue", "red"]);
     server.stop();

@@ -32,7 +32,17 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
         _ => "ready",
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let parts: Vec<_> = parts.into_iter().map(open).collect();
     (status, axum::Json(serde_json::json!({ "ready": ready, "state": state, "parts": parts }))).into_response()
+}
+
+/// A part as anybody may see it. Why a change was refused names files and models: that is for those who may read.
+fn open(mut part: PartHealth) -> PartHealth {
+    if let Some(why) = part.detail.get_mut("refused_reload").filter(|why| why.is_string()) {
+        *why = true.into();
+        part.detail["see"] = "`tendon status`, /v1/status or the console: they tell why".into();
+    }
+    part
 }
 
 /// Whether decisions can be answered now, whether the process is stopping, and all parts.
