@@ -139,6 +139,13 @@ fn whoever_cannot_be_answered_is_told_what_to_do() {
     let elsewhere = tendon(&["status"]).current_dir(std::env::temp_dir()).output().unwrap();
     assert_eq!(elsewhere.status.code(), Some(2), "{}", stderr(&elsewhere));
 
+    for (wrong, said) in [
+        ("banana".to_owned(), "banana is no address like https://HOST:8400"),
+        (format!("{server}/console"), "give host and port only: http://"),
+    ] {
+        let told = refused(&asked(&wrong, &reader, &[]));
+        assert!(told.0 == "server_address" && told.1.contains(said), "{told:?}");
+    }
     for (status, body, code) in [
         ("404 Not Found", r#"{"code":"no_route","detail":"nothing is served at this address"}"#, "server_too_old"),
         ("200 OK", "<html>", "not_tendon"),
@@ -157,6 +164,7 @@ fn whoever_cannot_be_answered_is_told_what_to_do() {
         });
         let (found, said) = refused(&asked(&server, &reader, &[]));
         assert_eq!(found, code, "{said}");
+        assert!(code != "not_tendon" || said.contains("/v1/status (status "), "{said}");
         assert!(answers.join().unwrap().starts_with("GET /v1/status?span=1h "));
     }
 }

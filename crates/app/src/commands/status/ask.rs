@@ -1,6 +1,6 @@
 //! Asks a running process how it does: the project's own through its control socket, any other over HTTP with a key.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, net::Ipv6Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::Value as Json;
 use tendon_kernel::{
@@ -20,13 +20,15 @@ use crate::{
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Where a process tells how it does.
+const PATH: &str = "/v1/status";
 /// Longest answer: thousands of integrations.
 const LONGEST: usize = 64 << 20;
 
 /// Whom to ask, and about how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Whom {
-    /// Ask the process at this address over HTTP, with an API key of the scope `read` from `--key-file` or the variable
+    /// Ask the process at this address (scheme, host and port) over HTTP, with an API key of the scope `read` from `--key-file` or the variable
     /// `TENDON_KEY`; default: the process of the project, which its owner asks without a key.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -69,7 +71,7 @@ impl Whom {
             )
             .could_not_run()
         })?;
-        let url = format!("{}/v1/status?span={}", server.trim_end_matches('/'), self.span);
+        let url = format!("{}{PATH}?span={}", origin(server)?, self.span);
         Ok(Door::Http { client, clock, url, key: self.key()? })
     }
 
@@ -81,6 +83,44 @@ impl Whom {
         let text = fs::read_to_string(file).map_err(|error| failure::io("reading", file, &error).could_not_run())?;
         Ok(Some(text.trim().to_owned()))
     }
+}
+
+/// What `--server` names: scheme, host and port of a process, and no more.
+fn origin(server: &str) -> Result<&str, Failure> {
+    let wrong = |what: String, hint: &str| {
+        Err(Failure::new("server_address", format!("`--server`: {what}"), hint).could_not_run())
+    };
+    let rest = server.strip_prefix("https://").or_else(|| server.strip_prefix("http://"));
+    let no_address = || {
+        wrong(format!("{server} is no address like https://HOST:8400"), "write scheme, host and port of the process")
+    };
+    let Some(rest) = rest else { return no_address() };
+    let (named, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if named.contains('@') {
+        // Not said again: what stands there may be a password.
+        return wrong(
+            "the address holds a user or a password".to_owned(),
+            "a key goes into TENDON_KEY or `--key-file`",
+        );
+    }
+    let (host, port) = match named.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (named, None),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let good = match bare {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._".contains(letter)),
+    };
+    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    if !good || !port.is_none_or(is_port) {
+        return no_address();
+    }
+    let origin = server.strip_suffix(path).unwrap_or(server);
+    if !path.trim_end_matches('/').is_empty() {
+        return wrong(format!("{server} has more than host and port"), &format!("give host and port only: {origin}"));
+    }
+    Ok(origin)
 }
 
 impl Door {
@@ -183,7 +223,7 @@ fn read(response: &HttpResponse, origin: &str, with_key: bool) -> Result<Json, F
         ),
         404 if said("code") == "no_route" => (
             "server_too_old",
-            format!("the server at {origin} does not know /v1/status: it is of an older version"),
+            format!("the server at {origin} does not know {PATH}: it is of an older version"),
             "renew it; until then `/readyz` and `/metrics` tell how it does".to_owned(),
         ),
         _ if !said("code").is_empty() => {
@@ -191,7 +231,7 @@ fn read(response: &HttpResponse, origin: &str, with_key: bool) -> Result<Json, F
         }
         status => (
             "not_tendon",
-            format!("what answers at {origin} (status {status}) is no tendon"),
+            format!("what answers at {origin}{PATH} (status {status}) is no tendon"),
             "look at host and port of the address, and at a proxy in between".to_owned(),
         ),
     };
@@ -200,4 +240,49 @@ fn read(response: &HttpResponse, origin: &str, with_key: bool) -> Result<Json, F
 
 fn or<'a>(text: &'a str, other: &'a str) -> &'a str {
     if text.is_empty() { other } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_by_scheme_host_and_port() {
+        for (given, wanted) in [
+            ("https://tendon.example:8400", "https://tendon.example:8400"),
+            ("http://127.0.0.1:8400/", "http://127.0.0.1:8400"),
+            ("http://localhost", "http://localhost"),
+            ("https://[::1]:8400/", "https://[::1]:8400"),
+            ("https://[fe80::1]", "https://[fe80::1]"),
+        ] {
+            assert_eq!(origin(given).unwrap(), wanted);
+        }
+        for (given, said, hint) in [
+            ("banana", "banana is no address like https://HOST:8400", "scheme, host and port"),
+            ("localhost:8400", "localhost:8400 is no address like https://HOST:8400", "scheme, host and port"),
+            ("ftp://localhost", "is no address like", "scheme"),
+            ("http://", "is no address like", "scheme"),
+            ("http://:8400", "is no address like", "scheme"),
+            ("http://host:", "is no address like", "scheme"),
+            ("http://host:84000", "is no address like", "scheme"),
+            ("http://host:+80", "is no address like", "scheme"),
+            ("http://host:port", "is no address like", "scheme"),
+            ("http://[::1", "is no address like", "scheme"),
+            ("http://[banana]:1", "is no address like", "scheme"),
+            ("http://a b:1", "is no address like", "scheme"),
+            ("http://h:1/console", "has more than host and port", "give host and port only: http://h:1"),
+            ("https://h/?span=1h", "has more than host and port", "give host and port only: https://h"),
+            ("http://h:1#x", "has more than host and port", "give host and port only: http://h:1"),
+        ] {
+            let failure = origin(given).unwrap_err();
+            assert!(
+                failure.message.contains(said) && failure.hint.unwrap().contains(hint),
+                "{given}: {}",
+                failure.message
+            );
+            assert_eq!((failure.code.as_str(), failure.exit), ("server_address", 2));
+        }
+        let secret = origin("https://ada:s3cret@h:1").unwrap_err();
+        assert!(!secret.message.contains("s3cret") && !secret.hint.unwrap().contains("s3cret"), "{}", secret.message);
+    }
 }
