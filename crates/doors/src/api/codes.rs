@@ -150,12 +150,13 @@ mod tests {
 
     /// Codes that never reach an HTTP caller: orders at the command line, configuration, wrong rows of systems, what only the log
     /// is told of an identity provider, and what people read who sign in to the console with one.
-    const ELSEWHERE: [&str; 14] = [
+    const ELSEWHERE: [&str; 15] = [
         "bad_pattern",
         "descriptor",
         "embed_secret_short",
         "identity_answer",
         "key_ambiguous",
+        "key_lifetime",
         "key_name",
         "key_not_found",
         "key_record",

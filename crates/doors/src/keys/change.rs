@@ -41,7 +41,7 @@ impl KeyRing {
     /// Makes a key. Its text is shown to whoever asked and never again.
     ///
     /// # Errors
-    /// `Invalid` for a name or scopes that cannot be; `Unavailable` when it cannot be recorded.
+    /// `Invalid` for a name, scopes or a lifetime that cannot be; `Unavailable` when it cannot be recorded.
     pub async fn create(&self, wanted: NewKey, by: &str) -> Result<(Token, KeyRecord)> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
         let NewKey { name, scopes, lifetime, limits } = wanted;
@@ -54,8 +54,8 @@ impl KeyRing {
                 .hint("decide:INTEGRATION, decide:*, review:INTEGRATION, review:*, read, operate or admin"));
         }
         if lifetime.is_some_and(|lifetime| lifetime.is_zero()) {
-            return Err(Error::new(ErrorKind::Invalid, "key_lifetime", "a key that ends at once opens nothing")
-                .hint("give it a day at the least; one without an end lives until it is revoked"));
+            return Err(Error::new(ErrorKind::Invalid, "key_lifetime", "a key that ends at once never works")
+                .hint("let it live for a while, or until it is revoked"));
         }
         let token = Token::new(&*self.context.entropy);
         let now = self.context.clock.now();

@@ -86,7 +86,7 @@ fn a_change_is_made_by_a_person_and_told_once() {
 fn no_such_key(change: &dyn Fn(&str, &str) -> crate::support::Answer, ada: &Visitor<'_>) {
     for (wrong, said) in [
         ("scopes=everything", "value=\"everything\""),
-        ("scopes=read&days=0", "a key that ends at once opens nothing"),
+        ("scopes=read&days=0", "a key that ends at once never works"),
         ("scopes=read&days=soon", "the number of days is no whole number"),
     ] {
         let refused = change("/console/keys", &format!("name=eve&{wrong}"));
