@@ -29,17 +29,27 @@ pub(crate) enum Tone {
 }
 
 impl Tone {
+    /// What begins each of them.
+    const CODES: [(Self, &str); 5] = [
+        (Self::Good, "\x1b[32m"),
+        (Self::Warn, "\x1b[33m"),
+        (Self::Bad, "\x1b[1;31m"),
+        (Self::Soft, "\x1b[2m"),
+        (Self::Head, "\x1b[1m"),
+    ];
+    /// What ends all of them.
+    const END: &str = "\x1b[0m";
+
     /// The text in its colour, where there are colours.
     pub(crate) fn paint(self, text: &str, screen: Screen) -> String {
-        let code = match self {
-            Self::Good => "32",
-            Self::Warn => "33",
-            Self::Bad => "1;31",
-            Self::Soft => "2",
-            Self::Head => "1",
-            Self::Plain => return text.to_owned(),
-        };
-        if screen.colours && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        let code = Self::CODES.iter().find(|(tone, _)| *tone == self);
+        let code = code.filter(|_| screen.colours && !text.is_empty());
+        code.map_or_else(|| text.to_owned(), |(_, begin)| format!("{begin}{text}{}", Self::END))
+    }
+
+    /// The code of a colour that a text begins with.
+    pub(crate) fn code_at(text: &str) -> Option<&'static str> {
+        Self::CODES.iter().map(|(_, code)| *code).chain([Self::END]).find(|code| text.starts_with(*code))
     }
 }
 
@@ -191,9 +201,14 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// A text in which nothing steers the terminal: what a row or a server said may hold anything.
+/// A text in one line in which nothing steers the terminal: what a row or a server said may hold anything.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars().map(|letter| if steers(letter) { ' ' } else { letter }).collect()
+}
+
+/// Whether a letter is none but does something: controls, ends of lines, and what turns the direction of what stands behind it.
+pub(crate) fn steers(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

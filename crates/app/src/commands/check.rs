@@ -10,8 +10,9 @@ use crate::{
     cli::Format,
     failure::{Failure, Outcome},
     joining::schema_files,
-    output,
+    output::{self, counted},
     project::Project,
+    table::harmless,
 };
 
 /// What to check.
@@ -34,7 +35,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args, format: Format) -> Outcome {
     if args.schema {
         let schema = tendon_plan::schema::editor_schema(tendon_connectors::ALL);
-        output::data(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+        output::data(&output::json(&schema));
         return Ok(ExitCode::SUCCESS);
     }
     let project = find()?;
@@ -48,13 +49,12 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args
         && found.outcome.clean()
         && let Some(plan) = &found.outcome.plan
     {
-        let document = tendon_doors::api::openapi(plan);
-        output::data(&serde_json::to_string_pretty(&document).unwrap_or_default());
+        output::data(&output::json(&tendon_doors::api::openapi(plan)));
         return Ok(ExitCode::SUCCESS);
     }
     match format {
         // Who wanted a document gets none, and the findings where people look.
-        _ if args.openapi => findings.iter().for_each(|finding| output::say(&finding.to_string())),
+        _ if args.openapi => findings.iter().for_each(|finding| output::say(&harmless(&finding.to_string()))),
         Format::Json => {
             let unreachable = found.unreachable.iter();
             let unreachable = unreachable.map(|(system, error, kept)| {
@@ -68,24 +68,23 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args
                 "unreachable": unreachable.collect::<Vec<_>>(),
                 "plan": found.outcome.plan.as_ref().map(|plan| plan.digest.clone()),
             });
-            output::data(&serde_json::to_string_pretty(&document).unwrap_or_default());
+            output::data(&output::json(&document));
         }
         Format::Text => {
             for finding in findings {
-                output::data(&finding.to_string());
+                output::data(&harmless(&finding.to_string()));
             }
         }
     }
     for (system, error, kept) in &found.unreachable {
         let then =
             if *kept { "checked against what it said last time" } else { "what uses it could not be checked fully" };
-        output::say(&format!("note: system {system} does not answer ({error}); {then}"));
+        output::say(&harmless(&format!("note: system {system} does not answer ({error}); {then}")));
     }
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warning).count();
-    output::say(&match (errors, warnings) {
+    let so_many = |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
+    output::say(&match (so_many(Severity::Error), so_many(Severity::Warning)) {
         (0, 0) => "the project is clean".to_owned(),
-        _ => format!("{errors} errors, {warnings} warnings"),
+        (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
     });
     Ok(if found.outcome.clean() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -1,15 +1,18 @@
 //! `tendon decisions`: what was decided, why, and whether it comes out again.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
+use serde_json::{Value as Json, json};
+use tendon_doors::figure::seconds;
 
 use crate::{
     cli::Format,
     failure::Outcome,
     orders::Order,
-    output::{self, cell, lines},
+    output::{self, cell, lines, moment},
     project::Project,
+    table::Column,
 };
 
 /// What to do with decisions.
@@ -53,18 +56,10 @@ pub(crate) enum Command {
 /// As the order's.
 pub(crate) async fn run(project: &Project, command: Command, format: Format) -> Outcome {
     match command {
-        Command::Show { id } => {
-            super::show(project, format, Order::DecisionsShow { id }, |shown| lines(shown, 0)).await
-        }
+        Command::Show { id } => super::show(project, format, Order::DecisionsShow { id }, whole).await,
         Command::List { integration, subject, since, limit } => {
-            let order = Order::DecisionsList { integration, subject, since, limit };
-            super::show(project, format, order, |list| {
-                let names = ["id", "at", "integration", "outcome", "output", "band", "review", "model"];
-                let row = |one: &serde_json::Value| names.iter().map(|name| cell(one, name)).collect::<Vec<_>>();
-                let rows: Vec<_> = list.as_array().into_iter().flatten().map(row).collect();
-                output::table(&["ID", "AT", "INTEGRATION", "OUTCOME", "OUTPUT", "BAND", "REVIEW", "MODEL"], &rows)
-            })
-            .await
+            let order = |limit| Order::DecisionsList { integration, subject, since, limit };
+            super::list(project, format, (limit, "newest"), order, recent).await
         }
         Command::Explain { id } => {
             super::show(project, format, Order::DecisionsExplain { id }, |shown| explanation(&shown["explanation"]))
@@ -79,9 +74,49 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
     }
 }
 
-fn explanation(shown: &serde_json::Value) -> String {
-    let number = |value: &serde_json::Value| value.as_f64().map_or_else(String::new, |number| format!("{number:+.6}"));
-    let row = |reason: &serde_json::Value| {
+/// Recent ones, as a table.
+fn recent(list: &Json) -> String {
+    // What is left out first in a narrow window: what is the same in most rows, or can be asked for.
+    let columns = [
+        Column::whole("ID", 0),
+        Column::whole("AT (UTC)", 1),
+        Column::text("INTEGRATION", 5),
+        Column::text("OUTCOME", 4),
+        Column::number("OUTPUT", 2),
+        Column::text("BAND", 3),
+        Column::text("REVIEW", 6),
+        Column::text("MODEL", 7),
+    ];
+    let row = |one: &Json| {
+        vec![
+            cell(one, "id"),
+            moment(one, "at"),
+            cell(one, "integration"),
+            cell(one, "outcome"),
+            output::output(one, "output"),
+            cell(one, "band"),
+            cell(one, "review"),
+            cell(one, "model"),
+        ]
+    };
+    output::columns(&columns, &list.as_array().into_iter().flatten().map(row).collect::<Vec<_>>())
+}
+
+/// One, as lines, with the times of its stages as people read them.
+fn whole(shown: &Json) -> String {
+    let mut shown = shown.clone();
+    if let Some(Json::Array(stages)) = shown.pointer_mut("/timings/stages") {
+        for stage in stages {
+            let took = stage["nanoseconds"].as_u64().map(|spent| Duration::from_nanos(spent).as_secs_f64());
+            *stage = json!([stage["stage"], seconds(took)]);
+        }
+    }
+    lines(&shown, 0)
+}
+
+fn explanation(shown: &Json) -> String {
+    let number = |value: &Json| value.as_f64().map_or_else(String::new, |number| format!("{number:+.6}"));
+    let row = |reason: &Json| {
         vec![cell(reason, "feature"), cell(reason, "value"), number(&reason["contribution"]), cell(reason, "text")]
     };
     let rows: Vec<_> = shown["reasons"].as_array().into_iter().flatten().map(row).collect();

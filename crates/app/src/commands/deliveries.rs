@@ -7,8 +7,9 @@ use crate::{
     cli::Format,
     failure::Outcome,
     orders::Order,
-    output::{self, cell},
+    output::{self, cell, moment},
     project::Project,
+    table::{Column, harmless},
 };
 
 /// What to do with write-backs.
@@ -56,19 +57,8 @@ pub(crate) enum Command {
 pub(crate) async fn run(project: &Project, command: Command, format: Format) -> Outcome {
     match command {
         Command::List { integration, subject, limit } => {
-            let order = Order::DeliveriesList { integration, subject, limit };
-            super::show(project, format, order, |list| {
-                let names = ["id", "at", "integration", "state"];
-                let row = |one: &Json| {
-                    let mut row: Vec<String> = names.iter().map(|name| cell(one, name)).collect();
-                    row.push(format!("{}.{}", cell(one, "system"), cell(one, "resource")));
-                    row.push(change(one));
-                    row
-                };
-                let rows: Vec<_> = list.as_array().into_iter().flatten().map(row).collect();
-                output::table(&["ID", "DECIDED", "INTEGRATION", "STATE", "WHERE", "OLD → NEW"], &rows)
-            })
-            .await
+            let order = |limit| Order::DeliveriesList { integration, subject, limit };
+            super::list(project, format, (limit, "newest"), order, recent).await
         }
         Command::Show { id } => super::show(project, format, Order::DeliveriesShow { id }, each).await,
         Command::Undo { id, by } => {
@@ -103,6 +93,29 @@ pub(crate) async fn preview(project: &Project, integration: String, limit: usize
     Ok(code)
 }
 
+/// Recent ones, as a table.
+fn recent(list: &Json) -> String {
+    let columns = [
+        Column::whole("ID", 0),
+        Column::whole("DECIDED (UTC)", 1),
+        Column::text("INTEGRATION", 4),
+        Column::text("STATE", 2),
+        Column::text("WHERE", 5),
+        Column::text("OLD → NEW", 3),
+    ];
+    let row = |one: &Json| {
+        vec![
+            cell(one, "id"),
+            moment(one, "at"),
+            cell(one, "integration"),
+            cell(one, "state"),
+            format!("{}.{}", cell(one, "system"), cell(one, "resource")),
+            change(one),
+        ]
+    };
+    output::columns(&columns, &list.as_array().into_iter().flatten().map(row).collect::<Vec<_>>())
+}
+
 fn each(list: &Json) -> String {
     let text: Vec<String> = list.as_array().into_iter().flatten().map(|one| output::lines(one, 0)).collect();
     text.join("\n")
@@ -120,7 +133,7 @@ fn change(one: &Json) -> String {
 
 fn values(fields: &Json) -> String {
     let parts = fields.as_object().into_iter().flatten().map(|(name, value)| format!("{name}={}", plain(value)));
-    parts.collect::<Vec<_>>().join(", ")
+    harmless(&parts.collect::<Vec<_>>().join(", "))
 }
 
 fn plain(value: &Json) -> String {

@@ -18,6 +18,7 @@ use crate::{
     joining::{Connection, Draft, Given, sample},
     output,
     project::{MAIN, Project},
+    table::harmless,
 };
 
 /// Resources looked at when none is named.
@@ -56,10 +57,10 @@ pub(crate) async fn run(project: &Project, args: &Args, format: Format) -> Outco
         let rows = match sample(&connection, resource, usize::try_from(args.sample).unwrap_or(1000)).await {
             Ok(rows) => rows,
             Err(failure) => {
-                output::say(&format!(
+                output::say(&harmless(&format!(
                     "note: the rows of {} could not be looked at: {}",
                     resource.name, failure.message
-                ));
+                )));
                 Vec::new()
             }
         };
@@ -185,7 +186,7 @@ fn table(one: &ResourceProfile) -> String {
     };
     let rows: Vec<_> = one.fields.iter().map(row).collect();
     let table = output::table(&["FIELD", "TYPE", "MISSING", "VALUES", "RANGE", "NOTES"], &rows);
-    format!("{} ({} rows looked at)\n{table}\n", one.name, one.rows)
+    format!("{} ({} rows looked at)\n{table}\n", harmless(&one.name), one.rows)
 }
 
 /// How many different values were seen.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Subcommand;
+use serde_json::Value as Json;
 use tendon_doors::{figure::in_hour, keys::Scope};
 use tendon_kernel::Timestamp;
 use tendon_plan::trust::{Limits, Rate};
@@ -11,8 +12,9 @@ use crate::{
     cli::Format,
     failure::{Failure, Outcome},
     orders::Order,
-    output::{self, cell},
+    output::{self, cell, moment},
     project::Project,
+    table::Column,
 };
 
 /// What to do with keys.
@@ -70,7 +72,7 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
                 output::say("This is the only time the key is shown.");
             }
             let order = Order::KeysCreate { name, scopes, expires, limits: Limits { rate, quota } };
-            let shown = |key: &serde_json::Value| {
+            let shown = |key: &Json| {
                 let same: Vec<&str> =
                     key["same_name"].as_array().into_iter().flatten().filter_map(|id| id.as_str()).collect();
                 if !same.is_empty() {
@@ -90,42 +92,51 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
             if format == Format::Text {
                 output::say("This is the only time the key is shown.");
             }
-            let shown = |key: &serde_json::Value| {
+            let shown = |key: &Json| {
                 let old = &key["replaces"];
                 output::say(&format!("the old key {} lives until {}", cell(old, "id"), cell(old, "expires")));
                 cell(key, "key")
             };
             super::show(project, format, Order::KeysRotate { key, overlap, expires }, shown).await
         }
-        Command::List => {
-            super::show(project, format, Order::KeysList {}, |keys| {
-                let row = |key: &serde_json::Value| {
-                    let scopes = key["scopes"].as_array().into_iter().flatten().filter_map(|scope| scope.as_str());
-                    vec![
-                        cell(key, "id"),
-                        cell(key, "name"),
-                        scopes.collect::<Vec<_>>().join(","),
-                        cell(key, "created"),
-                        cell(key, "expires"),
-                        last_used(key),
-                        limits(&key["limits"]),
-                        cell(key, "revoked"),
-                    ]
-                };
-                let rows: Vec<_> = keys.as_array().into_iter().flatten().map(row).collect();
-                output::table(&["ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "LIMITS", "REVOKED"], &rows)
-            })
-            .await
-        }
+        Command::List => super::show(project, format, Order::KeysList {}, table).await,
         Command::Revoke { key } => {
             super::show(project, format, Order::KeysRevoke { key }, |key| format!("revoked {}", cell(key, "id"))).await
         }
     }
 }
 
+/// Keys, as a table.
+fn table(keys: &Json) -> String {
+    let columns = [
+        Column::whole("ID", 0),
+        Column::text("NAME", 1),
+        Column::text("SCOPES", 2),
+        Column::whole("CREATED (UTC)", 6),
+        Column::whole("EXPIRES (UTC)", 3),
+        Column::whole("LAST USED", 4),
+        Column::text("LIMITS", 7),
+        Column::whole("REVOKED (UTC)", 5),
+    ];
+    let row = |key: &Json| {
+        let scopes = key["scopes"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        vec![
+            cell(key, "id"),
+            cell(key, "name"),
+            scopes.collect::<Vec<_>>().join(","),
+            moment(key, "created"),
+            moment(key, "expires"),
+            last_used(key),
+            limits(&key["limits"]),
+            moment(key, "revoked"),
+        ]
+    };
+    output::columns(&columns, &keys.as_array().into_iter().flatten().map(row).collect::<Vec<_>>())
+}
+
 fn time(text: &str) -> Result<Duration, String> {
-    let read = tendon_plan::duration(text).filter(|time| !time.is_zero());
-    read.ok_or_else(|| "a time looks like 90d, 24h, 30m or 20s".to_owned())
+    let time = tendon_plan::duration(text).ok_or("a time looks like 90d, 24h, 30m or 20s")?;
+    if time.is_zero() { Err("a time is at least 1s: a key that ends at once never works".to_owned()) } else { Ok(time) }
 }
 
 fn rate(text: &str) -> Result<Rate, String> {
@@ -133,12 +144,12 @@ fn rate(text: &str) -> Result<Rate, String> {
 }
 
 /// A use is noted once an hour, so the hour is all that is known.
-fn last_used(key: &serde_json::Value) -> String {
+fn last_used(key: &Json) -> String {
     let [used, made] = ["last_used", "created"].map(|name| Timestamp::parse(&cell(key, name)));
     used.and_then(|used| Ok(in_hour(used, made?))).unwrap_or_default()
 }
 
-fn limits(limits: &serde_json::Value) -> String {
+fn limits(limits: &Json) -> String {
     let quota = limits["quota"].as_u64().map(|quota| format!("{quota}/day"));
     limits["rate"].as_str().map(str::to_owned).into_iter().chain(quota).collect::<Vec<_>>().join(", ")
 }

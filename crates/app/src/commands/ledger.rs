@@ -18,8 +18,9 @@ use crate::{
     cli::Format,
     failure::{self, Failure, Outcome},
     orders::Order,
-    output::{self, cell, lines},
+    output::{self, cell, counted, lines},
     project::Project,
+    table::harmless,
     wiring,
 };
 
@@ -118,8 +119,8 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, command: Co
         }
         Command::Erase { subject } => {
             super::show(&find()?, format, Order::LedgerErase { subject }, |done| {
-                let (decisions, seq) = (cell(done, "decisions"), cell(done, "seq"));
-                format!("erased: {decisions} decisions cannot be opened any more (entry {seq})")
+                let decisions = counted(done["decisions"].as_u64().unwrap_or_default(), "decision");
+                format!("erased: {decisions} cannot be opened any more (entry {})", cell(done, "seq"))
             })
             .await
         }
@@ -206,14 +207,22 @@ fn describe(report: &Report) -> Json {
 fn text(report: &Report) -> String {
     let mut text = format!(
         "{}: {} entries verified ({} bytes), {} under the signed checkpoint, {} slots erased\n",
-        report.origin, report.entries, report.bytes, report.checkpoint, report.erased
+        harmless(&report.origin),
+        report.entries,
+        report.bytes,
+        report.checkpoint,
+        report.erased
     );
     for finding in &report.findings {
         let entry = finding.entry.map_or_else(String::new, |entry| format!("entry {entry}: "));
-        text.push_str(&format!("WRONG {entry}{} ({})\n", finding.what, finding.file));
+        text.push_str(&format!("WRONG {entry}{} ({})\n", harmless(&finding.what), harmless(&finding.file)));
     }
     for unfinished in &report.unfinished {
-        text.push_str(&format!("unfinished {} ({}): the next start cuts it\n", unfinished.what, unfinished.file));
+        text.push_str(&format!(
+            "unfinished {} ({}): the next start cuts it\n",
+            harmless(&unfinished.what),
+            harmless(&unfinished.file)
+        ));
     }
     text.push_str(if report.is_good() { "all is well" } else { "the ledger does NOT verify" });
     text
@@ -233,7 +242,7 @@ async fn export(project: &Project, args: ExportArgs, format: Format) -> Outcome 
             let text = data["proof"].as_str().unwrap_or_default();
             fs::write(path, text).map_err(|error| failure::io("writing the proof", path, &error))?;
         }
-        None if format == Format::Json => output::data(&serde_json::to_string_pretty(&data).unwrap_or_default()),
+        None if format == Format::Json => output::data(&output::json(&data)),
         None => output::data(data["proof"].as_str().unwrap_or_default()),
     }
     output::say(&format!("check it with: tendon ledger verify --proof FILE --key '{}'", cell(&data, "key")));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Subcommand;
+use serde_json::Value as Json;
 
 use crate::{
     cli::Format,
@@ -47,11 +48,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(project: &Project, command: Command, format: Format) -> Outcome {
     match command {
         Command::List { limit } => {
-            super::show(project, format, Order::LettersList { limit }, |list| {
-                let rows: Vec<_> = list.as_array().into_iter().flatten().map(row).collect();
-                output::table(&["ID", "DECISION", "SYSTEM", "INTEGRATION", "CODE"], &rows)
-            })
-            .await
+            super::list(project, format, (limit, "oldest"), |limit| Order::LettersList { limit }, table).await
         }
         Command::Show { id } => {
             super::show(project, format, Order::LettersShow { id }, |letter| lines(letter, 0)).await
@@ -82,6 +79,10 @@ fn once(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failur
     Ok(set)
 }
 
-fn row(letter: &serde_json::Value) -> Vec<String> {
-    ["id", "decision", "system", "integration", "code"].iter().map(|name| cell(letter, name)).collect()
+/// Letters, as a table.
+fn table(list: &Json) -> String {
+    let names = ["id", "decision", "system", "integration", "code"];
+    let row = |letter: &Json| names.iter().map(|name| cell(letter, name)).collect::<Vec<_>>();
+    let rows: Vec<_> = list.as_array().into_iter().flatten().map(row).collect();
+    output::table(&["ID", "DECISION", "SYSTEM", "INTEGRATION", "CODE"], &rows)
 }

@@ -77,6 +77,32 @@ pub(crate) async fn order(project: &Project, order: Order) -> Result<Json, Failu
     result
 }
 
+/// Has a list made and prints as much of it as was wanted; says so when that is not all. `which` of all it begins with: `newest`.
+///
+/// # Errors
+/// The order's.
+pub(crate) async fn list(
+    project: &Project,
+    format: Format,
+    (limit, which): (usize, &str),
+    what: impl FnOnce(usize) -> Order,
+    text: impl FnOnce(&Json) -> String,
+) -> Outcome {
+    // One more than is shown tells whether there are more.
+    let mut data = order(project, what(limit.saturating_add(1))).await?;
+    let rows = data.as_array_mut();
+    let more = rows.is_some_and(|rows| {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        more
+    });
+    output::document(format, &data, text);
+    if more {
+        output::say(&format!("these are the {which} {limit}, and there are more: `--limit N` shows N"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Has an order carried out and prints what comes back.
 ///
 /// # Errors

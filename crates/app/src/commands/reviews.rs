@@ -7,8 +7,9 @@ use crate::{
     cli::Format,
     failure::Outcome,
     orders::{Order, Said},
-    output::{self, cell, lines},
+    output::{self, cell, lines, moment},
     project::Project,
+    table::Column,
 };
 
 /// What to do with what waits for a person.
@@ -65,6 +66,31 @@ pub(crate) struct Who {
     by: String,
 }
 
+/// What waits, as a table.
+fn waiting(list: &Json) -> String {
+    let columns = [
+        Column::whole("ID", 0),
+        Column::whole("ASKED (UTC)", 6),
+        Column::whole("DUE (UTC)", 1),
+        Column::text("INTEGRATION", 4),
+        Column::text("SUBJECT", 2),
+        Column::number("OUTPUT", 3),
+        Column::text("WHY", 5),
+    ];
+    let row = |one: &Json| {
+        vec![
+            cell(one, "id"),
+            moment(one, "at"),
+            moment(one, "due"),
+            cell(one, "integration"),
+            cell(one, "subject"),
+            output::output(one, "output"),
+            cell(one, "why"),
+        ]
+    };
+    output::columns(&columns, &list.as_array().into_iter().flatten().map(row).collect::<Vec<_>>())
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -72,13 +98,8 @@ pub(crate) struct Who {
 pub(crate) async fn run(project: &Project, command: Command, format: Format) -> Outcome {
     let (id, verdict, Who { note, by }) = match command {
         Command::List { integration, limit } => {
-            return super::show(project, format, Order::ReviewsList { integration, limit }, |list| {
-                let names = ["id", "at", "due", "integration", "subject", "output", "why"];
-                let row = |one: &Json| names.iter().map(|name| cell(one, name)).collect::<Vec<_>>();
-                let rows: Vec<_> = list.as_array().into_iter().flatten().map(row).collect();
-                output::table(&["ID", "ASKED", "DUE", "INTEGRATION", "SUBJECT", "OUTPUT", "WHY"], &rows)
-            })
-            .await;
+            let order = |limit| Order::ReviewsList { integration, limit };
+            return super::list(project, format, (limit, "oldest"), order, waiting).await;
         }
         Command::Show { id } => {
             return super::show(project, format, Order::ReviewsShow { id }, |review| lines(review, 0)).await;

@@ -76,7 +76,7 @@ async fn plain(door: &Arc<Door>, first: Json, count: Option<u64>, format: Format
     loop {
         match format {
             // A document in each line.
-            Format::Json => output::data(&document.to_string()),
+            Format::Json => output::data(&output::exact(&document.to_string())),
             Format::Text => output::data(&view::whole(&document, Screen::of_stdout())),
         }
         shown += 1;

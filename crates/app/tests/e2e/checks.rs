@@ -38,6 +38,15 @@ fn a_system_that_is_down_does_not_stop_a_check() {
 }
 
 #[test]
+fn one_finding_is_one() {
+    let sandbox = Sandbox::new(1);
+    sandbox.write("integrations/lead-score.yaml", &format!("{}nonsense: 1\n", include_str!("support/lead-score.yaml")));
+    let output = sandbox.run(&["check"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("1 error, 0 warnings"), "{said}");
+}
+
+#[test]
 fn only_named_integrations_run() {
     let sandbox = Sandbox::new(1);
     let unknown = sandbox.run(&["up", "--listen", "127.0.0.1:0", "--only", "lead-scor"]);

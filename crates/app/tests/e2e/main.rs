@@ -39,5 +39,6 @@ mod standing;
 mod status;
 mod support;
 mod telemetry;
+mod terminal;
 mod tls;
 mod tokens;

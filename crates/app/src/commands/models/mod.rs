@@ -16,9 +16,10 @@ use crate::{
     cli::Format,
     facts,
     failure::{self, Failure, Outcome},
-    output::{self, cell},
+    output::{self, cell, moment},
     project::Project,
     registry,
+    table::harmless,
 };
 
 /// What to do with models.
@@ -97,10 +98,9 @@ async fn show(find: impl Fn() -> Result<Project, Failure>, model: &str, format: 
         registered(&find()?, model.split_once('@').map_or(model, |(name, _)| name), &mut document).await?;
     }
     output::document(format, &document, |document| {
-        let mut text = String::new();
-        for name in ["version", "digest", "format", "objective", "output", "outputs"] {
-            text.push_str(&format!("{name}: {}\n", cell(document, name)));
-        }
+        let names = ["version", "digest", "format", "objective", "output", "outputs"];
+        let told = names.map(|name| (name, cell(document, name))).into_iter().filter(|(_, value)| !value.is_empty());
+        let text: String = told.map(|(name, value)| format!("{name}: {value}\n")).collect();
         text + "\n" + &features(&version.signature) + &changes(document)
     });
     Ok(ExitCode::SUCCESS)
@@ -120,13 +120,14 @@ async fn registered(project: &Project, name: &str, document: &mut Json) -> Resul
 fn changes(document: &Json) -> String {
     let mut text = String::new();
     for (alias, version) in document["aliases"].as_object().into_iter().flatten() {
-        text.push_str(&format!("\nalias {alias}: {}", version.as_str().unwrap_or_default()));
+        let told = format!("alias {alias}: {}", version.as_str().unwrap_or_default());
+        text.push_str(&format!("\n{}", harmless(&told)));
     }
     let history = document["history"].as_array().into_iter().flatten();
     let row = |one: &Json| {
         let from = cell(&one["from"], "version");
         vec![
-            cell(one, "at"),
+            moment(one, "at"),
             cell(one, "what"),
             cell(one, "alias"),
             cell(one, "version"),
@@ -138,7 +139,7 @@ fn changes(document: &Json) -> String {
     let rows: Vec<_> = history.map(row).collect();
     if !rows.is_empty() {
         text.push_str("\n\n");
-        text.push_str(&output::table(&["WHEN", "WHAT", "ALIAS", "VERSION", "BEFORE", "BY", "WHY"], &rows));
+        text.push_str(&output::table(&["WHEN (UTC)", "WHAT", "ALIAS", "VERSION", "BEFORE", "BY", "WHY"], &rows));
     }
     text
 }

@@ -12,6 +12,7 @@ use crate::{
     failure::{Failure, Outcome},
     output,
     project::Project,
+    table::harmless,
 };
 
 /// Rows scored at once.
@@ -140,7 +141,10 @@ impl Printer {
             }
         }
         match format {
-            Format::Text => printer.line(&head.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",")),
+            // All that a model's file says here; what follows are numbers.
+            Format::Text => {
+                printer.line(&harmless(&head.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(",")))
+            }
             Format::Json => printer.text("{\"rows\":["),
         }
         printer
@@ -205,5 +209,5 @@ impl Printer {
 }
 
 fn quoted(name: &str) -> String {
-    if name.contains([',', '"', '\n']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
+    if name.contains([',', '"']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_owned() }
 }

@@ -16,7 +16,7 @@ use tendon_kernel::{Type, context::Clock as _};
 use tendon_plan::Plan;
 
 use super::{Scene, bands, columns::Set, mapping::Mapping, model::Chosen};
-use crate::{commands::discover::by_hand, failure::Failure, joining::Draft, output, project::Project};
+use crate::{commands::discover::by_hand, failure::Failure, joining::Draft, output, project::Project, table::harmless};
 
 /// Reference to the schema from a file in `integrations/`.
 const SCHEMA: &str = "../.tendon/schema/integration.json";
@@ -225,10 +225,10 @@ pub(super) fn summary(made: &Made) -> String {
     let bands: Vec<String> = made.bands.iter().map(|(name, test)| format!("{} {test}", scalar(name))).collect();
     let mut text = String::new();
     if !set.is_empty() {
-        text.push_str(&format!("\nwritten back: {}\n", set.join(", ")));
+        text.push_str(&format!("\nwritten back: {}\n", harmless(&set.join(", "))));
     }
     if !bands.is_empty() {
-        text.push_str(&format!("bands: {}\n", bands.join(", ")));
+        text.push_str(&format!("bands: {}\n", harmless(&bands.join(", "))));
     }
     text
 }

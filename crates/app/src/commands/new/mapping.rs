@@ -9,7 +9,7 @@ use tendon_assist::mapping::{Candidate, Proposal, propose, reference};
 use tendon_kernel::sockets::model::Feature;
 
 use super::Scene;
-use crate::{failure::Failure, output};
+use crate::{failure::Failure, output, table::harmless};
 
 /// The mapping, complete.
 pub(super) struct Mapping {
@@ -106,9 +106,10 @@ fn cel_of(scene: &Scene<'_>, source: &str) -> Result<String, Failure> {
 /// Asks a person at the terminal.
 fn ask(scene: &Scene<'_>, proposal: &Proposal) -> Result<String, Failure> {
     let candidates: Vec<&Candidate> = proposal.best.iter().chain(&proposal.others).collect();
-    output::say(&format!("\nWhere does the feature {} come from?", proposal.feature));
+    output::say(&format!("\nWhere does the feature {} come from?", harmless(&proposal.feature)));
     for (number, one) in candidates.iter().enumerate() {
-        output::say(&format!("  {}  {} ({:.0} %: {})", number + 1, one.field, one.confidence * 100.0, one.why));
+        let told = format!("  {}  {} ({:.0} %: {})", number + 1, one.field, one.confidence * 100.0, one.why);
+        output::say(&harmless(&told));
     }
     loop {
         let default = if candidates.is_empty() { "" } else { " [1]" };

@@ -25,6 +25,7 @@ use crate::{
     output,
     project::Project,
     registry::View,
+    table::harmless,
 };
 
 /// What to make.
@@ -133,7 +134,7 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
         findings
             .iter()
             .filter(|finding| finding.severity != Severity::Info)
-            .for_each(|finding| output::say(&finding.to_string()));
+            .for_each(|finding| output::say(&harmless(&finding.to_string())));
         output::say(&next(&scene, &written, &args.name));
     }
     Ok(ExitCode::SUCCESS)
