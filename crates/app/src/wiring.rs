@@ -4,7 +4,7 @@
 use std::{
     fs,
     os::unix::fs::DirBuilderExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -112,9 +112,7 @@ fn projections(outbox: &OutboxProjection) -> Vec<Arc<dyn Projection>> {
 /// # Errors
 /// When the project runs already, its configuration has errors, or a part cannot be opened.
 pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, Failure> {
-    let state = project.state();
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&state);
-    made.map_err(|error| failure::io("making the folder", &state, &error))?;
+    let state = state_folder(project)?;
     let lock = ProjectLock::acquire(&state)?;
     let mut context = tendon_platform::context(&state)?;
     let secrets: Arc<dyn Secrets> = Arc::new(ProjectSecrets::new(&project.folder));
@@ -185,6 +183,14 @@ pub(crate) async fn open(project: &Project, purpose: Purpose) -> Result<Parts, F
         telemetry,
         _lock: lock,
     })
+}
+
+/// The folder of the project's own state, for nobody else's eyes.
+fn state_folder(project: &Project) -> Result<PathBuf, Failure> {
+    let state = project.state();
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&state);
+    made.map_err(|error| failure::io("making the folder", &state, &error))?;
+    Ok(state)
 }
 
 /// Who is let in by the plan that is served. A command lets nobody in: it needs no secret of a badge.

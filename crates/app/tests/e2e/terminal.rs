@@ -226,7 +226,7 @@ fn a_key_that_would_never_work_is_not_made() {
     let running = sandbox.up();
     let ada = Visitor::new(&running, &key);
     let form = format!("token={}&name=short&scopes=read&days=", ada.token());
-    assert_eq!(ada.post("/console/keys", &format!("{form}0")).status, 400);
+    assert_eq!(ada.post("/console/keys", &format!("{form}0")).status, 422);
     let names = || sandbox.json(&["keys", "list"]).to_string().matches("short").count();
     assert_eq!(names(), 0);
     assert_eq!(ada.post("/console/keys", &format!("{form}1")).status, 200);

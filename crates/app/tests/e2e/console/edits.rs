@@ -4,7 +4,7 @@
 use serde_json::Value as Json;
 
 use super::{Visitor, person, to};
-use crate::support::{Running, Sandbox, eventually};
+use crate::support::{Answer, Running, Sandbox, eventually};
 
 /// What the form of a letter holds in a hidden field.
 fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
@@ -39,6 +39,16 @@ fn dead(sandbox: &Sandbox) -> Running {
     running
 }
 
+/// The letter as it is now, with what was typed beside what would be written, for somebody who was not the first.
+fn beaten(answer: &Answer, seen: &str, band: &str) {
+    let said = String::from_utf8(answer.body.clone()).unwrap();
+    assert_eq!(answer.status, 409, "{said}");
+    let now = [format!("Now: <span class=\"text\">{band}</span>"), format!("value=\"{seen}\"")];
+    for part in ["died once more", "value=\"checked\"", &now[0], &now[1]] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
 #[test]
 fn what_a_person_puts_right_is_written_once_and_tells_who() {
     let sandbox = refusing();
@@ -64,17 +74,7 @@ fn what_a_person_puts_right_is_written_once_and_tells_who() {
         assert!(said.contains(part), "{part}: {said}");
     }
     // A form that was made for another state of the letter, and the time by which writes have their order.
-    let moved = send("1", "&value:score_band=checked");
-    let said = String::from_utf8(moved.body.clone()).unwrap();
-    assert_eq!(moved.status, 409, "{said}");
-    for part in [
-        "died once more",
-        "value=\"checked\"",
-        &format!("Now: <span class=\"text\">{band}</span>"),
-        &format!("value=\"{seen}\""),
-    ] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
+    beaten(&send("1", "&value:score_band=checked"), &seen, band);
     assert_eq!(letters(&sandbox).len(), 2);
 
     // Two tabs: while the CRM is locked nothing can be written yet, and the second one is told who was first.
