@@ -84,9 +84,9 @@ class Page:
 
 
 def pattern(line):
-    """What a line of printed output allows: ids and times are others, and `…` stands for anything."""
+    """What a line of printed output allows: ids and times are others, as a terminal or a file has them, and `…` stands for anything."""
     ids = r"[0-9a-f]{8}-(?:…|[0-9a-f]{4}-[0-9a-f-]{22,27})"
-    times = r"\d{4}-\d\d-\d\dT[\d:.]+Z"
+    times = r"\d{4}-\d\d-\d\d(?:T[\d:.]+Z| \d\d:\d\d:\d\d)"
     parts = re.split(rf"({ids}|{times}|…|\s+)", line.strip())
     found = []
     for part in parts:
