@@ -73,7 +73,7 @@ pub(super) struct Reason {
     /// Feature.
     #[prost(string, tag = "1")]
     pub(super) feature: String,
-    /// Its value.
+    /// Its value; null where it is missing, or not for the caller: for whoever asked, operators, and reviewers of the integration.
     #[prost(message, optional, tag = "2")]
     pub(super) value: Option<prost_types::Value>,
     /// What it added to the margin.
