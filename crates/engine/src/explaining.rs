@@ -109,9 +109,14 @@ pub fn without_values(mut explanation: Explanation) -> Explanation {
     }
     for reason in &mut explanation.reasons {
         reason.value = serde_json::Value::Null;
-        reason.text = format!("{} {}", reason.feature, effect_in_words(reason.contribution));
+        reason.text = without_value(reason);
     }
     explanation
+}
+
+/// What a reason says of its feature, without its value.
+pub fn without_value(reason: &Reason) -> String {
+    format!("{} {}", reason.feature, effect_in_words(reason.contribution))
 }
 
 /// What a contribution does to the score.

@@ -32,7 +32,7 @@ mod trail;
 pub mod wire;
 
 pub use engine::{DeliverySink, Engine, Parts};
-pub use explaining::without_values;
+pub use explaining::{without_value, without_values};
 pub use past::Past;
 pub use runtime::{Runtime, Slot};
 pub use took::Took;

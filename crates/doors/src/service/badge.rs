@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tendon_engine::stored;
+use tendon_engine::{stored, without_value};
 use tendon_kernel::{
     Id, Result, Timestamp,
     context::Context,
@@ -146,8 +146,12 @@ impl Service {
             Some(last) if score.output.is_some() => self.explained(Sight::WithoutValues, &last.entry).await?,
             _ => None,
         };
-        let part =
-            |reason: Reason| Part { feature: reason.feature, contribution: reason.contribution, text: reason.text };
+        // Also of a rung of the ladder: what the plan says of it is not for the readers of somebody's page.
+        let part = |reason: Reason| Part {
+            text: without_value(&reason),
+            feature: reason.feature,
+            contribution: reason.contribution,
+        };
         let parts = explained.into_iter().flat_map(|found| found.reasons).map(part).collect();
         let from = before(until, self.badge(holder)?.0.trend);
         let (trend, more) = self.trend(holder, from).await?;

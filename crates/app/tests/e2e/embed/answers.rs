@@ -59,6 +59,9 @@ fn the_badge_shows_the_last_decision_in_every_state() {
     let made = decide(&running, &key, "fallen", &body(7));
     let shown = score(&running, "fallen", "7");
     assert_eq!((&shown["degraded"], &shown["output"]), (&json!("default"), &json!(0.95)), "{made}");
+    // What the plan says of its fallback is not for the readers of a page; the badge shows a text behind its feature's name.
+    let parts = breakdown(&running, "fallen", "7")["parts"].clone();
+    assert_eq!(parts[0]["text"], "fallback does not change the score", "{parts}");
 
     let made = decide(&running, &key, "held", &body(7));
     let waits = score(&running, "held", "7");
