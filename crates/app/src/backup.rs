@@ -22,7 +22,6 @@ use crate::{
     orders::Order,
     output,
     project::Project,
-    table::harmless,
     wiring::{self, Purpose},
 };
 
@@ -54,7 +53,7 @@ pub(crate) async fn backup(project: &Project, to: &Path, keys: &Path) -> Result<
     // So that the backup reaches to what was recorded before it was asked for. Where the project cannot be opened, it reaches to
     // the last checkpoint, which is a backup all the same; a fork is found below.
     if let Err(failure) = commands::order(project, Order::LedgerCheckpoint {}).await {
-        output::say(&harmless(&format!("note: the backup ends at the last checkpoint: {}", failure.message)));
+        output::say_line(&format!("note: the backup ends at the last checkpoint: {}", failure.message));
     }
     let (live, record, secret) = (RealDisk::new(&state)?, RealDisk::new(&to)?, RealDisk::new(&keys)?);
     let from = Place { disk: &live, folder: wiring::LEDGER };

@@ -32,6 +32,11 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", tame(text, false));
 }
 
+/// Says something in one line, whatever it quotes.
+pub(crate) fn say_line(text: &str) {
+    say(&harmless(text));
+}
+
 /// A text of several lines in which nothing steers the terminal, but our own colours where there may be some: the last one to look,
 /// whoever made the text.
 fn tame(text: &str, colours: bool) -> Cow<'_, str> {
@@ -113,8 +118,18 @@ pub(crate) fn table(head: &[&'static str], rows: &[Vec<String>]) -> String {
     columns(&head.iter().enumerate().map(column).collect::<Vec<_>>(), rows)
 }
 
-/// The same of columns that say themselves which of them is left out first.
-pub(crate) fn columns(columns: &[Column], rows: &[Vec<String>]) -> String {
+/// What a column shows of a document.
+type Tell = fn(&Json) -> String;
+
+/// A list of documents as a table: each column with what it shows of one.
+pub(crate) fn listed<const N: usize>(list: &Json, shown: [(Column, Tell); N]) -> String {
+    let row = |one: &Json| shown.iter().map(|(_, tell)| tell(one)).collect();
+    let rows: Vec<_> = list.as_array().into_iter().flatten().map(row).collect();
+    columns(&shown.map(|(column, _)| column), &rows)
+}
+
+/// A table of columns that say themselves which of them is left out first.
+fn columns(columns: &[Column], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(|text| text.as_str().into()).collect()).collect();
     table::table(columns, &rows, Screen::of_stdout())
 }

@@ -16,7 +16,6 @@ use crate::{
     failure::{Failure, Outcome},
     output,
     project::Project,
-    table::harmless,
 };
 
 /// For whom.
@@ -77,15 +76,15 @@ pub(crate) async fn run(project: &Project, args: &Args, format: Format) -> Outco
         Err(error) => {
             let kept = facts::kept_catalog(&project.state(), name);
             let then = if kept.is_some() { "what it said last time is used" } else { "its keys are not known" };
-            output::say(&harmless(&format!("note: system {name} does not answer ({error}); {then}")));
+            output::say_line(&format!("note: system {name} does not answer ({error}); {then}"));
             kept
         }
     }
     .unwrap_or_default();
     for resource in allowed.read.keys().chain(allowed.write.keys()).filter(|name| catalog.resource(name).is_none()) {
-        output::say(&harmless(&format!(
+        output::say_line(&format!(
             "note: {resource} is not seen yet: grant its key too, if it is not listed under read"
-        )));
+        ));
     }
     let mut settings = config.clone();
     if let Some(url) = settings.get_mut("url")

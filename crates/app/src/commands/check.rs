@@ -54,7 +54,7 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args
     }
     match format {
         // Who wanted a document gets none, and the findings where people look.
-        _ if args.openapi => findings.iter().for_each(|finding| output::say(&harmless(&finding.to_string()))),
+        _ if args.openapi => findings.iter().for_each(|finding| output::say_line(&finding.to_string())),
         Format::Json => {
             let unreachable = found.unreachable.iter();
             let unreachable = unreachable.map(|(system, error, kept)| {
@@ -79,7 +79,7 @@ pub(crate) async fn run(find: impl Fn() -> Result<Project, Failure>, args: &Args
     for (system, error, kept) in &found.unreachable {
         let then =
             if *kept { "checked against what it said last time" } else { "what uses it could not be checked fully" };
-        output::say(&harmless(&format!("note: system {system} does not answer ({error}); {then}")));
+        output::say_line(&format!("note: system {system} does not answer ({error}); {then}"));
     }
     let so_many = |severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
     output::say(&match (so_many(Severity::Error), so_many(Severity::Warning)) {

@@ -77,29 +77,19 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
 /// Recent ones, as a table.
 fn recent(list: &Json) -> String {
     // What is left out first in a narrow window: what is the same in most rows, or can be asked for.
-    let columns = [
-        Column::whole("ID", 0),
-        Column::whole("AT (UTC)", 1),
-        Column::text("INTEGRATION", 5),
-        Column::text("OUTCOME", 4),
-        Column::number("OUTPUT", 2),
-        Column::text("BAND", 3),
-        Column::text("REVIEW", 6),
-        Column::text("MODEL", 7),
-    ];
-    let row = |one: &Json| {
-        vec![
-            cell(one, "id"),
-            moment(one, "at"),
-            cell(one, "integration"),
-            cell(one, "outcome"),
-            output::output(one, "output"),
-            cell(one, "band"),
-            cell(one, "review"),
-            cell(one, "model"),
-        ]
-    };
-    output::columns(&columns, &list.as_array().into_iter().flatten().map(row).collect::<Vec<_>>())
+    output::listed(
+        list,
+        [
+            (Column::whole("ID", 0), |one| cell(one, "id")),
+            (Column::whole("AT (UTC)", 1), |one| moment(one, "at")),
+            (Column::text("INTEGRATION", 5), |one| cell(one, "integration")),
+            (Column::text("OUTCOME", 4), |one| cell(one, "outcome")),
+            (Column::number("OUTPUT", 2), |one| output::output(one, "output")),
+            (Column::text("BAND", 3), |one| cell(one, "band")),
+            (Column::text("REVIEW", 6), |one| cell(one, "review")),
+            (Column::text("MODEL", 7), |one| cell(one, "model")),
+        ],
+    )
 }
 
 /// One, as lines, with the times of its stages as people read them.

@@ -95,25 +95,17 @@ pub(crate) async fn preview(project: &Project, integration: String, limit: usize
 
 /// Recent ones, as a table.
 fn recent(list: &Json) -> String {
-    let columns = [
-        Column::whole("ID", 0),
-        Column::whole("DECIDED (UTC)", 1),
-        Column::text("INTEGRATION", 4),
-        Column::text("STATE", 2),
-        Column::text("WHERE", 5),
-        Column::text("OLD → NEW", 3),
-    ];
-    let row = |one: &Json| {
-        vec![
-            cell(one, "id"),
-            moment(one, "at"),
-            cell(one, "integration"),
-            cell(one, "state"),
-            format!("{}.{}", cell(one, "system"), cell(one, "resource")),
-            change(one),
-        ]
-    };
-    output::columns(&columns, &list.as_array().into_iter().flatten().map(row).collect::<Vec<_>>())
+    output::listed(
+        list,
+        [
+            (Column::whole("ID", 0), |one| cell(one, "id")),
+            (Column::whole("DECIDED (UTC)", 1), |one| moment(one, "at")),
+            (Column::text("INTEGRATION", 4), |one| cell(one, "integration")),
+            (Column::text("STATE", 2), |one| cell(one, "state")),
+            (Column::text("WHERE", 5), |one| format!("{}.{}", cell(one, "system"), cell(one, "resource"))),
+            (Column::text("OLD → NEW", 3), |one| change(one)),
+        ],
+    )
 }
 
 fn each(list: &Json) -> String {

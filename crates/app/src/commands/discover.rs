@@ -57,10 +57,10 @@ pub(crate) async fn run(project: &Project, args: &Args, format: Format) -> Outco
         let rows = match sample(&connection, resource, usize::try_from(args.sample).unwrap_or(1000)).await {
             Ok(rows) => rows,
             Err(failure) => {
-                output::say(&harmless(&format!(
+                output::say_line(&format!(
                     "note: the rows of {} could not be looked at: {}",
                     resource.name, failure.message
-                )));
+                ));
                 Vec::new()
             }
         };

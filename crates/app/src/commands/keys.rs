@@ -108,30 +108,19 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
 
 /// Keys, as a table.
 fn table(keys: &Json) -> String {
-    let columns = [
-        Column::whole("ID", 0),
-        Column::text("NAME", 1),
-        Column::text("SCOPES", 2),
-        Column::whole("CREATED (UTC)", 6),
-        Column::whole("EXPIRES (UTC)", 3),
-        Column::whole("LAST USED", 4),
-        Column::text("LIMITS", 7),
-        Column::whole("REVOKED (UTC)", 5),
-    ];
-    let row = |key: &Json| {
-        let scopes = key["scopes"].as_array().into_iter().flatten().filter_map(Json::as_str);
-        vec![
-            cell(key, "id"),
-            cell(key, "name"),
-            scopes.collect::<Vec<_>>().join(","),
-            moment(key, "created"),
-            moment(key, "expires"),
-            last_used(key),
-            limits(&key["limits"]),
-            moment(key, "revoked"),
-        ]
-    };
-    output::columns(&columns, &keys.as_array().into_iter().flatten().map(row).collect::<Vec<_>>())
+    output::listed(
+        keys,
+        [
+            (Column::whole("ID", 0), |key| cell(key, "id")),
+            (Column::text("NAME", 1), |key| cell(key, "name")),
+            (Column::text("SCOPES", 2), scopes),
+            (Column::whole("CREATED (UTC)", 6), |key| moment(key, "created")),
+            (Column::whole("EXPIRES (UTC)", 3), |key| moment(key, "expires")),
+            (Column::whole("LAST USED", 4), last_used),
+            (Column::text("LIMITS", 7), |key| limits(&key["limits"])),
+            (Column::whole("REVOKED (UTC)", 5), |key| moment(key, "revoked")),
+        ],
+    )
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -141,6 +130,11 @@ fn time(text: &str) -> Result<Duration, String> {
 
 fn rate(text: &str) -> Result<Rate, String> {
     Rate::parse(text).ok_or_else(|| "a rate looks like 100/s, 6000/m or 50000/h".to_owned())
+}
+
+fn scopes(key: &Json) -> String {
+    let scopes = key["scopes"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    scopes.collect::<Vec<_>>().join(",")
 }
 
 /// A use is noted once an hour, so the hour is all that is known.

@@ -68,27 +68,18 @@ pub(crate) struct Who {
 
 /// What waits, as a table.
 fn waiting(list: &Json) -> String {
-    let columns = [
-        Column::whole("ID", 0),
-        Column::whole("ASKED (UTC)", 6),
-        Column::whole("DUE (UTC)", 1),
-        Column::text("INTEGRATION", 4),
-        Column::text("SUBJECT", 2),
-        Column::number("OUTPUT", 3),
-        Column::text("WHY", 5),
-    ];
-    let row = |one: &Json| {
-        vec![
-            cell(one, "id"),
-            moment(one, "at"),
-            moment(one, "due"),
-            cell(one, "integration"),
-            cell(one, "subject"),
-            output::output(one, "output"),
-            cell(one, "why"),
-        ]
-    };
-    output::columns(&columns, &list.as_array().into_iter().flatten().map(row).collect::<Vec<_>>())
+    output::listed(
+        list,
+        [
+            (Column::whole("ID", 0), |one| cell(one, "id")),
+            (Column::whole("ASKED (UTC)", 6), |one| moment(one, "at")),
+            (Column::whole("DUE (UTC)", 1), |one| moment(one, "due")),
+            (Column::text("INTEGRATION", 4), |one| cell(one, "integration")),
+            (Column::text("SUBJECT", 2), |one| cell(one, "subject")),
+            (Column::number("OUTPUT", 3), |one| output::output(one, "output")),
+            (Column::text("WHY", 5), |one| cell(one, "why")),
+        ],
+    )
 }
 
 /// Runs it.

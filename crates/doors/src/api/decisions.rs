@@ -7,7 +7,7 @@ use axum::{
     http::{StatusCode, request::Parts},
     response::Response,
 };
-use tendon_kernel::{Error, ErrorKind, Result, decision::Outcome, sockets::ledger::Facts};
+use tendon_kernel::{Error, ErrorKind, Result, decision::Outcome};
 
 use super::{
     Api,
@@ -16,10 +16,7 @@ use super::{
     counters::Route,
     fresh, later, query,
 };
-use crate::{
-    keys::Known,
-    service::{Filter, Found, Sight},
-};
+use crate::service::{Filter, Found, Sight};
 
 /// The filters of the list, as they stand in the address.
 const FILTERS: [&str; 9] =
@@ -36,7 +33,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, id: Part, head: Parts) -> R
             Found::Pending(pending) => return Ok(Err(pending)),
         };
         // What is shown only changes when another entry concerns the decision, or a delivery that waits was tried.
-        let explained = if explain { format!("-x{}", veil(&known, &recorded.entry.facts)) } else { String::new() };
+        let explained = if explain { format!("-x{}", veil(recorded.sight)) } else { String::new() };
         let tag = format!("{}-{}{}{explained}", recorded.seq, recorded.entries, recorded.tried());
         Ok(Ok((write(&recorded)?, recorded.entry.facts.id, tag, recorded.awaits_review())))
     };
@@ -62,15 +59,15 @@ pub(super) async fn explanation(State(api): State<Arc<Api>>, id: Part, head: Par
         Ok((
             write(&explanation)?,
             entry.facts.id.to_string(),
-            format!("{}-why{}", entry.seq, veil(&known, &entry.facts)),
+            format!("{}-why{}", entry.seq, veil(Sight::of(&known, &entry.facts))),
         ))
     };
     finish(&api, &asked, &head, found.await)
 }
 
 /// What sets an explanation's tag apart where values are not shown.
-fn veil(known: &Known, facts: &Facts) -> &'static str {
-    if Sight::of(known, facts) == Sight::Whole { "" } else { "-v" }
+fn veil(sight: Sight) -> &'static str {
+    if sight == Sight::Whole { "" } else { "-v" }
 }
 
 /// Lists decisions, newest first.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value as Json;
-use tendon_kernel::{Result, Timestamp};
+use tendon_kernel::{Result, Timestamp, metrics::Point};
 use tendon_plan::IntegrationPlan;
 
 use super::{
@@ -224,24 +224,25 @@ fn systems(parts: &[PartHealth], views: Vec<SystemView>) -> Vec<SystemRow> {
 
 /// Questions that a model did not answer, by integration and reason, since the start.
 fn unanswered(api: &Api) -> Vec<Unanswered> {
-    let points = api.context.metrics.sums("tendon_model_unanswered_total");
-    let counted = points.iter().map(|point| Unanswered {
+    let told = |point: &Point<f64>| Unanswered {
         integration: point.label("integration").to_owned(),
         reason: point.label("reason").to_owned(),
         times: point.count(),
-    });
-    let mut all: Vec<_> = counted.filter(|one| one.times > 0).collect();
-    all.sort_by(|a, b| (b.times, &a.integration, &a.reason).cmp(&(a.times, &b.integration, &b.reason)));
-    all.truncate(LISTED);
-    all
+    };
+    most(api, "tendon_model_unanswered_total").iter().map(told).collect()
 }
 
 /// Requests refused before a decision, by reason, since the start.
 fn refusals(api: &Api) -> Vec<Refusal> {
-    let points = api.context.metrics.sums("tendon_refusals_total");
-    let counted = points.iter().map(|point| Refusal { reason: point.label("reason").to_owned(), times: point.count() });
-    let mut all: Vec<_> = counted.filter(|refusal| refusal.times > 0).collect();
-    all.sort_by(|a, b| b.times.cmp(&a.times).then_with(|| a.reason.cmp(&b.reason)));
+    let told = |point: &Point<f64>| Refusal { reason: point.label("reason").to_owned(), times: point.count() };
+    most(api, "tendon_refusals_total").iter().map(told).collect()
+}
+
+/// What a counter counted, the most frequent first.
+fn most(api: &Api, counter: &str) -> Vec<Point<f64>> {
+    let mut all = api.context.metrics.sums(counter);
+    all.retain(|point| point.count() > 0);
+    all.sort_by(|a, b| b.count().cmp(&a.count()).then_with(|| a.labels.cmp(&b.labels)));
     all.truncate(LISTED);
     all
 }

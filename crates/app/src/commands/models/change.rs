@@ -11,7 +11,6 @@ use crate::{
     orders::{ModelsOrder, Order},
     output::{self, cell},
     project::Project,
-    table::harmless,
 };
 
 /// Who changes a model, and why.
@@ -92,9 +91,9 @@ pub(super) async fn add(project: &Project, args: Add, format: Format) -> Outcome
         if done["added"] == false {
             return format!("{model} has {version} already, byte for byte");
         }
-        list(&done["differences"]).for_each(|one| output::say(&harmless(&format!("note: {one}"))));
-        let unfit = |one| harmless(&format!("warning: as champion it would not fit: {one}"));
-        list(&done["warnings"]).for_each(|one| output::say(&unfit(one)));
+        list(&done["differences"]).for_each(|one| output::say_line(&format!("note: {one}")));
+        let unfit = |one| output::say_line(&format!("warning: as champion it would not fit: {one}"));
+        list(&done["warnings"]).for_each(unfit);
         match list(&done["aliases"]).collect::<Vec<_>>().join(", ").as_str() {
             "" => format!("added {model} {version} (SHA-256 {})", cell(done, "digest")),
             aliases => format!("added {model} {version}, which is {aliases} now (SHA-256 {})", cell(done, "digest")),

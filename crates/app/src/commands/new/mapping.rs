@@ -109,7 +109,7 @@ fn ask(scene: &Scene<'_>, proposal: &Proposal) -> Result<String, Failure> {
     output::say(&format!("\nWhere does the feature {} come from?", harmless(&proposal.feature)));
     for (number, one) in candidates.iter().enumerate() {
         let told = format!("  {}  {} ({:.0} %: {})", number + 1, one.field, one.confidence * 100.0, one.why);
-        output::say(&harmless(&told));
+        output::say_line(&told);
     }
     loop {
         let default = if candidates.is_empty() { "" } else { " [1]" };

@@ -25,7 +25,6 @@ use crate::{
     output,
     project::Project,
     registry::View,
-    table::harmless,
 };
 
 /// What to make.
@@ -134,7 +133,7 @@ pub(crate) async fn run(project: &Project, command: Command, format: Format) -> 
         findings
             .iter()
             .filter(|finding| finding.severity != Severity::Info)
-            .for_each(|finding| output::say(&harmless(&finding.to_string())));
+            .for_each(|finding| output::say_line(&finding.to_string()));
         output::say(&next(&scene, &written, &args.name));
     }
     Ok(ExitCode::SUCCESS)
