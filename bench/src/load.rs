@@ -24,6 +24,8 @@ use crate::{Res, histogram::Histogram, request::Request};
 pub(crate) struct Found {
     /// Answers per second.
     pub(crate) rate: f64,
+    /// All answers, also those of the time that is not counted.
+    pub(crate) answers: u64,
     /// Latencies of the answers.
     pub(crate) latency: Histogram,
     /// Answers whose status was not 200, and how many of each sort: status and code.
@@ -58,6 +60,7 @@ pub(crate) fn closed(target: &Target, connections: usize, time: Duration) -> Res
             while Instant::now() < until {
                 let sent = Instant::now();
                 let answer = connection.exchange().await?;
+                shared.answered();
                 if sent >= from {
                     shared.count(sent.elapsed(), sent, answer);
                 }
@@ -99,6 +102,7 @@ pub(crate) fn impatient(
                     Some(due) => {
                         let sent = Instant::now();
                         let answer = connection.exchange().await?;
+                        shared.answered();
                         if due >= from {
                             shared.count(due.elapsed(), sent, answer);
                         }
@@ -115,6 +119,7 @@ pub(crate) fn impatient(
 
 #[derive(Default)]
 struct Shared {
+    answers: Cell<u64>,
     latency: RefCell<Histogram>,
     reasons: RefCell<BTreeMap<String, u64>>,
     refusals: RefCell<Histogram>,
@@ -125,6 +130,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn answered(&self) {
+        self.answers.set(self.answers.get() + 1);
+    }
+
     fn count(&self, latency: Duration, sent: Instant, answer: &[u8]) {
         self.latency.borrow_mut().record(latency);
         if !answer.starts_with(OK) {
@@ -142,7 +151,7 @@ impl Shared {
         let rate = latency.total() as f64 / time.as_secs_f64();
         let reasons = self.reasons.take();
         let (refused, refusals) = (reasons.values().sum(), self.refusals.take());
-        Found { rate, latency, refused, reasons, refusals, unsent: self.unsent.get() }
+        Found { rate, answers: self.answers.get(), latency, refused, reasons, refusals, unsent: self.unsent.get() }
     }
 }
 
@@ -352,6 +361,7 @@ mod tests {
         let target = Target { address: answering(), request: Request::new("/", "key", 1, u64::MAX) };
         let found = closed(&target, 2, Duration::from_millis(50)).unwrap();
         assert!(found.latency.total() > 2 && found.refused == found.latency.total());
+        assert!(found.answers >= found.latency.total(), "those of the first fifth are answers, too");
     }
 
     #[test]

@@ -89,6 +89,18 @@ impl Server {
         Ok(kib * 1024)
     }
 
+    /// Time that its threads were on a processor since its start, also those that ended. Counted in steps of 10 ms
+    /// (`USER_HZ`, 100 on every Linux that this runs on).
+    pub(crate) fn processor(&self) -> Res<Duration> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        // The second field is a name that may hold anything; behind it, utime and stime are the 12th and 13th (proc(5)).
+        let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        let ticks: Vec<u64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+        let [user, system] = ticks[..] else { return Err(format!("{path} is no line of proc(5): {text}")) };
+        Ok(Duration::from_millis((user + system) * 10))
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -155,5 +167,27 @@ impl Drop for Server {
         }
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_on_a_processor_is_that_of_the_process_and_never_more_than_went_by() {
+        let begun = Instant::now();
+        let child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let server = Server { child, start: Duration::ZERO };
+        let mut used = server.processor().unwrap();
+        while used < Duration::from_millis(50) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "a loop that is never on a processor");
+            std::thread::yield_now();
+            let now = server.processor().unwrap();
+            assert!(now >= used, "{now:?} after {used:?}");
+            used = now;
+        }
+        // Both times of a tick may be rounded up.
+        assert!(used <= begun.elapsed() + Duration::from_millis(20), "{used:?} in {:?}", begun.elapsed());
     }
 }

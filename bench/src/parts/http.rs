@@ -20,28 +20,32 @@ const USUAL: usize = 64;
 /// Adds all rows of this part.
 pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
     let echo = floor(setting, "echo")?;
-    let echo_rates = throughputs(setting, &echo.target)?;
+    let echo_loads = loads(setting, &echo.server, &echo.target)?;
     drop(echo);
     let floor_server = floor(setting, "floor")?;
-    let floor_rates = throughputs(setting, &floor_server.target)?;
+    let floor_loads = loads(setting, &floor_server.server, &floor_server.target)?;
     let name = |what: &str, connections: usize| format!("{what}, {connections} connections");
     for (index, connections) in CONNECTIONS.into_iter().enumerate() {
-        rows.push(Row::new("http", name("bare echo", connections), echo_rates[index], "/s"));
-        rows.push(
-            Row::new("http", name("floor", connections), floor_rates[index], "/s").against("echo", echo_rates[index]),
-        );
+        let (echo, floor) = (echo_loads[index].rate, floor_loads[index].rate);
+        rows.push(Row::new("http", name("bare echo", connections), echo, "/s"));
+        rows.push(Row::new("http", name("floor", connections), floor, "/s").against("echo", echo));
     }
     let path = project::start(setting, Variant::Plain)?;
     let idle = path.server.memory()?;
     rows.push(Row::new("memory", "idle", idle as f64 / 1e6, "MB").aim("< 80 MB", idle < 80_000_000));
-    let rates = throughputs(setting, &path.target)?;
+    let path_loads = loads(setting, &path.server, &path.target)?;
     rows.push(Row::new("memory", "after load at 256 connections", path.server.memory()? as f64 / 1e6, "MB"));
     for (index, connections) in CONNECTIONS.into_iter().enumerate() {
-        let (rate, most) = (rates[index], floor_rates[index]);
+        let (rate, most) = (path_loads[index].rate, floor_loads[index].rate);
         let row = Row::new("http", name("whole path, durable", connections), rate, "/s").against("floor", most);
         rows.push(if connections == USUAL { row.aim("≥ 0.5× floor", rate >= 0.5 * most) } else { row });
     }
-    rows.extend(latencies(setting, &floor_server.target, &path.target, rates[1])?);
+    let [_, usual, _] = path_loads;
+    for (index, connections) in CONNECTIONS.into_iter().enumerate() {
+        let (used, least) = (path_loads[index].processor, floor_loads[index].processor);
+        rows.push(Row::new("processor", name("whole path, durable", connections), used, "µs").against("floor", least));
+    }
+    rows.extend(latencies(setting, &floor_server.target, &path.target, usual.rate)?);
     drop((floor_server, path));
     for (variant, name) in [
         (Variant::Explained, "explained always"),
@@ -49,11 +53,10 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
         (Variant::Known, "1,000 known subjects"),
     ] {
         let started = project::start(setting, variant)?;
-        let found = closed(&started.target, USUAL, setting.time)?;
-        rows.push(
-            Row::new("http", format!("{name}, {USUAL} connections"), served(&found)?, "/s")
-                .against("whole path", rates[1]),
-        );
+        let Load { rate, processor } = load(setting, &started.server, &started.target, USUAL)?;
+        let name = format!("{name}, {USUAL} connections");
+        rows.push(Row::new("http", &name, rate, "/s").against("whole path", usual.rate));
+        rows.push(Row::new("processor", &name, processor, "µs").against("whole path", usual.processor));
     }
     rows.push(cold_start(setting)?);
     Ok(())
@@ -61,7 +64,6 @@ pub(crate) fn measure(setting: &Setting, rows: &mut Vec<Row>) -> Res<()> {
 
 /// A floor that is asked; it stops with this value.
 struct Asked {
-    #[expect(dead_code, reason = "held so that the server lives as long as it is asked")]
     server: Server,
     target: Target,
 }
@@ -76,12 +78,29 @@ fn floor(setting: &Setting, mode: &str) -> Res<Asked> {
     Ok(Asked { server, target })
 }
 
-fn throughputs(setting: &Setting, target: &Target) -> Res<[f64; 3]> {
-    let mut rates = [0.0; 3];
-    for (rate, connections) in rates.iter_mut().zip(CONNECTIONS) {
-        *rate = served(&closed(target, connections, setting.time)?)?;
+/// What a closed load found.
+#[derive(Clone, Copy)]
+struct Load {
+    /// Answers per second.
+    rate: f64,
+    /// Time on the server's processor per answer, in microseconds. It says more of two builds than the rate does: the disk and
+    /// whoever else is on the machine have less part in it.
+    processor: f64,
+}
+
+fn loads(setting: &Setting, server: &Server, target: &Target) -> Res<[Load; 3]> {
+    let mut loads = [Load { rate: 0.0, processor: 0.0 }; 3];
+    for (found, connections) in loads.iter_mut().zip(CONNECTIONS) {
+        *found = load(setting, server, target, connections)?;
     }
-    Ok(rates)
+    Ok(loads)
+}
+
+fn load(setting: &Setting, server: &Server, target: &Target, connections: usize) -> Res<Load> {
+    let before = server.processor()?;
+    let found = closed(target, connections, setting.time)?;
+    let used = server.processor()?.saturating_sub(before);
+    Ok(Load { rate: served(&found)?, processor: used.as_secs_f64() * 1e6 / found.answers as f64 })
 }
 
 /// Answers per second; a refusal would make the figure a lie.
