@@ -89,7 +89,8 @@ async fn commit(engine: &Engine, batch: &mut Batch, written: Vec<Written>, draft
                 let answer = match committed.next() {
                     Some(Committed::New { seq }) => Ok(answer(&mut batch.cases[index], decision, seq)),
                     Some(Committed::Taken { seq, id, same_input }) => {
-                        earlier(engine, seq, id, same_input, batch.deadline).await
+                        // In a box, because it is rare and large: every decision on the way carries the room for it.
+                        Box::pin(earlier(engine, seq, id, same_input, batch.deadline)).await
                     }
                     None => Err(too_few()),
                 };

@@ -11,14 +11,17 @@ mod span;
 use std::{
     borrow::Cow,
     cell::RefCell,
-    future::{Future, poll_fn},
-    pin::pin,
+    future::Future,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    task::{Context, Poll},
     time::Duration,
 };
+
+use pin_project_lite::pin_project;
 
 use crate::context::{Clock, Entropy};
 
@@ -328,17 +331,28 @@ impl Drop for Entered {
     }
 }
 
-/// Runs a future in a scope, wherever it is polled.
-pub async fn within<F: Future>(scope: Scope, future: F) -> F::Output {
-    if scope.is_empty() {
-        return future.await;
+pin_project! {
+    /// See [`within`]. A type and no `async fn`, which would hold the future twice: as what it was given and as what it waits for.
+    pub struct Within<F> {
+        scope: Scope,
+        #[pin]
+        future: F,
     }
-    let mut future = pin!(future);
-    poll_fn(|task| {
-        let _entered = Entered::new(&scope);
-        future.as_mut().poll(task)
-    })
-    .await
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = (!this.scope.is_empty()).then(|| Entered::new(this.scope));
+        this.future.poll(task)
+    }
+}
+
+/// Runs a future in a scope, wherever it is polled.
+pub fn within<F: Future>(scope: Scope, future: F) -> Within<F> {
+    Within { scope, future }
 }
 
 /// Does something in a scope.
