@@ -25,12 +25,10 @@ const FILTERED: u64 = 1 << 20;
 
 /// An entry with all that projecting and finding it need.
 pub(crate) struct Item {
-    pub(crate) seq: u64,
+    /// As projections and readers see it.
+    pub(crate) entry: Entry,
     pub(crate) place: Place,
     pub(crate) hash: Hash,
-    pub(crate) facts: Facts,
-    /// `None` when the slot was erased.
-    pub(crate) body: Option<Body>,
     pub(crate) slot: u64,
     /// Subject's or day's token; `None` when the slot was erased.
     pub(crate) owner: Option<Token>,
@@ -46,11 +44,7 @@ pub(crate) struct Item {
 impl Item {
     /// The subject's token, when it has one that can be known.
     pub(crate) fn subject(&self) -> Option<Token> {
-        self.body.as_ref().and_then(|body| body.subject.as_ref()).and(self.owner)
-    }
-
-    pub(crate) fn entry(&self) -> Entry {
-        Entry { seq: self.seq, facts: self.facts.clone(), body: self.body.clone() }
+        self.entry.body.as_ref().and_then(|body| body.subject.as_ref()).and(self.owner)
     }
 }
 
@@ -188,12 +182,12 @@ impl Desk {
 
     /// The entry is durable: it can be found from now on.
     pub(crate) fn settle(&mut self, item: Arc<Item>) {
-        self.size = item.seq + 1;
+        self.size = item.entry.seq + 1;
         self.tail_weight += item.weight;
-        self.by_id.insert((item.facts.id, item.seq));
+        self.by_id.insert((item.entry.facts.id, item.entry.seq));
         if let Some(claim) = item.claim {
             self.claim_filter.insert(&claim.token);
-            let held = Held { seq: item.seq, id: item.facts.id, fingerprint: claim.fingerprint };
+            let held = Held { seq: item.entry.seq, id: item.entry.facts.id, fingerprint: claim.fingerprint };
             self.claims.insert(claim.token, Claimed::Held(held));
         }
         self.tail.push_back(item);
@@ -203,9 +197,9 @@ impl Desk {
     pub(crate) fn forget<'a>(&mut self, seen: impl Iterator<Item = &'a Item>) {
         for seen in seen {
             let Some(item) = self.tail.pop_front() else { return };
-            self.projected = item.seq + 1;
+            self.projected = item.entry.seq + 1;
             self.tail_weight -= item.weight.min(self.tail_weight);
-            self.by_id.remove(&(item.facts.id, item.seq));
+            self.by_id.remove(&(item.entry.facts.id, item.entry.seq));
             if let Some(owner) = item.owner
                 && self.fresh.get(&owner) == Some(&item.slot)
             {
@@ -215,7 +209,7 @@ impl Desk {
             }
             if let Some(claim) = item.claim
                 && let Some(Claimed::Held(held)) = self.claims.get(&claim.token).copied()
-                && held.seq == item.seq
+                && held.seq == item.entry.seq
             {
                 self.claims.remove(&claim.token);
                 if seen.claim.is_some() {
@@ -246,7 +240,7 @@ impl Desk {
 
     /// The entry at a position, when it is in the tail.
     pub(crate) fn at(&self, seq: u64) -> Option<Arc<Item>> {
-        let first = self.tail.front()?.seq;
+        let first = self.tail.front()?.entry.seq;
         self.tail.get(usize::try_from(seq.checked_sub(first)?).ok()?).cloned()
     }
 }

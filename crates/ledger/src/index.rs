@@ -169,22 +169,22 @@ impl Index {
 
     /// Adds an entry's rows, but for those that searches take (`search.rs`).
     pub(crate) fn project(&self, batch: &mut Batch, item: &Item) {
-        let facts = &item.facts;
-        if item.seq.is_multiple_of(EVERY) || item.place.offset == HEADER {
-            batch.put(PLACES, item.seq.to_be_bytes(), place_bytes(item.place));
+        let facts = &item.entry.facts;
+        if item.entry.seq.is_multiple_of(EVERY) || item.place.offset == HEADER {
+            batch.put(PLACES, item.entry.seq.to_be_bytes(), place_bytes(item.place));
         }
         let decision = u8::from(facts.kind == EntryKind::Decision);
         let mut row = vec![decision];
         row.extend_from_slice(&place_bytes(item.place));
-        batch.put(IDS, with_seq(&facts.id.0, item.seq), row);
+        batch.put(IDS, with_seq(&facts.id.0, item.entry.seq), row);
         if !item.erased.is_empty() {
             batch.put(
                 ERASURES,
-                item.seq.to_be_bytes(),
+                item.entry.seq.to_be_bytes(),
                 item.erased.iter().flat_map(|slot| slot.to_le_bytes()).collect::<Vec<_>>(),
             );
         }
-        let (Some(owner), Some(_)) = (item.owner, &item.body) else { return };
+        let (Some(owner), Some(_)) = (item.owner, &item.entry.body) else { return };
         if let Some(subject) = item.subject() {
             let mut row = Sort::of(facts).0.to_vec();
             row.extend_from_slice(&facts.id.0);
@@ -192,7 +192,7 @@ impl Index {
             if let Some(ClaimRow { token, .. }) = item.claim {
                 row.extend_from_slice(&token);
             }
-            batch.put(SUBJECTS, with_seq(&subject, item.seq), row);
+            batch.put(SUBJECTS, with_seq(&subject, item.entry.seq), row);
             if item.owned {
                 batch.put(OWNERS, item.slot.to_be_bytes(), subject);
             }
@@ -200,7 +200,7 @@ impl Index {
             batch.put(SLOTS, owner, item.slot.to_le_bytes());
         }
         if let Some(claim) = item.claim {
-            let mut row = Vec::from(item.seq.to_le_bytes());
+            let mut row = Vec::from(item.entry.seq.to_le_bytes());
             row.extend_from_slice(&facts.id.0);
             row.extend_from_slice(&claim.fingerprint);
             batch.put(CLAIMS, claim.token, row);

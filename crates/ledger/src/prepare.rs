@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tendon_kernel::{
     Result,
-    sockets::ledger::{Committed, Draft, EntryKind},
+    sockets::ledger::{Committed, Draft, Entry, EntryKind},
 };
 
 use crate::{
@@ -231,11 +231,9 @@ impl Inner {
         let leaf = Leaf { facts: draft.facts, slot, sealed: sealed.digest, commits: sealed.commits, erased };
         let text = leaf.encode()?;
         let item = Item {
-            seq: 0,
+            entry: Entry { seq: 0, facts: leaf.facts, body: Some(draft.body) },
             place: Place { segment: 0, offset: 0 },
             hash: leaf_hash(&text),
-            facts: leaf.facts,
-            body: Some(draft.body),
             slot,
             owner: Some(owner),
             owned,

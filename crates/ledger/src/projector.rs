@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tendon_kernel::{Result, sockets::store::Batch};
+use tendon_kernel::{
+    Result,
+    sockets::{ledger::Entry, store::Batch},
+};
 
 use crate::{
     book::Inner,
@@ -49,12 +52,12 @@ impl Projector {
                 erased.append(&mut base.index.erase(&mut batch, &item.erased).await?);
             }
             base.index.project(&mut batch, item);
-            self.search.add(&mut batch, item.seq, &item.facts);
-            let entry = item.entry();
+            let entry = &item.entry;
+            self.search.add(&mut batch, entry.seq, &entry.facts);
             for projection in base.projections {
                 projection
-                    .project(&entry, base.tokens, &mut batch)
-                    .map_err(|error| error.with("projection", projection.name()).with("entry", item.seq))?;
+                    .project(entry, base.tokens, &mut batch)
+                    .map_err(|error| error.with("projection", projection.name()).with("entry", entry.seq))?;
             }
             let used = item.erased.iter().copied().max().map_or(item.slot, |slot| slot.max(item.slot));
             self.next_slot = self.next_slot.max(used + 1);
@@ -62,7 +65,7 @@ impl Projector {
         self.search.put(&mut batch);
         if let Some(last) = items.last() {
             let position =
-                Position { count: last.seq + 1, last: last.place, hash: last.hash, next_slot: self.next_slot };
+                Position { count: last.entry.seq + 1, last: last.place, hash: last.hash, next_slot: self.next_slot };
             base.index.put_position(&mut batch, &position);
         }
         Ok(Projected { batch, erased })
@@ -122,7 +125,7 @@ impl Inner {
             items.into_iter().take(count).map(|item| self.without_erased(&item)).collect()
         };
         let Some(last) = items.last() else { return Ok(()) };
-        let upto = last.seq + 1;
+        let upto = last.entry.seq + 1;
         let base = Base { index: &self.index, projections: &self.projections, tokens: &self.tokens };
         let mut made = projector.batch(base, &items).await?;
         made.batch.urgent = urgent;
@@ -140,15 +143,13 @@ impl Inner {
 
     /// An entry whose slot was erased meanwhile is projected as a replay will see it: without its body.
     fn without_erased(&self, item: &Arc<Item>) -> Arc<Item> {
-        if item.body.is_none() || !self.keyring.erased_lately(item.slot) {
+        if item.entry.body.is_none() || !self.keyring.erased_lately(item.slot) {
             return Arc::clone(item);
         }
         Arc::new(Item {
-            seq: item.seq,
+            entry: Entry { seq: item.entry.seq, facts: item.entry.facts.clone(), body: None },
             place: item.place,
             hash: item.hash,
-            facts: item.facts.clone(),
-            body: None,
             slot: item.slot,
             owner: None,
             owned: false,

@@ -53,7 +53,7 @@ impl Inner {
     }
 
     fn entry_of(&self, item: &Item) -> Entry {
-        let mut entry = item.entry();
+        let mut entry = item.entry.clone();
         if self.keyring.erased_lately(item.slot) {
             entry.body = None;
         }
@@ -120,7 +120,8 @@ impl Inner {
         let before = query.before.unwrap_or(u64::MAX);
         let (tail, projected): (Vec<Arc<Item>>, u64) = {
             let desk = self.desk();
-            let fits = |item: &&Arc<Item>| (query.from..before).contains(&item.seq) && fits(query, &item.facts);
+            let fits =
+                |item: &&Arc<Item>| (query.from..before).contains(&item.entry.seq) && fits(query, &item.entry.facts);
             let mine = |item: &&Arc<Item>| {
                 subject.is_none() || (item.subject() == subject && !self.keyring.erased_lately(item.slot))
             };
@@ -325,11 +326,9 @@ pub(crate) fn item(
         crate::desk::ClaimRow { token, fingerprint }
     });
     Item {
-        seq,
+        entry: Entry { seq, facts: leaf.facts, body },
         place,
         hash: leaf_hash(text),
-        facts: leaf.facts,
-        body,
         slot: leaf.slot,
         owner,
         owned: true,

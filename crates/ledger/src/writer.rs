@@ -274,7 +274,7 @@ impl Inner {
         let mut items = Vec::with_capacity(group.entries.len());
         for ((seq, one), place) in (start..).zip(group.entries).zip(places) {
             let Prepared { leaf, mut item, .. } = one;
-            (item.seq, item.place) = (seq, *place);
+            (item.entry.seq, item.place) = (seq, *place);
             if !item.erased.is_empty() {
                 self.keyring.mark_erased(&item.erased);
             }
