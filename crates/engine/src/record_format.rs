@@ -113,10 +113,12 @@ impl More {
 
     /// As JSON; no bytes at all when empty.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        if !self.is_empty() {
-            write_json(&mut bytes, self);
+        if self.is_empty() {
+            return Vec::new();
         }
+        // Most hold the times of the stages only, which fit.
+        let mut bytes = Vec::with_capacity(128);
+        write_json(&mut bytes, self);
         bytes
     }
 

@@ -1,7 +1,7 @@
 //! Enrich: what is to be looked up is, and a record becomes a row of the model's matrix. One feature that has no value for one record ends that record, not
 //! the batch.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use tendon_kernel::{Error, ErrorKind, Record, Result, Timestamp, Value, decision::Outcome, sockets::model::Matrix};
 use tendon_plan::{
@@ -42,19 +42,18 @@ pub(crate) fn features(batch: &mut Batch) {
 
 fn row(plan: &IntegrationPlan, record: &Record, at: Timestamp, out: &mut Vec<f64>) -> Result<()> {
     for feature in &plan.features {
-        let value = value(feature, record, at)?;
-        out.push(encode(feature, &value)?);
+        out.push(with_value(feature, record, at, |value| encode(feature, value))??);
     }
     Ok(())
 }
 
-/// What a feature's number is made from.
-fn value<'a>(feature: &FeaturePlan, record: &'a Record, at: Timestamp) -> Result<Cow<'a, Value>> {
+/// Does something with what a feature's number is made from.
+fn with_value<T>(feature: &FeaturePlan, record: &Record, at: Timestamp, take: impl FnOnce(&Value) -> T) -> Result<T> {
     match &feature.source {
-        Source::Field(index) => Ok(Cow::Borrowed(record.values.get(*index).unwrap_or(&Value::Null))),
+        Source::Field(index) => Ok(take(record.values.get(*index).unwrap_or(&Value::Null))),
         Source::Program(program) => {
             let computed = program.eval(&scope(record, at, None, None));
-            computed.map(Cow::Owned).map_err(|cause| no_value(feature, &cause))
+            computed.map(|value| take(&value)).map_err(|cause| no_value(feature, &cause))
         }
     }
 }
@@ -62,7 +61,7 @@ fn value<'a>(feature: &FeaturePlan, record: &'a Record, at: Timestamp) -> Result
 /// What came in for the feature at a place of the row: a row says of a category that the model does not know, and of none at all,
 /// the same.
 pub(crate) fn came_in(plan: &IntegrationPlan, record: &Record, at: Timestamp, place: usize) -> Option<Value> {
-    value(plan.features.get(place)?, record, at).ok().map(Cow::into_owned)
+    with_value(plan.features.get(place)?, record, at, Value::clone).ok()
 }
 
 fn encode(feature: &FeaturePlan, value: &Value) -> Result<f64> {
