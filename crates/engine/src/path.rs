@@ -300,3 +300,20 @@ fn not_recorded() -> Error {
     Error::new(ErrorKind::Internal, "not_recorded", "a decision left the path without its record")
         .hint("this is a defect: report it with the request's id")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, E, F, Path>(_: impl Fn(A, B, C, D, E, F) -> Path) -> usize {
+        size_of::<Path>()
+    }
+
+    /// Each decision's task is made, moved and kept as a whole: what grows here is paid by all. It was 3,688 bytes once, twice in its
+    /// task, and what a decision copies had doubled (`bench/results/before-and-after.md`). What is rare and large belongs in a box.
+    #[test]
+    fn the_way_of_a_decision_takes_less_than_three_kib() {
+        let size = size(travel);
+        assert!(size < 3072, "{size} bytes");
+    }
+}

@@ -333,6 +333,7 @@ impl Drop for Entered {
 
 pin_project! {
     /// See [`within`]. A type and no `async fn`, which would hold the future twice: as what it was given and as what it waits for.
+    #[must_use = "futures do nothing unless polled"]
     pub struct Within<F> {
         scope: Scope,
         #[pin]

@@ -2,7 +2,9 @@
 
 use std::sync::Mutex;
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use std::{future::poll_fn, mem::size_of_val, pin::pin};
+
+use futures_util::{FutureExt as _, future::BoxFuture, task::noop_waker};
 
 use super::*;
 use crate::time::Timestamp;
@@ -84,6 +86,48 @@ fn children_and_stages_hang_under_what_is_under_way() {
     assert_eq!(by("in the first").parent, Some(by("first").context.span));
     assert_eq!(by("first").end, by("second").start);
     assert!(spans.iter().all(|span| span.start < span.end));
+}
+
+/// Waits to be polled three times more, and finds its scope each time.
+async fn found(name: Option<&str>) {
+    for _ in 0..3 {
+        let mut waited = false;
+        poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+        assert_eq!(current().request(), name);
+    }
+}
+
+#[test]
+fn a_scope_is_there_whenever_its_future_is_polled_and_only_then() {
+    let scope = |name: &str| Scope::of_request(name, None);
+    let (mut one, mut two) =
+        (pin!(within(scope("one"), found(Some("one")))), pin!(within(scope("two"), found(Some("two")))));
+    // Of the empty scope: what is around it stays.
+    let mut none = pin!(within(Scope::default(), found(Some("outer"))));
+    let waker = noop_waker();
+    let mut task = Context::from_waker(&waker);
+    during(&scope("outer"), || {
+        for _ in 0..3 {
+            for future in [one.as_mut().poll(&mut task), two.as_mut().poll(&mut task), none.as_mut().poll(&mut task)] {
+                assert!(future.is_pending());
+            }
+            assert_eq!(current().request(), Some("outer"));
+        }
+        assert!(one.as_mut().poll(&mut task).is_ready() && two.as_mut().poll(&mut task).is_ready());
+        assert!(none.as_mut().poll(&mut task).is_ready());
+    });
+    assert_eq!(current().request(), None);
+}
+
+#[test]
+fn a_future_in_a_scope_is_no_larger_than_both() {
+    let large = async |space: [u8; 4096]| {
+        found(None).await;
+        drop(space);
+    };
+    let alone = size_of_val(&large([0; 4096]));
+    let inside = size_of_val(&within(Scope::default(), large([0; 4096])));
+    assert!(inside <= alone + size_of::<Scope>() + 8, "{inside} for {alone}");
 }
 
 #[test]
