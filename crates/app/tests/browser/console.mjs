@@ -107,6 +107,8 @@ for (const width of [360, 768, 1024, 1440]) {
 {
   const page = await open(1440, "dark");
   await page.goto(`${origin}/console/decisions`);
+  // The field takes the keyboard by itself, with the first picture, which may come after the page has loaded.
+  await page.locator("input[name=key]:focus").waitFor();
   await page.keyboard.type(key);
   await page.keyboard.press("Enter");
   await page.waitForURL(`${origin}/console/decisions`);

@@ -37,7 +37,8 @@ fn a_signal_makes_it_look_even_where_the_files_seem_untouched() {
     std::fs::rename(sandbox.path("beside"), &path).unwrap();
     running.signal("-HUP");
     eventually("the change is in force", || plan(&running) != before);
-    assert_eq!(metric(&running, "tendon_reloads_total{result=\"installed\"}"), 1.0);
+    // What is in force is counted after it is.
+    eventually("the change is counted", || metric(&running, "tendon_reloads_total{result=\"installed\"}") == 1.0);
     // A signal without a change changes nothing and records nothing.
     let now = plan(&running);
     running.signal("-HUP");
@@ -108,7 +109,8 @@ fn what_was_recorded_is_in_force_also_where_that_could_not_be_noted() {
         sandbox.write("integrations/lead-score.yaml", &if there { integration(">= 0.9") } else { text.clone() });
         eventually("the change is in force", || (plan(&running) != first) == there);
     }
-    assert_eq!(metric(&running, "tendon_reloads_total{result=\"installed\"}"), 3.0);
+    // What is in force is counted after it is.
+    eventually("the changes are counted", || metric(&running, "tendon_reloads_total{result=\"installed\"}") == 3.0);
     assert_eq!(metric(&running, "tendon_reloads_total{result=\"refused\"}"), 0.0);
     assert!(running.stop().success());
     assert_eq!(sandbox.verified_entries(), 4);
