@@ -25,7 +25,8 @@ const FILTERED: u64 = 1 << 20;
 
 /// An entry with all that projecting and finding it need.
 pub(crate) struct Item {
-    /// As it was written or read. Its slot may have been erased since: [`Inner::entry_of`] and the projector show it without its body then.
+    /// As it was written or read. Its slot may have been erased since: `Inner::entry_of` (`read.rs`) and the projector show it without its
+    /// body then.
     pub(crate) entry: Entry,
     pub(crate) place: Place,
     pub(crate) hash: Hash,
